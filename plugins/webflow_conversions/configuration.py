@@ -1,0 +1,248 @@
+"""The configuration file: what the sources are, who the users are, and how to deliver.
+
+``include/conversions.yaml``, or the file that ``WEBFLOW_CONVERSIONS_CONFIG`` names; SQL files lie in an
+``sql/`` folder beside it. A mistake is one :class:`~webflow_conversions.errors.Unusable` sentence.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from webflow_conversions.errors import Unusable
+from webflow_conversions.rules.evaluation import SourceRules
+from webflow_conversions.rules.event import is_event_name
+from webflow_conversions.rules.goals import Goal
+from webflow_conversions.rules.identity import PersonalData
+from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, zone_named
+
+ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
+
+
+def _event_name(name: str) -> str:
+    if not is_event_name(name):
+        raise ValueError("an event name has 1 to 40 printable ASCII characters and no space")
+    return name
+
+
+def _zone(name: str) -> str:
+    if zone_named(name) is None:
+        raise ValueError("this is no name of the IANA time zone database, such as Europe/Berlin")
+    return name
+
+
+EventName = Annotated[str, AfterValidator(_event_name)]
+ZoneName = Annotated[str, AfterValidator(_zone)]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}$")]
+ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.\-]{1,200}$")]
+SqlPath = Annotated[str, StringConstraints(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InDoubt(StrEnum):
+    """What to do with a conversion whose answer was lost (``delivery.in_doubt``)."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+
+
+class Timestamps(_Part):
+    """What ``occurred_at`` of a source is."""
+
+    kind: TimestampKind
+    timezone: ZoneName | None = None
+    ambiguous: Ambiguous = Ambiguous.LATER
+    nonexistent: Nonexistent = Nonexistent.OFFSET_BEFORE
+
+
+class Source(_Part):
+    """A query that returns conversions."""
+
+    name: SourceName
+    sql: SqlPath
+    event_name: EventName | None = None
+    timestamps: Timestamps
+    warehouse_conn_id: ConnectionId = "warehouse"
+    webflow_conn_id: ConnectionId = "webflow_default"
+
+
+class KnownUsers(_Part):
+    """The query that returns the users whom ``wf.setUserId()`` made known."""
+
+    sql: SqlPath
+    warehouse_conn_id: ConnectionId = "warehouse"
+    personal_data: PersonalData = PersonalData.REJECT
+
+
+class GoalPeriod(_Part):
+    """The time in which a custom goal has an event name."""
+
+    event_name: EventName
+    valid_from: AwareDatetime | None = None
+    valid_to: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _starts_before_it_ends(self) -> Self:
+        if self.valid_from and self.valid_to and self.valid_from >= self.valid_to:
+            raise ValueError("valid_from must lie before valid_to")
+        return self
+
+
+class Delivery(_Part):
+    """How conversions go out."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    in_doubt: InDoubt = InDoubt.RESEND
+    attempts_per_run: Annotated[int, Field(ge=1, le=100)] = 6
+    patience_seconds: Annotated[float, Field(gt=0, le=86_400)] = 900
+
+
+class Guards(_Part):
+    """When a run looks wrong and stops before it sends; null switches one off."""
+
+    volume_factor: Annotated[float, Field(gt=1)] | None = 5
+    value_factor: Annotated[float, Field(gt=1)] | None = 10
+    rejected_share: Share | None = 0.5
+    min_rows: Annotated[int, Field(ge=1)] = 200
+    empty_source: bool = True
+
+
+class Configuration(_Part):
+    """The whole file."""
+
+    sources: Annotated[list[Source], Field(min_length=1)]
+    known_users: KnownUsers
+    goals: list[GoalPeriod] | None = None
+    delivery: Delivery = Delivery()
+    guards: Guards = Guards()
+    retention_days: Annotated[int, Field(ge=31)] = 90
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        twice = [name for name, times in Counter(source.name for source in self.sources).items() if times > 1]
+        if twice:
+            raise ValueError(f"the source name {twice[0]!r} is used twice")
+        return self
+
+    def source(self, name: str) -> Source:
+        """The source of this name.
+
+        :raises Unusable: if there is none.
+        """
+        for source in self.sources:
+            if source.name == name:
+                return source
+        names = ", ".join(source.name for source in self.sources)
+        raise Unusable(f"There is no source {name!r} in the configuration: choose from {names}.")
+
+    def rules(self, source: Source) -> SourceRules:
+        """What the rules need to know of a source."""
+        return SourceRules(
+            destination=source.webflow_conn_id,
+            source=source.name,
+            event_name=source.event_name,
+            kind=source.timestamps.kind,
+            timezone=source.timestamps.timezone,
+            ambiguous=source.timestamps.ambiguous,
+            nonexistent=source.timestamps.nonexistent,
+            goals=None if self.goals is None else [Goal(**dict(goal)) for goal in self.goals],
+        )
+
+    def destinations(self, sources: Sequence[str]) -> dict[str, list[str]]:
+        """The names of the given sources by their destination."""
+        found: dict[str, list[str]] = {}
+        for name in sources:
+            found.setdefault(self.source(name).webflow_conn_id, []).append(name)
+        return found
+
+
+def digest(*parts: Any) -> str:
+    """A short fingerprint of what decides whether the API takes an event: it tells that something was changed."""
+    text = json.dumps(parts, default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class ConfigurationFile:
+    """A configuration and the SQL beside it, read from disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.configuration = _parse(path)
+
+    def sql(self, relative: str) -> str:
+        """The text of an SQL file.
+
+        :raises Unusable: if it is missing, unreadable or empty.
+        """
+        path = self.path.parent / "sql" / relative
+        try:
+            text = path.read_text(encoding="utf-8").strip().rstrip(";").rstrip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unusable(f"The SQL file {path} that {self.path.name} names cannot be read: {_why(error)}.") from error
+        if not text:
+            raise Unusable(f"The SQL file {path} that {self.path.name} names is empty.")
+        return text
+
+
+def _parse(path: Path) -> Configuration:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(
+            f"The configuration {path} cannot be read ({_why(error)}): put it there, or name another file in {ENVIRONMENT_VARIABLE}."
+        ) from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise Unusable(f"The configuration {path} is no YAML{line}: {getattr(error, 'problem', None) or error}.") from error
+    if not isinstance(document, dict):
+        raise Unusable(f"The configuration {path} is no mapping with sources and known_users.")
+    try:
+        return Configuration.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise Unusable(f"The configuration {path} is wrong at {_place(first['loc'], document)}: {_sentence(first)}{more}.") from error
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
+
+
+def _place(location: Sequence[int | str], document: Any) -> str:
+    parts: list[str] = []
+    for step in location:
+        if isinstance(step, int):
+            try:
+                document = document[step]
+            except (LookupError, TypeError):
+                document = None
+            name = document.get("name") if isinstance(document, dict) else None
+            parts.append(f"[{name or step + 1}]")
+        else:
+            document = document.get(step) if isinstance(document, dict) else None
+            parts.append(f".{step}" if parts else step)
+    return "".join(parts) or "the top"
+
+
+def _sentence(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "this key is not known"
+        case "missing":
+            return "this key is missing"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case _:
+            message = error["msg"]
+            return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"

@@ -1,0 +1,30 @@
+"""The errors that leave the product, named by what the caller does about them.
+
+    ConversionsError
+    ├── Unusable        configuration, parameters, connections: somebody has to change something; no retry helps
+    ├── Unavailable     a database or the API does not answer: the same call may work later
+    ├── Stopped         the run must not go on as it is: a guard, a refused token
+    └── Unfinished      the run ended, and something that should have gone out did not
+
+Each carries one sentence for people: what is wrong, and what to change.
+"""
+
+
+class ConversionsError(Exception):
+    """The base of all of them."""
+
+
+class Unusable(ConversionsError):
+    """Something that was given cannot work; trying again does not help."""
+
+
+class Unavailable(ConversionsError):
+    """Something is out of reach; trying again may help."""
+
+
+class Stopped(ConversionsError):
+    """Going on could do harm that cannot be undone."""
+
+
+class Unfinished(ConversionsError):
+    """A run's account has something open."""

@@ -1,0 +1,110 @@
+"""The ledger as extraction sees it."""
+
+import csv
+from collections.abc import Sequence
+from datetime import datetime
+from io import StringIO
+from typing import Any
+
+import pandas as pd
+
+from webflow_conversions.errors import Unavailable
+from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.pipeline.extraction import Met
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.evaluation import Amount, SourceRules, Tally
+
+_STAGED = (
+    "action_id",
+    "event_name",
+    "conversion_id",
+    "action_timestamp_ms",
+    "value",
+    "identity_key",
+    "state",
+    "reason",
+    "detail",
+)
+_RACES = 3
+
+
+class Extraction:
+    """One reading of one source: begun, filled chunk by chunk, ended.
+
+    :param configuration: the digest under which a refused row stays refused.
+    """
+
+    def __init__(self, session: Session, run: Run, rules: SourceRules, configuration: str) -> None:
+        self._session = session
+        self._run = run
+        self._rules = rules
+        self._configuration = configuration
+        self._id: int | None = None
+
+    def begin(self, now: datetime) -> None:
+        """Open the account of this reading."""
+        (row,) = self._session.fetch("begin_extraction", {"run": self._run.id, "source": self._rules.source, "now": now})
+        self._id = row.id
+
+    def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
+        """Bring judged conversions into the ledger, all of them or none.
+
+        :raises Unavailable: if other runs keep adding the same conversions at this moment.
+        """
+        staged = as_csv(conversions, _STAGED)
+        for _ in range(_RACES):
+            with self._session.transaction() as cursor:
+                cursor.execute(statement("create_staging"))
+                staged.seek(0)
+                cursor.copy_expert(statement("copy_staged"), staged)
+                cursor.execute(
+                    statement("merge_staged"),
+                    {
+                        "extraction": self._id,
+                        "destination": self._rules.destination,
+                        "source": self._rules.source,
+                        "configuration": self._configuration,
+                        "run_id": self._run.run_id,
+                        "now": now,
+                    },
+                )
+                row = cursor.fetchone()
+                if row.lost_races:
+                    cursor.connection.rollback()
+                    continue
+            return Met(
+                again=Amount(rows=row.again_rows, value=row.again_value), conflicting=row.conflicting_rows, changed=row.changed_rows
+            )
+        raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
+
+    def end(self, tally: Tally, changed: int, now: datetime) -> None:
+        """Close the account of this reading."""
+        amounts: dict[str, Any] = {
+            f"{name}_{part}": getattr(getattr(tally, field), part)
+            for name, field in (
+                ("read", "read"),
+                ("recorded", "recorded"),
+                ("duplicate", "duplicates"),
+                ("outside", "outside"),
+                ("too_old", "too_old"),
+            )
+            for part in ("rows", "value")
+        }
+        self._session.execute(
+            "end_extraction",
+            {
+                **amounts,
+                "conflicting_rows": tally.conflicting,
+                "changed_after_sent_rows": changed,
+                "extraction": self._id,
+                "now": now,
+            },
+        )
+
+
+def as_csv(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:
+    """The frame for ``COPY … WITH (FORMAT csv)``: null is an empty field, so no text in it may be empty."""
+    text = StringIO()
+    csv.writer(text).writerows(zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True))
+    text.seek(0)
+    return text

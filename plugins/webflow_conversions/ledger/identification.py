@@ -1,0 +1,65 @@
+"""The ledger as identification sees it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pandas as pd
+
+from webflow_conversions.ledger.extraction import as_csv
+from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
+
+_BATCH_ROWS = 10_000
+
+
+class Identification:
+    """The conversions of a run that wait for their user.
+
+    :param reader: a session of its own for the pages, since they are read while users are recorded.
+    """
+
+    def __init__(self, reader: Session, writer: Session, run: Run) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._run = run
+
+    def expire(self, now: datetime) -> int:
+        """Record what grew older than 2 days while it waited, of every window; how many."""
+        parameters = {"oldest_ms": oldest_sendable_ms(now), "now": now, "run_id": self._run.run_id, "rows": _BATCH_ROWS}
+        expired = 0
+        while batch := self._writer.execute("expire_waiting", parameters):
+            expired += batch
+        return expired
+
+    def arrive(self, latest: datetime) -> int:
+        """Let what lay in the future and is due by now wait for its user; how many."""
+        return self._writer.execute("arrive_future", self._scope() | {"latest_ms": latest_sendable_ms(latest)})
+
+    def held(self, page_rows: int) -> Iterator[pd.DataFrame]:
+        """The held conversions of the window in pages: ``id``, ``action_timestamp_ms``, ``identity_key``."""
+        after_ms, after_id = -(2**62), 0
+        while rows := self._reader.fetch(
+            "page_of_held", self._scope() | {"after_ms": after_ms, "after_id": after_id, "rows": page_rows}
+        ):
+            after_ms, after_id = rows[-1].action_timestamp_ms, rows[-1].id
+            ids, moments, keys = zip(*rows, strict=True)
+            yield pd.DataFrame({"id": ids, "action_timestamp_ms": moments, "identity_key": pd.Series(keys, dtype=object)})
+
+    def assign(self, users: pd.DataFrame, now: datetime) -> None:
+        """Give conversions their users: those become ready, or rejected where there is a reason."""
+        if users.empty:
+            return
+        with self._writer.transaction() as cursor:
+            cursor.execute(statement("create_identified"))
+            cursor.copy_expert(statement("copy_identified"), as_csv(users, ("id", "user_domain", "user_id", "reason")))
+            cursor.execute(statement("assign_users"), {"now": now, "run_id": self._run.run_id})
+
+    def _scope(self) -> dict[str, object]:
+        window = self._run.window
+        return {
+            "sources": list(self._run.sources),
+            "start_ms": window.start_ms,
+            "end_ms": window.end_ms,
+            "run_id": self._run.run_id,
+        }

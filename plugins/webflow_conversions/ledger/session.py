@@ -1,0 +1,88 @@
+"""A connection to the ledger that comes back after the server was away."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import NamedTupleCursor
+
+from webflow_conversions.errors import Unavailable
+
+Connect = Callable[[], Connection]
+
+_SETTINGS = """
+SET TIME ZONE 'UTC';
+SET jit = off;
+SET enable_seqscan = off;
+SET enable_mergejoin = off
+"""
+"""Every statement reaches its rows by an index. Left alone, the planner turns from some thousand rows on to a
+hash or merge join over the whole table, and the cost of a row would grow with the history."""
+
+
+@cache
+def statement(name: str) -> str:
+    """The SQL of ``ledger/sql/<name>.sql``."""
+    return files("webflow_conversions.ledger").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Session:
+    """One connection, opened when it is first needed and again after it broke.
+
+    Not for use by two threads at a time.
+    """
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """A cursor in a transaction: committed at the end, rolled back on an error.
+
+        :raises Unavailable: if the server cannot be reached or goes away; what was done is not committed, or it
+            is not known whether it was if the connection broke in the commit.
+        """
+        try:
+            connection = self._open()
+            with connection, connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
+                yield cursor
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            self.close()
+            raise Unavailable(f"The ledger's database does not answer: {_first_line(error)}") from error
+
+    def fetch(self, name: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """The rows of one statement in a transaction of its own; none for a statement that returns none."""
+        with self.transaction() as cursor:
+            cursor.execute(statement(name), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def execute(self, name: str, parameters: Mapping[str, Any]) -> int:
+        """Run one statement in a transaction of its own; the number of rows that it touched."""
+        with self.transaction() as cursor:
+            cursor.execute(statement(name), parameters)
+            return cursor.rowcount
+
+    def close(self) -> None:
+        """Give the connection back; the next use opens another."""
+        if self._connection is not None:
+            with suppress(psycopg2.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _open(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            connection = self._connect()
+            with connection, connection.cursor() as cursor:
+                cursor.execute(_SETTINGS)
+            self._connection = connection
+        return self._connection
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

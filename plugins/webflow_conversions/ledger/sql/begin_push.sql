@@ -1,0 +1,12 @@
+-- Earlier tries of the same task are dead: Airflow starts another only when it knows that.
+WITH superseded AS (
+    UPDATE webflow.pushes
+    SET ended_at = clock_timestamp()
+    WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
+)
+INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, expires_at)
+VALUES (
+    %(run)s, %(destination)s, %(worker)s, %(try_number)s, %(host)s, %(pid)s,
+    clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+)
+RETURNING id

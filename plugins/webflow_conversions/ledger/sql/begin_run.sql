@@ -1,0 +1,21 @@
+-- A task that is tried again finds the run as it began.
+INSERT INTO webflow.runs (
+    dag_id, run_id, run_type, window_start, window_end, sources, dry_run, forced, clock_offset_ms, started_at
+)
+VALUES (
+    %(dag_id)s, %(run_id)s, %(run_type)s, %(window_start)s, %(window_end)s, %(sources)s, %(dry_run)s, %(forced)s,
+    %(clock_offset_ms)s, %(now)s
+)
+ON CONFLICT (dag_id, run_id) DO UPDATE
+SET run_type = excluded.run_type,
+    window_start = excluded.window_start,
+    window_end = excluded.window_end,
+    sources = excluded.sources,
+    dry_run = excluded.dry_run,
+    forced = excluded.forced,
+    clock_offset_ms = excluded.clock_offset_ms,
+    cleared_at = NULL,
+    ended_at = NULL,
+    outcome = NULL,
+    problems = '{}'
+RETURNING id

@@ -1,0 +1,27 @@
+-- What expires first goes out first. FOR UPDATE SKIP LOCKED lets any number of workers share the queue; a push
+-- that was declared dead gets nothing.
+WITH due AS (
+    SELECT id FROM webflow.conversions
+    WHERE state = 'ready'
+      AND destination = %(destination)s
+      AND source = ANY (%(sources)s)
+      AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
+      AND (
+          run_id <> %(run_id)s
+          OR failures < %(max_failures)s AND (retry_at IS NULL OR retry_at <= clock_timestamp())
+      )
+      AND EXISTS (
+          SELECT FROM webflow.pushes WHERE id = %(push)s AND ended_at IS NULL AND expires_at > clock_timestamp()
+      )
+    ORDER BY action_timestamp_ms, id
+    LIMIT %(rows)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE webflow.conversions c
+SET state = 'sending',
+    push_id = %(push)s,
+    failures = CASE WHEN c.run_id = %(run_id)s THEN c.failures ELSE 0 END,
+    run_id = %(run_id)s
+FROM due
+WHERE c.id = due.id
+RETURNING c.id, c.event_name, c.user_domain, c.user_id, c.action_id, c.action_timestamp_ms, c.value, c.failures

@@ -1,0 +1,2 @@
+COPY pg_temp.staged (action_id, event_name, conversion_id, action_timestamp_ms, value, identity_key, state, reason, detail)
+FROM STDIN WITH (FORMAT csv)

@@ -1,0 +1,6 @@
+CREATE TEMPORARY TABLE IF NOT EXISTS identified (
+    id          bigint NOT NULL,
+    user_domain text,
+    user_id     text,
+    reason      text
+) ON COMMIT DELETE ROWS

@@ -1,0 +1,11 @@
+CREATE TEMPORARY TABLE IF NOT EXISTS staged (
+    action_id           text NOT NULL,
+    event_name          text,
+    conversion_id       text,
+    action_timestamp_ms bigint,
+    value               numeric(15, 2),
+    identity_key        text,
+    state               text NOT NULL,
+    reason              text,
+    detail              text
+) ON COMMIT DELETE ROWS

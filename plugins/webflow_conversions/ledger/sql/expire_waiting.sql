@@ -1,0 +1,24 @@
+-- What grew older than 2 days while it waited, whatever window it belongs to: it can never be sent.
+UPDATE webflow.conversions
+SET state = 'expired',
+    reason = CASE
+        WHEN attempts_in_doubt > 0 THEN 'expired_in_doubt'
+        WHEN state = 'held' THEN 'expired_unidentified'
+        ELSE 'expired_unsent'
+    END,
+    settled_at = %(now)s,
+    run_id = %(run_id)s
+WHERE id = ANY (
+    ARRAY(
+        SELECT id FROM webflow.conversions
+        WHERE state IN ('held', 'future') AND action_timestamp_ms < %(oldest_ms)s
+        LIMIT %(rows)s
+        FOR UPDATE SKIP LOCKED
+    ) || ARRAY(
+        SELECT id FROM webflow.conversions
+        WHERE state = 'ready' AND destination = ANY (ARRAY(SELECT destination FROM webflow.destinations))
+          AND action_timestamp_ms < %(oldest_ms)s
+        LIMIT %(rows)s
+        FOR UPDATE SKIP LOCKED
+    )
+)

@@ -1,0 +1,146 @@
+CREATE TABLE webflow.conversions (
+    id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    destination           text NOT NULL,
+    source                text NOT NULL,
+    event_name            text,
+    conversion_id         text,
+    action_id             text NOT NULL UNIQUE,
+    action_timestamp_ms   bigint,
+    value                 numeric(15, 2),
+    identity_key          text,
+    user_domain           text,
+    user_id               text,
+    state                 text NOT NULL
+        CHECK (state IN ('ready', 'held', 'future', 'sending', 'accepted', 'rejected', 'expired')),
+    reason                text,
+    detail                text,
+    attempts              integer NOT NULL DEFAULT 0,
+    attempts_in_doubt     integer NOT NULL DEFAULT 0,
+    failures              integer NOT NULL DEFAULT 0,
+    retry_at              timestamptz,
+    http_status           smallint,
+    push_id               bigint,
+    refused_with          text,
+    first_seen_at         timestamptz NOT NULL,
+    sent_at               timestamptz,
+    settled_at            timestamptz,
+    changed_after_sent_at timestamptz,
+    run_id                text NOT NULL,
+    CONSTRAINT sendable_is_whole CHECK (
+        state NOT IN ('ready', 'sending', 'accepted')
+        OR num_nonnulls(event_name, conversion_id, action_timestamp_ms, user_domain, user_id) = 5
+    )
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+
+COMMENT ON TABLE webflow.conversions IS 'One row a conversion: where it stands, and why.';
+COMMENT ON COLUMN webflow.conversions.action_id IS 'The actionId sent to Webflow, derived from (destination, source, event_name, conversion_id) alone.';
+COMMENT ON COLUMN webflow.conversions.attempts IS 'Requests that left, or may have left.';
+COMMENT ON COLUMN webflow.conversions.attempts_in_doubt IS 'Attempts without a known outcome: if another attempt followed, the conversion may have gone out more than once.';
+COMMENT ON COLUMN webflow.conversions.failures IS 'Attempts of the run run_id that are to be repeated.';
+COMMENT ON COLUMN webflow.conversions.push_id IS 'The push that claimed the row last; a sending row of an ended push is in doubt.';
+COMMENT ON COLUMN webflow.conversions.refused_with IS 'Digest of the configuration with which the API refused the row.';
+COMMENT ON COLUMN webflow.conversions.run_id IS 'The run that brought the row into its present state.';
+
+-- The queue: small whatever the history, in the order of expiry.
+CREATE INDEX conversions_ready ON webflow.conversions (destination, action_timestamp_ms, id) WHERE state = 'ready';
+CREATE INDEX conversions_waiting ON webflow.conversions (state, action_timestamp_ms, id) WHERE state IN ('held', 'future');
+CREATE INDEX conversions_sending ON webflow.conversions (push_id) WHERE state = 'sending';
+
+-- For reading a stretch of time, and for removing the oldest: rows arrive in the order of time, so this stays tiny.
+CREATE INDEX conversions_first_seen ON webflow.conversions USING brin (first_seen_at, action_timestamp_ms)
+    WITH (pages_per_range = 32, autosummarize = on);
+
+CREATE TABLE webflow.runs (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    dag_id          text NOT NULL,
+    run_id          text NOT NULL,
+    run_type        text NOT NULL,
+    window_start    timestamptz NOT NULL,
+    window_end      timestamptz NOT NULL,
+    sources         text[] NOT NULL,
+    dry_run         boolean NOT NULL DEFAULT false,
+    forced          boolean NOT NULL DEFAULT false,
+    clock_offset_ms bigint,
+    started_at      timestamptz NOT NULL,
+    cleared_at      timestamptz,
+    ended_at        timestamptz,
+    outcome         text CHECK (outcome IN ('succeeded', 'failed')),
+    problems        text[] NOT NULL DEFAULT '{}',
+    counts          jsonb NOT NULL DEFAULT '{}',
+    forecast        jsonb,
+    UNIQUE (dag_id, run_id)
+);
+
+COMMENT ON TABLE webflow.runs IS 'One row a run: its window, and what became of the rows that it read, by source, state and reason.';
+COMMENT ON COLUMN webflow.runs.clock_offset_ms IS 'The API''s Date header minus our clock, when the run began.';
+COMMENT ON COLUMN webflow.runs.cleared_at IS 'When the guards let the run send; a push of a run that is not cleared sends nothing.';
+
+-- One row for each time that a source's query was read; complete once ended_at is there. A task that is tried
+-- again begins a new one, and the last complete one of a run and source counts.
+CREATE TABLE webflow.extractions (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run              bigint NOT NULL REFERENCES webflow.runs ON DELETE CASCADE,
+    source           text NOT NULL,
+    started_at       timestamptz NOT NULL,
+    ended_at         timestamptz,
+    read_rows        bigint,
+    read_value       numeric,
+    recorded_rows    bigint,
+    recorded_value   numeric,
+    duplicate_rows   bigint,
+    duplicate_value  numeric,
+    conflicting_rows bigint,
+    outside_rows     bigint,
+    outside_value    numeric,
+    too_old_rows     bigint,
+    too_old_value    numeric,
+    changed_after_sent_rows bigint
+);
+CREATE INDEX extractions_run ON webflow.extractions (run);
+
+-- Which conversions an extraction recorded, and the value that it read. No foreign keys: they would cost a
+-- lookup for each of a million rows, and reconcile looks for what is missing anyway.
+CREATE TABLE webflow.extracted (
+    extraction bigint NOT NULL,
+    conversion bigint NOT NULL,
+    value      numeric(15, 2),
+    PRIMARY KEY (extraction, conversion)
+);
+
+-- One row for each time a push task ran: what it holds as a lease, and what it did.
+CREATE TABLE webflow.pushes (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run         bigint NOT NULL REFERENCES webflow.runs ON DELETE CASCADE,
+    destination text NOT NULL,
+    worker      integer NOT NULL,
+    try_number  integer NOT NULL,
+    host        text NOT NULL,
+    pid         integer NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at  timestamptz NOT NULL,
+    ended_at    timestamptz,
+    counts      jsonb NOT NULL DEFAULT '{}'
+);
+
+COMMENT ON COLUMN webflow.pushes.expires_at IS 'The end of the lease on the rows it claimed; renewed while it lives.';
+COMMENT ON COLUMN webflow.pushes.ended_at IS 'When it ended in good order, or was declared dead.';
+
+-- What all pushes to a destination share: the pace, and the pause that the API asked for.
+CREATE TABLE webflow.destinations (
+    destination  text PRIMARY KEY,
+    next_slot_at timestamptz NOT NULL DEFAULT '-infinity',
+    paused_until timestamptz NOT NULL DEFAULT '-infinity'
+);
+
+-- What the row of a conversion alone does not tell: attempts that did not end it, changes after it was sent, acts of people.
+CREATE TABLE webflow.history (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    conversion  bigint NOT NULL REFERENCES webflow.conversions ON DELETE CASCADE,
+    at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    what        text NOT NULL,
+    http_status smallint,
+    detail      text,
+    run_id      text,
+    person      text
+);
+CREATE INDEX history_conversion ON webflow.history (conversion);

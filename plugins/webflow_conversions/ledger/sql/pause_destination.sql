@@ -1,0 +1,3 @@
+UPDATE webflow.destinations
+SET paused_until = greatest(paused_until, clock_timestamp() + make_interval(secs => %(seconds)s))
+WHERE destination = %(destination)s

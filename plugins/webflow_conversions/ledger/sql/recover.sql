@@ -1,0 +1,38 @@
+-- Rows that a dead push had claimed are in doubt: their requests may have left. So are rows that wait for a
+-- decision, once the policy says resend. What is too old by now can only be written down as such.
+WITH doubtful AS (
+    SELECT c.id, c.push_id IS NOT NULL AS is_new
+    FROM webflow.conversions c
+    WHERE c.state = 'sending'
+      AND c.destination = %(destination)s
+      AND (
+          c.push_id IS NULL AND (%(resend)s OR c.action_timestamp_ms < %(oldest_ms)s)
+          OR c.push_id IS NOT NULL AND NOT EXISTS (
+              SELECT FROM webflow.pushes p WHERE p.id = c.push_id AND p.ended_at IS NULL AND p.expires_at > clock_timestamp()
+          )
+      )
+    FOR UPDATE OF c SKIP LOCKED
+), recovered AS (
+    UPDATE webflow.conversions c
+    SET state = CASE
+            WHEN c.action_timestamp_ms < %(oldest_ms)s THEN 'expired'
+            WHEN %(resend)s THEN 'ready'
+            ELSE 'sending'
+        END,
+        reason = CASE
+            WHEN c.action_timestamp_ms < %(oldest_ms)s THEN 'expired_in_doubt'
+            WHEN NOT %(resend)s THEN 'in_doubt'
+        END,
+        attempts = c.attempts + d.is_new::integer,
+        attempts_in_doubt = c.attempts_in_doubt + d.is_new::integer,
+        retry_at = NULL,
+        settled_at = CASE WHEN c.action_timestamp_ms < %(oldest_ms)s THEN clock_timestamp() END,
+        push_id = NULL
+    FROM doubtful d
+    WHERE c.id = d.id
+    RETURNING c.id, d.is_new
+), noted AS (
+    INSERT INTO webflow.history (conversion, what, detail, run_id)
+    SELECT id, 'in_doubt', 'the worker died with the row claimed', %(run_id)s FROM recovered WHERE is_new
+)
+SELECT count(*) FILTER (WHERE is_new) FROM recovered

@@ -1,0 +1,241 @@
+"""What a chunk of source rows is: for each row its identity, its moment, its value, and the state it starts in."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from webflow_conversions.rules.event import action_id, is_event_name, stand_in_action_id
+from webflow_conversions.rules.goals import Goal, check_goals
+from webflow_conversions.rules.money import parse_value
+from webflow_conversions.rules.states import Reason, State
+from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, to_utc_milliseconds
+from webflow_conversions.rules.window import Window, latest_sendable_ms, oldest_recorded_ms, oldest_sendable_ms
+
+REQUIRED_COLUMNS = ("conversion_id", "occurred_at", "identity_key")
+OPTIONAL_COLUMNS = ("event_name", "value", "timezone")
+
+LONGEST_TEXT = 500
+"""Characters of a conversion ID or an identity key; a longer one is a mistake."""
+
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRules:
+    """What the configuration says of a source's rows."""
+
+    destination: str
+    source: str
+    event_name: str | None
+    kind: TimestampKind
+    timezone: str | None = None
+    ambiguous: Ambiguous = Ambiguous.LATER
+    nonexistent: Nonexistent = Nonexistent.OFFSET_BEFORE
+    goals: Sequence[Goal] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Amount:
+    """A number of rows and the money in them."""
+
+    rows: int = 0
+    value: Decimal = Decimal(0)
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(rows=self.rows + other.rows, value=self.value + other.value)
+
+    @classmethod
+    def of(cls, values: pd.Series) -> "Amount":
+        return cls(rows=len(values), value=sum((value for value in values if value is not None), Decimal(0)))
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What became of the rows that a source's query returned: ``read`` is the sum of the others.
+
+    ``recorded`` are the conversions that go to the ledger, each once; ``duplicates`` the rows beside
+    them (``conflicting`` of these say something else); ``outside`` are eligible but not of the run's
+    window; ``too_old`` are older than 30 days.
+    """
+
+    read: Amount = field(default_factory=Amount)
+    recorded: Amount = field(default_factory=Amount)
+    duplicates: Amount = field(default_factory=Amount)
+    conflicting: int = 0
+    outside: Amount = field(default_factory=Amount)
+    too_old: Amount = field(default_factory=Amount)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            read=self.read + other.read,
+            recorded=self.recorded + other.recorded,
+            duplicates=self.duplicates + other.duplicates,
+            conflicting=self.conflicting + other.conflicting,
+            outside=self.outside + other.outside,
+            too_old=self.too_old + other.too_old,
+        )
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every row read is accounted for, and the money too."""
+        return self.read == self.recorded + self.duplicates + self.outside + self.too_old
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """A chunk's conversions for the ledger, one row each, and the tally of the whole chunk.
+
+    Columns: ``action_id``, ``event_name``, ``conversion_id``, ``action_timestamp_ms`` (``Int64``), ``value``
+    (Decimal), ``identity_key``, ``state``, ``reason``, ``detail``; ``rows``, the source rows behind it.
+    """
+
+    conversions: pd.DataFrame
+    tally: Tally
+
+
+def evaluate(
+    chunk: Mapping[str, pd.Series], rules: SourceRules, window: Window, now: datetime, *, latest: datetime | None = None
+) -> Evaluated:
+    """Judge each row of a chunk by itself: the user comes later, so what is valid and in time starts as held.
+
+    :param chunk: the query's columns as the driver gave them, each with the index 0, 1, 2, …
+    :param now: when the age of 2 days is judged.
+    :param latest: when 'in the future' is judged, the more careful of our clock and the API's; default ``now``.
+    """
+    judged = _judge(chunk, rules, now)
+    kept, dropped, conflicting = _without_duplicates(judged)
+    moments = kept["action_timestamp_ms"].fillna(0).to_numpy(dtype=np.int64)
+    valid = kept["reason"].isna().to_numpy()
+    too_old = kept["action_timestamp_ms"].notna().to_numpy() & (moments < oldest_recorded_ms(now))
+    expired = valid & (moments < oldest_sendable_ms(now))
+    future = valid & (moments > latest_sendable_ms(latest or now))
+    due = valid & ~expired & ~future
+    outside = due & ((moments < window.start_ms) | (moments >= window.end_ms))
+    kept["state"] = np.select([expired, future, due], [State.EXPIRED, State.FUTURE, State.HELD], State.REJECTED)
+    kept.loc[expired, "reason"] = Reason.EXPIRED_BEFORE_SEEN
+    kept.loc[due, "reason"] = Reason.UNKNOWN_USER
+    recorded = ~too_old & ~outside
+    return Evaluated(
+        conversions=kept[recorded].reset_index(drop=True),
+        tally=Tally(
+            read=Amount.of(judged["value"]),
+            recorded=Amount.of(kept["value"][recorded]),
+            duplicates=Amount.of(dropped["value"]),
+            conflicting=conflicting,
+            outside=Amount.of(kept["value"][outside]),
+            too_old=Amount.of(kept["value"][too_old]),
+        ),
+    )
+
+
+def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) -> pd.DataFrame:
+    """One judged row for each row of the chunk, in its order."""
+    given = chunk["occurred_at"]
+    blank = pd.Series([None] * len(given), dtype=object)
+    raw_zones = chunk.get("timezone", blank)
+    zones = raw_zones.where(raw_zones.notna() & (raw_zones != ""), rules.timezone)
+    moments, time_reasons = to_utc_milliseconds(
+        given, kind=rules.kind, zones=zones, ambiguous=rules.ambiguous, nonexistent=rules.nonexistent
+    )
+    raw = {name: column.tolist() for name, column in chunk.items()}
+    raw_values = raw.get("value", blank)
+    names = [as_text(name) or rules.event_name for name in raw.get("event_name", blank)]
+    ids, keys = [as_text(value) for value in raw["conversion_id"]], [as_text(value) for value in raw["identity_key"]]
+    goal_reasons = blank if rules.goals is None else check_goals(pd.Series(names, dtype=object), moments, rules.goals, now)
+    money = [parse_value(value) for value in raw_values]
+    stored_names, stored_ids, stored_keys = ([_storable(text) for text in texts] for texts in (names, ids, keys))
+    # The first thing that is wrong is the reason.
+    reasons = [
+        (Reason.MISSING_CONVERSION_ID if conversion_id is None else None if stored_id is conversion_id else Reason.INVALID_CONVERSION_ID)
+        or (Reason.MISSING_EVENT_NAME if name is None else None if is_event_name(name) else Reason.INVALID_EVENT_NAME)
+        or time_reason
+        or goal_reason
+        or value_reason
+        or (Reason.MISSING_IDENTITY if key is None or stored_key is not key else None)
+        for conversion_id, stored_id, name, time_reason, goal_reason, (_, value_reason), key, stored_key in zip(
+            ids, stored_ids, names, time_reasons, goal_reasons, money, keys, stored_keys, strict=True
+        )
+    ]
+    action_ids = [
+        action_id(rules.destination, rules.source, name or "", conversion_id)
+        if conversion_id
+        else stand_in_action_id(rules.destination, rules.source, name or "", f"{when}\n{key}\n{value}")
+        for name, conversion_id, when, key, value in zip(names, ids, raw["occurred_at"], keys, raw_values, strict=True)
+    ]
+    timestamps = pd.array(moments, dtype="Int64")
+    timestamps[[reason is not None for reason in time_reasons]] = pd.NA
+    columns: dict[str, Any] = {
+        "action_id": action_ids,
+        "event_name": stored_names,
+        "conversion_id": stored_ids,
+        "value": [value for value, _ in money],
+        "identity_key": stored_keys,
+        "reason": reasons,
+        "detail": [None if reason is None else _detail(reason, raw, row) for row, reason in enumerate(reasons)],
+    }
+    return pd.DataFrame(columns, dtype=object).assign(action_timestamp_ms=timestamps)
+
+
+def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """The row that stands for each conversion, with the number of ``rows`` behind it; the others; how many of these conflict.
+
+    Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value.
+    """
+    if judged["action_id"].is_unique:
+        return judged.assign(rows=1), judged.iloc[:0], 0
+    order = judged.assign(
+        void=judged["reason"].notna(), amount=[float("inf") if value is None else float(value) for value in judged["value"]]
+    ).sort_values(["action_timestamp_ms", "void", "amount", "identity_key"], kind="stable", na_position="last")
+    first = ~order["action_id"].duplicated()
+    kept, dropped = judged.loc[order.index[first]], judged.loc[order.index[~first]]
+    kept = kept.assign(rows=kept["action_id"].map(judged["action_id"].value_counts())).sort_index()
+    facts = ["action_timestamp_ms", "value", "identity_key", "detail"]
+    beside = dropped[["action_id"]].merge(kept[["action_id", *facts]], on="action_id")
+    same = (dropped[facts].reset_index(drop=True).astype(object).fillna("") == beside[facts].astype(object).fillna("")).all(axis=1)
+    return kept, dropped, int((~same).sum())
+
+
+def as_text(value: Any) -> str | None:
+    """An ID as text, whatever type the driver gave it: a whole number has no decimal point. Blank is None."""
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return None
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    return str(value)
+
+
+def _storable(text: str | None) -> str | None:
+    """The text itself if the ledger can hold it, else what of it can be held."""
+    if text is None or (len(text) <= LONGEST_TEXT and not _NOT_STORABLE.search(text)):
+        return text
+    return _NOT_STORABLE.sub("\ufffd", text[:LONGEST_TEXT])
+
+
+_CULPRIT = {
+    Reason.INVALID_EVENT_NAME: "event_name",
+    Reason.UNKNOWN_GOAL: "event_name",
+    Reason.INVALID_TIMESTAMP: "occurred_at",
+    Reason.AMBIGUOUS_LOCAL_TIME: "occurred_at",
+    Reason.NONEXISTENT_LOCAL_TIME: "occurred_at",
+    Reason.UNKNOWN_TIMEZONE: "timezone",
+    Reason.INVALID_VALUE: "value",
+    Reason.NEGATIVE_VALUE: "value",
+}
+
+
+def _detail(reason: Reason, raw: Mapping[str, Sequence[Any]], row: int) -> str | None:
+    """What the source gave where it is wrong; never who the customer is."""
+    culprit = _CULPRIT.get(reason)
+    return f"{culprit} = {_storable(str(raw[culprit][row])[:100])}" if culprit in raw else None

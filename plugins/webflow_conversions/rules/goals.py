@@ -1,0 +1,57 @@
+"""Custom goals and when each had its event name.
+
+Webflow attributes a conversion only if the goal had that event name when the conversion happened
+and still has it (When a received conversion is attributed, 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from webflow_conversions.rules.states import Reason
+from webflow_conversions.rules.window import to_milliseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A goal bore ``event_name`` in ``[valid_from, valid_to)``; None is an open end."""
+
+    event_name: str
+    valid_from: datetime | None
+    valid_to: datetime | None
+
+
+def check_goals(
+    event_names: pd.Series, milliseconds: NDArray[np.int64], goals: Sequence[Goal], now: datetime
+) -> NDArray[np.object_]:
+    """Why no goal would take the conversion, or None, for each row.
+
+    :param milliseconds: when each conversion happened.
+    :param now: when it is to be sent; a goal that has lost the name by then does not count.
+    """
+    reasons: NDArray[np.object_] = np.full(len(event_names), Reason.UNKNOWN_GOAL, dtype=object)
+    now_ms = to_milliseconds(now)
+    for name in event_names.dropna().unique():
+        rows = (event_names == name).to_numpy(dtype=bool)
+        intervals = [
+            (
+                to_milliseconds(goal.valid_from) if goal.valid_from else -(2**62),
+                to_milliseconds(goal.valid_to) if goal.valid_to else 2**62,
+            )
+            for goal in goals
+            if goal.event_name == name
+        ]
+        if not intervals:
+            continue
+        moments = milliseconds[rows]
+        of_name: NDArray[np.object_] = np.full(len(moments), Reason.GOAL_RENAMED, dtype=object)
+        of_name[moments < min(start for start, _ in intervals)] = Reason.GOAL_NOT_YET_CREATED
+        for start, end in intervals:
+            if end > now_ms:
+                of_name[(moments >= start) & (moments < end)] = None
+        reasons[rows] = of_name
+    return reasons

@@ -1,0 +1,131 @@
+"""From identity keys to the users that Webflow knows.
+
+``user_domain`` and ``user_id`` must be what ``wf.setUserId()`` was given, to the letter
+(When a received conversion is attributed, 1).
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import pandas as pd
+
+from webflow_conversions.rules.evaluation import as_text
+from webflow_conversions.rules.states import Reason
+from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
+
+SESSION_IDLE_MS = 30 * 60 * 1000
+"""A session ends after 30 minutes without activity (…is attributed, 4)."""
+SESSION_MAX_MS = 24 * 60 * 60 * 1000
+"""A session ends after 24 hours at the latest (…is attributed, 4)."""
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}")
+_PHONE = re.compile(r"\+[1-9][\d\s()./-]{5,20}\d|\(?0\d{1,5}\)?(?: \d{2,8}){1,5}|\(\d{3}\) ?\d{3}[ .-]\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}")
+
+
+class PersonalData(StrEnum):
+    """What to do with a user ID that looks like personal data (``known_users.personal_data``)."""
+
+    REJECT = "reject"
+    SHA256 = "sha256"
+
+
+def looks_like_personal_data(user_id: str) -> bool:
+    """Whether a user ID looks like an e-mail address or a phone number, which Webflow forbids (The request, ``userId``).
+
+    Digits alone do not: they may be any ID.
+    """
+    text = user_id.strip()
+    return _EMAIL.fullmatch(text) is not None or _PHONE.fullmatch(text) is not None
+
+
+def hashed(user_id: str) -> str:
+    """SHA-256 of the trimmed, lower-case user ID, in hexadecimal, as a site computes it that hashes on its side."""
+    return hashlib.sha256(user_id.strip().lower().encode()).hexdigest()
+
+
+def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame:
+    """The rows of the known_users query in the form that :func:`choose_users` takes.
+
+    A time without an offset is UTC, a number is an epoch; what is neither is not known.
+    """
+    rows = pd.concat([pd.DataFrame(chunk, dtype=object) for chunk in chunks] or [pd.DataFrame(columns=list(_TEXTS))], ignore_index=True)
+    texts = {name: pd.Series([as_text(value) for value in rows[name]], dtype=object) for name in _TEXTS}
+    times = {name: _milliseconds(rows[name] if name in rows else pd.Series([None] * len(rows), dtype=object)) for name in _TIMES}
+    return pd.DataFrame(texts | times)
+
+
+_TEXTS = ("identity_key", "user_domain", "user_id")
+_TIMES = ("identified_at", "viewed_at", "session_started_at", "last_active_at")
+
+
+def _milliseconds(values: pd.Series) -> pd.Series:
+    found = pd.Series(pd.NA, index=values.index, dtype="Int64")
+    for kind in (TimestampKind.AWARE, TimestampKind.LOCAL, TimestampKind.EPOCH_SECONDS, TimestampKind.EPOCH_MILLISECONDS):
+        left = found.isna() & values.notna()
+        if not left.any():
+            break
+        milliseconds, reasons = to_utc_milliseconds(values[left], kind=kind, zones="UTC")
+        found[left] = pd.array([ms if reason is None else pd.NA for ms, reason in zip(milliseconds, reasons, strict=True)], dtype="Int64")
+    return found
+
+
+def choose_users(conversions: pd.DataFrame, known_users: pd.DataFrame, personal_data: PersonalData) -> pd.DataFrame:
+    """The user of each conversion for whose key one is known.
+
+    Of several, it is the one identified latest, but not after the conversion if one was before it;
+    ties go to the smaller user ID. A conversion is rejected if none of that user's rows lets Webflow
+    attribute it (rules 3 and 4), as far as the query gives the visitor's first view and last activity.
+
+    :param conversions: columns ``id``, ``identity_key``, ``action_timestamp_ms``.
+    :param known_users: columns ``identity_key``, ``user_domain``, ``user_id`` and, as ``Int64`` milliseconds and null
+        where not known, ``identified_at``, ``viewed_at``, ``session_started_at``, ``last_active_at``.
+    :return: columns ``id``, ``user_domain``, ``user_id``, ``reason``, one row a conversion with a known user.
+    """
+    pairs = conversions.merge(known_users, on="identity_key", how="inner")
+    pairs["void"] = [_is_void(domain) or _is_void(user) for domain, user in zip(pairs["user_domain"], pairs["user_id"], strict=True)]
+    pairs["identified"] = pairs["identified_at"].fillna(_ALWAYS_MS)
+    pairs["after"] = pairs["identified"] > pairs["action_timestamp_ms"]
+    pairs["attribution"] = _attribution(pairs)
+    pairs["lost"] = pairs["attribution"].notna()
+    ranked = pairs.sort_values(["id", "void", "after", "identified", "user_id", "user_domain"], ascending=[True, True, True, False, True, True])
+    chosen = ranked.drop_duplicates("id")[["id", "user_domain", "user_id"]]
+    best = chosen.merge(pairs, on=["id", "user_domain", "user_id"]).sort_values(["id", "lost"]).drop_duplicates("id")
+    users = [_user(*row, personal_data) for row in zip(best["user_domain"], best["user_id"], best["void"], best["attribution"], strict=True)]
+    result = pd.DataFrame(users, columns=["user_domain", "user_id", "reason"], dtype=object)
+    result.insert(0, "id", best["id"].to_numpy())
+    return result
+
+
+_ALWAYS_MS = -(2**62)
+
+
+def _is_void(text: str | None) -> bool:
+    return text is None or not text.strip()
+
+
+def _user(
+    domain: str | None, user_id: str | None, void: bool, attribution: Reason | None, personal_data: PersonalData
+) -> tuple[str | None, str | None, Reason | None]:
+    if void or domain is None or user_id is None:
+        return None, None, Reason.INVALID_USER
+    if looks_like_personal_data(user_id):
+        if personal_data is PersonalData.REJECT:
+            return None, None, Reason.PERSONAL_DATA_IN_USER_ID
+        user_id = hashed(user_id)
+    return domain, user_id, attribution
+
+
+def _attribution(pairs: pd.DataFrame) -> pd.Series:
+    """Why Webflow cannot attribute the conversion to this row's visitor; None where it may.
+
+    One-sided: an earlier session than the last one known is no proof of anything, a conversion after its end is.
+    """
+    moment = pairs["action_timestamp_ms"]
+    ends = pairs["last_active_at"] + SESSION_IDLE_MS
+    longest = pairs["session_started_at"] + SESSION_MAX_MS
+    reasons = pd.Series(None, index=pairs.index, dtype=object)
+    reasons[((moment >= ends) | (moment >= longest)).fillna(False).to_numpy(dtype=bool)] = Reason.OUTSIDE_SESSION
+    reasons[(pairs["viewed_at"] >= moment).fillna(False).to_numpy(dtype=bool)] = Reason.NOT_VIEWED_BEFORE
+    return reasons

@@ -1,0 +1,52 @@
+"""The value of a conversion: Decimal all the way, at most two places, half up.
+
+The API takes a number that is not negative, with two decimals at most and no currency sign
+(Off-site conversions API, ``value``).
+"""
+
+import re
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from typing import Any
+
+from webflow_conversions.rules.states import Reason
+
+_PLAIN = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_CENTS = re.compile(r"\d{1,13}(?:\.\d{1,2})?", re.ASCII)
+_CENT = Decimal("0.01")
+_WIDE = Context(prec=1_500, rounding=ROUND_HALF_UP)
+
+LIMIT = Decimal(10**13)
+"""From here on a JSON number, which most readers take as a double, no longer holds cents exactly."""
+
+
+def parse_value(given: Any) -> tuple[Decimal | None, Reason | None]:
+    """The value with at most two places, half up, or why there is none; null is no value and no error.
+
+    :param given: Decimal, int, float (by its shortest decimal form) or text of a plain number.
+    """
+    if isinstance(given, str) and _CENTS.fullmatch(given):
+        return Decimal(given), None
+    if given is None or given != given:
+        return None, None
+    if isinstance(given, str):
+        text = given.strip()
+    elif isinstance(given, Decimal | int | float) and not isinstance(given, bool):
+        text = str(given)
+    else:
+        return None, Reason.INVALID_VALUE
+    if not _PLAIN.fullmatch(text):
+        return None, None if text == "" else Reason.INVALID_VALUE
+    with localcontext(_WIDE):
+        exact = Decimal(text)
+        if exact < 0:
+            return None, Reason.NEGATIVE_VALUE
+        if exact >= LIMIT:
+            return None, Reason.INVALID_VALUE
+        rounded = exact.quantize(_CENT)
+    return (rounded, None) if rounded < LIMIT else (None, Reason.INVALID_VALUE)
+
+
+def as_json_number(value: Decimal) -> str:
+    """The number as the API reads it: ``149.99``, ``150``, ``0.5``."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,246 @@
+"""The states of a conversion, and the reasons for them: the one place that lists both.
+
+A state says where a conversion stands; a reason says why, in one lower-case code. The codes are
+what the ledger stores and what people search for, so a code, once released, keeps its meaning.
+``docs/reasons.md`` is generated from this module.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a conversion stands; every row of the ledger is in exactly one."""
+
+    READY = "ready"
+    HELD = "held"
+    FUTURE = "future"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+WAITING = frozenset({State.READY, State.HELD, State.FUTURE})
+"""Not sent yet, and may still be: what grows too old in one of these expires."""
+
+OUT = frozenset({State.SENDING, State.ACCEPTED})
+"""A request has left, or may have: what the source says from now on is noted, never sent."""
+
+FINISHED = frozenset({State.ACCEPTED, State.REJECTED, State.EXPIRED})
+"""Nothing more happens to these by itself."""
+
+
+class Reason(StrEnum):
+    """Why a conversion is in its state. Refusals add ``refused_<status>``, see :func:`refused`."""
+
+    MISSING_CONVERSION_ID = "missing_conversion_id"
+    INVALID_CONVERSION_ID = "invalid_conversion_id"
+    MISSING_EVENT_NAME = "missing_event_name"
+    INVALID_EVENT_NAME = "invalid_event_name"
+    MISSING_TIMESTAMP = "missing_timestamp"
+    INVALID_TIMESTAMP = "invalid_timestamp"
+    UNKNOWN_TIMEZONE = "unknown_timezone"
+    AMBIGUOUS_LOCAL_TIME = "ambiguous_local_time"
+    NONEXISTENT_LOCAL_TIME = "nonexistent_local_time"
+    UNKNOWN_GOAL = "unknown_goal"
+    GOAL_NOT_YET_CREATED = "goal_not_yet_created"
+    GOAL_RENAMED = "goal_renamed"
+    INVALID_VALUE = "invalid_value"
+    NEGATIVE_VALUE = "negative_value"
+    MISSING_IDENTITY = "missing_identity"
+
+    UNKNOWN_USER = "unknown_user"
+    INVALID_USER = "invalid_user"
+    PERSONAL_DATA_IN_USER_ID = "personal_data_in_user_id"
+    NOT_VIEWED_BEFORE = "not_viewed_before"
+    OUTSIDE_SESSION = "outside_session"
+
+    EXPIRED_BEFORE_SEEN = "expired_before_seen"
+    EXPIRED_UNSENT = "expired_unsent"
+    EXPIRED_UNIDENTIFIED = "expired_unidentified"
+    EXPIRED_IN_DOUBT = "expired_in_doubt"
+
+    ECHO_MISMATCH = "echo_mismatch"
+    IN_DOUBT = "in_doubt"
+    WRITTEN_OFF = "written_off"
+
+
+REFUSED_PREFIX = "refused_"
+
+
+def refused(status: int) -> str:
+    """The reason for a row that the API refused for good with this HTTP status."""
+    return f"{REFUSED_PREFIX}{status}"
+
+
+def came_from_delivery(reason: str | None) -> bool:
+    """Whether a rejection is the API's or a person's word, not a finding about the source row.
+
+    Such a rejection stands until the source row or the configuration changes.
+    """
+    return reason is not None and (
+        reason.startswith(REFUSED_PREFIX) or reason in (Reason.ECHO_MISMATCH, Reason.WRITTEN_OFF)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What a reason means, and what somebody can do about it: a sentence each."""
+
+    state: State
+    meaning: str
+    remedy: str
+
+
+def explain(reason: str) -> Explanation:
+    """The explanation of a reason code.
+
+    :raises KeyError: for a code that no release has used.
+    """
+    if reason.startswith(REFUSED_PREFIX):
+        return Explanation(
+            state=State.REJECTED,
+            meaning=f"Webflow refused the event for good, with HTTP status {reason.removeprefix(REFUSED_PREFIX)}.",
+            remedy="Compare the event with the API's contract; it is sent again once the source row or the configuration changes, or by hand.",
+        )
+    return EXPLANATIONS[Reason(reason)]
+
+
+EXPLANATIONS: dict[Reason, Explanation] = {
+    Reason.MISSING_CONVERSION_ID: Explanation(
+        state=State.REJECTED,
+        meaning="The row has no conversion_id, so it could not be told from another one.",
+        remedy="Give every row of the source an ID that never changes.",
+    ),
+    Reason.INVALID_CONVERSION_ID: Explanation(
+        state=State.REJECTED,
+        meaning="The conversion_id is longer than 500 characters or holds a NUL character.",
+        remedy="Return a plain, stable ID from the source's query.",
+    ),
+    Reason.MISSING_EVENT_NAME: Explanation(
+        state=State.REJECTED,
+        meaning="Neither the row nor the source's configuration gives an event name.",
+        remedy="Set event_name for the source, or return it from the query for every row.",
+    ),
+    Reason.INVALID_EVENT_NAME: Explanation(
+        state=State.REJECTED,
+        meaning="The event name is not 1 to 40 printable ASCII characters without a space.",
+        remedy="Return the custom goal's event name to the letter.",
+    ),
+    Reason.MISSING_TIMESTAMP: Explanation(
+        state=State.REJECTED,
+        meaning="The row has no occurred_at.",
+        remedy="Fill the column, or leave such rows out in the query.",
+    ),
+    Reason.INVALID_TIMESTAMP: Explanation(
+        state=State.REJECTED,
+        meaning="occurred_at is no moment of the kind that the source's configuration promises.",
+        remedy="Compare the value in detail with timestamps.kind: local has no offset, aware has one, epochs are plain numbers of the right unit.",
+    ),
+    Reason.UNKNOWN_TIMEZONE: Explanation(
+        state=State.REJECTED,
+        meaning="The row's time zone is missing or is no name of the IANA time zone database.",
+        remedy="Return a name such as Europe/Berlin, or set timestamps.timezone as the default.",
+    ),
+    Reason.AMBIGUOUS_LOCAL_TIME: Explanation(
+        state=State.REJECTED,
+        meaning="A clock change repeats this local time, and the source is set to reject such times.",
+        remedy="Return aware times, or set timestamps.ambiguous to later.",
+    ),
+    Reason.NONEXISTENT_LOCAL_TIME: Explanation(
+        state=State.REJECTED,
+        meaning="A clock change skips this local time, and the source is set to reject such times.",
+        remedy="Return aware times, or set timestamps.nonexistent to offset_before.",
+    ),
+    Reason.UNKNOWN_GOAL: Explanation(
+        state=State.REJECTED,
+        meaning="No goal of the configuration has this event name (an exact match, case too).",
+        remedy="Correct the event name, or add the goal to the configuration.",
+    ),
+    Reason.GOAL_NOT_YET_CREATED: Explanation(
+        state=State.REJECTED,
+        meaning="The conversion happened before a goal had this event name; Webflow does not attribute it.",
+        remedy="Nothing, unless valid_from of the goal is wrong in the configuration.",
+    ),
+    Reason.GOAL_RENAMED: Explanation(
+        state=State.REJECTED,
+        meaning="The goal no longer has this event name; Webflow does not attribute it.",
+        remedy="Nothing, unless valid_to of the goal is wrong in the configuration.",
+    ),
+    Reason.INVALID_VALUE: Explanation(
+        state=State.REJECTED,
+        meaning="The value is no plain decimal number below 10,000,000,000,000.",
+        remedy="Return a number without currency sign or thousands separator, or NULL.",
+    ),
+    Reason.NEGATIVE_VALUE: Explanation(
+        state=State.REJECTED,
+        meaning="The value is below zero, which the API does not take (a refund, perhaps).",
+        remedy="Leave refunds out in the query; what was sent cannot be lowered.",
+    ),
+    Reason.MISSING_IDENTITY: Explanation(
+        state=State.REJECTED,
+        meaning="The row has no identity_key (or one of over 500 characters), so no user can ever be found for it.",
+        remedy="Return the key that known_users joins on, or leave anonymous sales out.",
+    ),
+    Reason.UNKNOWN_USER: Explanation(
+        state=State.HELD,
+        meaning="No known user has this identity_key yet; it goes out as soon as one does.",
+        remedy="Nothing for a late visitor; if the match rate falls, check that the site still calls wf.setUserId().",
+    ),
+    Reason.INVALID_USER: Explanation(
+        state=State.REJECTED,
+        meaning="The known user has no user_domain or no user_id.",
+        remedy="Return from known_users exactly what wf.setUserId() was given.",
+    ),
+    Reason.PERSONAL_DATA_IN_USER_ID: Explanation(
+        state=State.REJECTED,
+        meaning="The user ID looks like an e-mail address or a phone number, which Webflow forbids.",
+        remedy="Hash it on the site and set known_users.user_id to sha256, or use another ID on both sides.",
+    ),
+    Reason.NOT_VIEWED_BEFORE: Explanation(
+        state=State.REJECTED,
+        meaning="The visitor first viewed the optimization after the conversion; Webflow does not attribute it.",
+        remedy="Nothing, unless viewed_at in known_users is not the first view.",
+    ),
+    Reason.OUTSIDE_SESSION: Explanation(
+        state=State.REJECTED,
+        meaning="The conversion lies outside the visitor's session (30 minutes without activity, 24 hours at most).",
+        remedy="Nothing, unless the session's times in known_users are wrong.",
+    ),
+    Reason.EXPIRED_BEFORE_SEEN: Explanation(
+        state=State.EXPIRED,
+        meaning="The conversion was older than 2 days when a run first read it.",
+        remedy="Load the warehouse sooner, or run the Dag more often.",
+    ),
+    Reason.EXPIRED_UNSENT: Explanation(
+        state=State.EXPIRED,
+        meaning="The conversion was ready, but grew older than 2 days before it was accepted.",
+        remedy="Look at the failed runs of those days: a stopped guard, a refused token, an API that was away.",
+    ),
+    Reason.EXPIRED_UNIDENTIFIED: Explanation(
+        state=State.EXPIRED,
+        meaning="No known user turned up for the conversion within its 2 days.",
+        remedy="Nothing for a visitor who never identified; if there are many, check wf.setUserId() on the site.",
+    ),
+    Reason.EXPIRED_IN_DOUBT: Explanation(
+        state=State.EXPIRED,
+        meaning="A request left for the conversion, its answer was lost, and it grew older than 2 days: Webflow may have it.",
+        remedy="Nothing can be sent any more; read it as possibly received.",
+    ),
+    Reason.ECHO_MISMATCH: Explanation(
+        state=State.REJECTED,
+        meaning="The answer was a success, but its body was not the event that was sent; Webflow may have received it.",
+        remedy="Check what stands between Airflow and the API (a proxy?); send it again by hand only if Webflow does not have it.",
+    ),
+    Reason.IN_DOUBT: Explanation(
+        state=State.SENDING,
+        meaning="A request left, its answer was lost, and in_doubt is set to hold: a person decides.",
+        remedy="Resend it or write it off on the conversions page.",
+    ),
+    Reason.WRITTEN_OFF: Explanation(
+        state=State.REJECTED,
+        meaning="Somebody decided that this conversion is not sent again.",
+        remedy="Nothing; it can be sent again by hand while it is younger than 2 days.",
+    ),
+}

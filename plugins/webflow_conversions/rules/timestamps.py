@@ -1,0 +1,244 @@
+"""A source's timestamps as UTC milliseconds: vectorised, floored, and a reason for each that is no moment.
+
+Four kinds (``timestamps.kind`` of a source): ``local`` wall-clock times in a zone of the source or
+of the row, ``aware`` times with an offset, ``epoch_seconds`` and ``epoch_milliseconds``. A driver
+may hand each of them over as its own type, as text, as Decimal or as float.
+
+Local times follow PostgreSQL's ``AT TIME ZONE``: a moment that a clock change repeats is the later
+one, a moment that it skips takes the offset in force before the gap.
+"""
+
+import math
+import re
+import zoneinfo
+from datetime import UTC, datetime
+from decimal import Context, Decimal
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from webflow_conversions.rules.states import Reason
+from webflow_conversions.rules.window import to_milliseconds
+
+
+class TimestampKind(StrEnum):
+    """What a source's ``occurred_at`` promises to be."""
+
+    LOCAL = "local"
+    AWARE = "aware"
+    EPOCH_SECONDS = "epoch_seconds"
+    EPOCH_MILLISECONDS = "epoch_milliseconds"
+
+
+class Ambiguous(StrEnum):
+    """What to do with a local time that a clock change repeats."""
+
+    LATER = "later"
+    REJECT = "reject"
+
+
+class Nonexistent(StrEnum):
+    """What to do with a local time that a clock change skips."""
+
+    OFFSET_BEFORE = "offset_before"
+    REJECT = "reject"
+
+
+EPOCH_UNIT_SPLIT = 10**11
+"""Epochs of a magnitude below this are seconds (until the year 5138), from it on milliseconds (since 1973)."""
+
+_YEAR_10000_MS = 253_402_300_800_000
+_CALENDAR = (np.datetime64("0001-01-03", "us"), np.datetime64("9999-12-29", "us"))
+"""Where every zone's moments stay within the years that Python has; beyond, the offset at this edge is taken."""
+
+_TEXT = re.compile(
+    r"(?P<wall>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(?P<beyond_microseconds>\d*)"
+    r" ?(?P<offset>Z|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?",
+    re.ASCII,
+)
+_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{0,20})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+
+Milliseconds = NDArray[np.int64]
+Reasons = NDArray[np.object_]
+
+
+def to_utc_milliseconds(
+    values: pd.Series,
+    *,
+    kind: TimestampKind,
+    zones: pd.Series | str | None = None,
+    ambiguous: Ambiguous = Ambiguous.LATER,
+    nonexistent: Nonexistent = Nonexistent.OFFSET_BEFORE,
+) -> tuple[Milliseconds, Reasons]:
+    """The moments of ``values``, and why there is none where there is none.
+
+    :param values: what the driver gave for ``occurred_at``; null is a missing timestamp.
+    :param zones: for local times, the IANA zone of the source, or of each row.
+    :return: floored milliseconds (void where there is a reason), and a :class:`Reason` or None for each.
+    """
+    present = values.notna().to_numpy()
+    milliseconds = np.zeros(len(values), dtype=np.int64)
+    reasons = np.where(present, None, Reason.MISSING_TIMESTAMP).astype(object)
+    if not present.any():
+        return milliseconds, reasons
+    given = values[present].reset_index(drop=True)
+    match kind:
+        case TimestampKind.EPOCH_SECONDS:
+            found = _epoch(given, per_unit=1000)
+        case TimestampKind.EPOCH_MILLISECONDS:
+            found = _epoch(given, per_unit=1)
+        case TimestampKind.AWARE:
+            found = _aware(given)
+        case TimestampKind.LOCAL:
+            named = zones[present].reset_index(drop=True) if isinstance(zones, pd.Series) else pd.Series([zones] * len(given), dtype=object)
+            found = _local(given, named, ambiguous, nonexistent)
+    milliseconds[present], reasons[present] = found
+    return milliseconds, reasons
+
+
+def zone_named(name: object) -> ZoneInfo | None:
+    """The zone of an IANA name, to the letter; None for a name that the database does not have."""
+    return ZoneInfo(name) if isinstance(name, str) and name in _zone_names() else None
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}
+
+
+def _epoch(values: pd.Series, *, per_unit: int) -> tuple[Milliseconds, Reasons]:
+    if pd.api.types.is_float_dtype(values.dtype):
+        milliseconds = _floor_floats(values.to_numpy(dtype=np.float64), per_unit)
+    else:
+        milliseconds = np.fromiter((_floor(value, per_unit) for value in values.tolist()), dtype=np.int64, count=len(values))
+    smallest, largest = (0, EPOCH_UNIT_SPLIT * 1000 - 1) if per_unit == 1000 else (EPOCH_UNIT_SPLIT, _YEAR_10000_MS - 1)
+    size = np.abs(milliseconds)
+    usable = (size >= smallest) & (size <= largest)
+    return np.where(usable, milliseconds, 0), np.where(usable, None, Reason.INVALID_TIMESTAMP).astype(object)
+
+
+_NO_MOMENT = np.iinfo(np.int64).max
+_EXACT = Context(prec=50)
+
+
+def _floor_floats(numbers: NDArray[np.float64], per_unit: int) -> Milliseconds:
+    """The largest millisecond whose own float is not above the number.
+
+    So 1653514258.136 s is millisecond 136, although its binary fraction lies just below; and nothing is rounded up.
+    """
+    usable = np.abs(numbers) < _YEAR_10000_MS
+    numbers = np.where(usable, numbers, 0.0)
+    candidate = np.floor(numbers * per_unit).astype(np.int64) + 1
+    while (above := candidate / per_unit > numbers).any():
+        candidate = np.where(above, candidate - 1, candidate)
+    return np.where(usable, candidate, _NO_MOMENT)
+
+
+def _floor(value: Any, per_unit: int) -> int:
+    """Whole milliseconds of one number of any type; a value out of every range for what is none."""
+    if isinstance(value, bool):
+        return _NO_MOMENT
+    if not isinstance(value, int):
+        text = value.strip() if isinstance(value, str) else str(value) if isinstance(value, float | Decimal) else ""
+        if not _NUMBER.fullmatch(text):
+            return _NO_MOMENT
+        value = Decimal(text)
+    exact = value * per_unit if isinstance(value, int) else math.floor(_EXACT.multiply(value, Decimal(per_unit)))
+    return min(max(exact, -_NO_MOMENT), _NO_MOMENT)
+
+
+def _aware(values: pd.Series) -> tuple[Milliseconds, Reasons]:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return _milliseconds_of(values), np.full(len(values), None, dtype=object)
+    texts, has_offset, reasons = _texts_of(values)
+    moments = _parse(np.where(has_offset, texts, None), utc=True)
+    reasons[_none(reasons) & moments.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
+    return _milliseconds_of(moments), reasons
+
+
+def _local(
+    values: pd.Series, zones: pd.Series, ambiguous: Ambiguous, nonexistent: Nonexistent
+) -> tuple[Milliseconds, Reasons]:
+    if pd.api.types.is_datetime64_dtype(values.dtype):
+        parsed, reasons = values, np.full(len(values), None, dtype=object)
+    else:
+        texts, has_offset, reasons = _texts_of(values)
+        parsed = _parse(np.where(has_offset, None, texts), utc=False)
+        reasons[_none(reasons) & parsed.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
+    walls = parsed.to_numpy(dtype="datetime64[us]")
+    milliseconds = np.zeros(len(values), dtype=np.int64)
+    codes, names = pd.factorize(zones)
+    codes = np.where(_none(reasons), codes, len(names))
+    by_zone = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[by_zone], np.arange(-1, len(names) + 1))
+    for name, first, end in zip([None, *names], bounds, bounds[1:], strict=False):
+        rows, zone = by_zone[first:end], zone_named(name)
+        if zone is None:
+            reasons[rows] = Reason.UNKNOWN_TIMEZONE
+        elif len(rows):
+            milliseconds[rows], reasons[rows] = _localize(walls[rows], zone, ambiguous, nonexistent)
+    return milliseconds, reasons
+
+
+def _localize(
+    walls: NDArray[np.datetime64], zone: ZoneInfo, ambiguous: Ambiguous, nonexistent: Nonexistent
+) -> tuple[Milliseconds, Reasons]:
+    repeated: Any = np.zeros(len(walls), dtype=bool) if ambiguous is Ambiguous.LATER else "NaT"
+    inside = walls.clip(*_CALENDAR)
+    moments = pd.DatetimeIndex(inside).tz_localize(zone, ambiguous=repeated, nonexistent="NaT")
+    milliseconds, reasons = moments.asi8 // 1000, np.full(len(walls), None, dtype=object)
+    for row in np.flatnonzero(moments.isna()):
+        # A skipped time or, where the source rejects it, a repeated one: few, and fold=0 is the offset before a gap (PEP 495).
+        wall = inside[row].item()
+        before, after = wall.replace(tzinfo=zone, fold=0), wall.replace(tzinfo=zone, fold=1)
+        milliseconds[row] = to_milliseconds(before)
+        if before.utcoffset() > after.utcoffset():
+            reasons[row] = Reason.AMBIGUOUS_LOCAL_TIME
+        elif nonexistent is Nonexistent.REJECT:
+            reasons[row] = Reason.NONEXISTENT_LOCAL_TIME
+    return milliseconds + (walls - inside) // np.timedelta64(1, "ms"), reasons
+
+
+def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
+    """The values as ISO text of at most microseconds, which of them carry an offset, and why a value is no such text."""
+    texts, reasons = np.full(len(values), None, dtype=object), np.full(len(values), None, dtype=object)
+    has_offset = np.zeros(len(values), dtype=bool)
+    match_text = _TEXT.fullmatch
+    for row, value in enumerate(values.tolist()):
+        text = value.isoformat() if isinstance(value, datetime) else value.strip() if isinstance(value, str) else "?"
+        found = match_text(text)
+        if found is None:
+            reasons[row] = Reason.INVALID_TIMESTAMP if text else Reason.MISSING_TIMESTAMP
+            continue
+        wall, beyond_microseconds, offset = found.groups()
+        texts[row] = f"{wall}{offset or ''}" if beyond_microseconds else text
+        has_offset[row] = offset is not None
+    return texts, has_offset, reasons
+
+
+def _parse(texts: Reasons, *, utc: bool) -> pd.Series:
+    """ISO texts as datetimes of microseconds; NaT for null and for a date that the calendar does not have."""
+    unit = "datetime64[us, UTC]" if utc else "datetime64[us]"
+    parsed = pd.to_datetime(pd.Series(texts, dtype=object), format="ISO8601", errors="coerce", utc=utc).astype(unit)
+    for row in np.flatnonzero(parsed.isna().to_numpy() & ~_none(texts)):
+        # pandas takes no seconds in an offset, as PostgreSQL writes it for moments before standard time.
+        try:
+            parsed.iloc[row] = pd.Timestamp(datetime.fromisoformat(texts[row]).astimezone(UTC) if utc else texts[row])
+        except (ValueError, OverflowError):
+            continue
+    return parsed
+
+
+def _milliseconds_of(moments: pd.Series) -> Milliseconds:
+    """Floored milliseconds of datetimes; 0 for NaT."""
+    milliseconds = moments.dt.as_unit("us").astype("int64").to_numpy() // 1000
+    return np.where(moments.isna().to_numpy(), 0, milliseconds)
+
+
+def _none(things: NDArray[np.object_]) -> NDArray[np.bool_]:
+    return np.fromiter((thing is None for thing in things), dtype=bool, count=len(things))

@@ -1,0 +1,167 @@
+"""Reads any warehouse that SQLAlchemy knows, in chunks, so that memory stays flat however many rows there are.
+
+PostgreSQL is read by ``COPY … TO STDOUT``, which is several times faster than a cursor and hands every value over
+as text, so that no value that a table can hold (``infinity``, a year before Christ) breaks the driver. Everything
+else is read through a streaming cursor with the driver's own values.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import psycopg2
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from webflow_conversions.errors import Unavailable, Unusable
+
+Chunk = dict[str, pd.Series]
+
+CHUNK_ROWS = 20_000
+KEYS_PER_QUERY = {"postgresql": 10_000}
+"""How many values an expanding bind may hold; other databases take at least 1,000."""
+
+_READ_ONLY = "SET TRANSACTION READ ONLY; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD'"
+_ESCAPE = re.compile(r"\\([^N])")
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+class Warehouse:
+    """The queries of one warehouse connection."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+
+    @property
+    def keys_per_query(self) -> int:
+        """How many identity keys one query may ask for."""
+        return KEYS_PER_QUERY.get(self._engine.dialect.name, 1_000)
+
+    def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
+        """The columns that the query returns, in lower case, without reading a row.
+
+        :raises Unusable: if the database refuses the query.
+        :raises Unavailable: if it does not answer.
+        """
+        with self._connect() as connection:
+            result = self._execute(connection, _statement(f"SELECT * FROM (\n{sql}\n) source_rows WHERE 1 = 0", parameters))
+            return [name.lower() for name in result.keys()]
+
+    def read(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any],
+        columns: Sequence[str],
+        handle: Callable[[Chunk], None],
+        chunk_rows: int = CHUNK_ROWS,
+    ) -> None:
+        """Hand the rows of a query over in chunks of the given columns, each an object Series with the index 0, 1, 2, …
+
+        It calls back, and the server waits meanwhile, because that is how psycopg2 copies.
+
+        :raises Unusable: if the database refuses the query, or fails at one of its rows.
+        :raises Unavailable: if it does not answer.
+        """
+
+        def hand_over(values: Iterable[list[Any]]) -> None:
+            handle({name: pd.Series(of_column, dtype=object) for name, of_column in zip(columns, values, strict=True)})
+
+        statement = _statement(f"SELECT {', '.join(columns)} FROM (\n{sql}\n) source_rows", parameters)
+        with self._connect() as connection:
+            dialect = connection.dialect
+            if (dialect.name, dialect.driver) == ("postgresql", "psycopg2"):
+                self._copy(connection, statement, hand_over, chunk_rows)
+            else:
+                self._stream(connection, statement, hand_over, chunk_rows)
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except sa.exc.DBAPIError as error:
+            raise Unavailable(f"The warehouse (connection {self._name}) does not answer: {_first_line(error)}.") from error
+
+    def _execute(self, connection: Connection, statement: sa.TextClause) -> sa.CursorResult[Any]:
+        try:
+            return connection.execute(statement)
+        except sa.exc.DBAPIError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: sa.exc.DBAPIError) -> Unusable | Unavailable:
+        if error.connection_invalidated or isinstance(error, sa.exc.OperationalError) and self._engine.dialect.name == "postgresql":
+            return Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.")
+        return Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}.")
+
+    def _stream(
+        self, connection: Connection, statement: sa.TextClause, hand_over: Callable[[Iterable[list[Any]]], None], chunk_rows: int
+    ) -> None:
+        streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
+        result = self._execute(streaming, statement)
+        while rows := self._fetch(result, chunk_rows):
+            hand_over(map(list, zip(*rows, strict=True)))
+
+    def _fetch(self, result: sa.CursorResult[Any], rows: int) -> Sequence[sa.Row[Any]]:
+        try:
+            return result.fetchmany(rows)
+        except sa.exc.DBAPIError as error:
+            raise self._refusal(error) from error
+
+    def _copy(
+        self, connection: Connection, statement: sa.TextClause, hand_over: Callable[[Iterable[list[Any]]], None], chunk_rows: int
+    ) -> None:
+        compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+        lines = _Lines(hand_over, chunk_rows)
+        try:
+            with connection.connection.cursor() as cursor:
+                cursor.execute(_READ_ONLY)
+                query = cursor.mogrify(compiled.string, compiled.params).decode()
+                cursor.copy_expert(f"COPY ({query}) TO STDOUT", lines)
+        except psycopg2.OperationalError as error:
+            raise Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.") from error
+        except psycopg2.Error as error:
+            raise Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}.") from error
+        lines.flush()
+
+
+class _Lines:
+    """Collects the lines that COPY writes, and hands them over in chunks."""
+
+    def __init__(self, hand_over: Callable[[Iterable[list[str | None]]], None], chunk_rows: int) -> None:
+        self._hand_over = hand_over
+        self._chunk_rows = chunk_rows
+        self._lines: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) == self._chunk_rows:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._lines:
+            text = b"".join(self._lines).decode()
+            self._lines = []
+            fields = zip(*(line.split("\t") for line in text.split("\n")[:-1]), strict=True)
+            has_escapes = _ESCAPE.search(text) is not None
+            self._hand_over([_value(field, has_escapes) for field in column] for column in fields)
+
+
+def _value(field: str, has_escapes: bool) -> str | None:
+    """One field of COPY's text format (PostgreSQL manual, COPY, Text Format)."""
+    if field == r"\N":
+        return None
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), field) if has_escapes else field
+
+
+def _statement(sql: str, parameters: Mapping[str, Any]) -> sa.TextClause:
+    """The SQL with those of the parameters bound that it names; a list becomes an expanding bind."""
+    text = sa.text(sql)
+    named = {name: parameters[name] for name in text.compile().params if name in parameters}
+    return text.bindparams(
+        *(sa.bindparam(name, value, expanding=isinstance(value, list), literal_execute=isinstance(value, list)) for name, value in named.items())
+    )
+
+
+def _first_line(error: Exception) -> str:
+    original = getattr(error, "orig", None) or error
+    return (str(original).strip().splitlines() or [type(original).__name__])[0].rstrip(".")
