@@ -2,11 +2,13 @@
 
 import csv
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from io import StringIO
 from typing import Any
 
 import pandas as pd
+from psycopg2.errors import UniqueViolation
 
 from webflow_conversions.errors import Unavailable
 from webflow_conversions.ledger.session import Session, statement
@@ -21,6 +23,8 @@ _STAGED = (
     "action_timestamp_ms",
     "value",
     "identity_key",
+    "user_domain",
+    "user_id",
     "state",
     "reason",
     "detail",
@@ -53,9 +57,9 @@ class Extraction:
         """
         staged = as_csv(conversions, _STAGED)
         for _ in range(_RACES):
-            with self._session.transaction() as cursor:
+            staged.seek(0)
+            with suppress(UniqueViolation), self._session.transaction() as cursor:
                 cursor.execute(statement("create_staging"))
-                staged.seek(0)
                 cursor.copy_expert(statement("copy_staged"), staged)
                 cursor.execute(
                     statement("merge_staged"),
@@ -68,13 +72,9 @@ class Extraction:
                         "now": now,
                     },
                 )
-                row = cursor.fetchone()
-                if row.lost_races:
-                    cursor.connection.rollback()
-                    continue
-            return Met(
-                again=Amount(rows=row.again_rows, value=row.again_value), conflicting=row.conflicting_rows, changed=row.changed_rows
-            )
+                met = cursor.fetchone()
+                again = Amount(rows=met.again_rows, value=met.again_value)
+                return Met(again=again, conflicting=met.conflicting_rows, changed=met.changed_rows)
         raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
 
     def end(self, tally: Tally, changed: int, now: datetime) -> None:
@@ -105,6 +105,6 @@ class Extraction:
 def as_csv(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:
     """The frame for ``COPY … WITH (FORMAT csv)``: null is an empty field, so no text in it may be empty."""
     text = StringIO()
-    csv.writer(text).writerows(zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True))
+    csv.writer(text).writerows(zip(*(frame[name].to_numpy(dtype=object, na_value=None).tolist() for name in columns), strict=True))
     text.seek(0)
     return text

@@ -1,20 +1,15 @@
-"""From held conversions to ready ones: the join to the users that Webflow knows, and what time does meanwhile."""
+"""From held conversions to ready ones: those that earlier runs could not join to a user, and what time did meanwhile."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
 
-from webflow_conversions.errors import Unusable
-from webflow_conversions.pipeline.extraction import Warehouse
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.identity import PersonalData, choose_users, known_users_frame
-
-REQUIRED_COLUMNS = ("identity_key", "user_domain", "user_id", "identified_at")
-OPTIONAL_COLUMNS = ("viewed_at", "session_started_at", "last_active_at")
+from webflow_conversions.pipeline.warehouse import KnownUsers
 
 PAGE_ROWS = 10_000
 
@@ -42,50 +37,20 @@ class Identified:
     rejected: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownUsers:
-    """The warehouse's query for known users."""
-
-    warehouse: Warehouse
-    sql: str
-    personal_data: PersonalData
-
-    def columns(self) -> list[str]:
-        """The columns of the query that count.
-
-        :raises Unusable: if it lacks one, or the database refuses it.
-        """
-        found = self.warehouse.columns(self.sql, {"identity_keys": [""]})
-        missing = [name for name in REQUIRED_COLUMNS if name not in found]
-        if missing:
-            raise Unusable(f"The query of known_users does not return {' and '.join(missing)}: add it to the SELECT.")
-        return [name for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if name in found]
-
-    def look_up(self, keys: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
-        """All known users of these keys, in the form that :func:`choose_users` takes."""
-        chunks: list[Mapping[str, pd.Series]] = []
-        step = self.warehouse.keys_per_query
-        for first in range(0, len(keys), step):
-            binds: dict[str, Any] = {"identity_keys": list(keys[first : first + step])}
-            self.warehouse.read(self.sql, binds, columns, chunks.append)
-        return known_users_frame(chunks)
-
-
 def identify(run: Run, users: KnownUsers, ledger: IdentificationLedger, clock: Callable[[], datetime]) -> Identified:
     """Expire what grew too old, wake what came due, and give every held conversion of the window its user, if there is one.
 
+    What this run has just extracted was joined on the way into the ledger.
     Looking up a page and recording the one before go on side by side.
     """
     done = Identified()
     now = clock()
     done.expired = ledger.expire(now)
     done.arrived = ledger.arrive(run.latest(now))
-    columns = users.columns()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="assign") as recorder:
         pending: Future[None] | None = None
         for page in ledger.held(PAGE_ROWS):
-            known = users.look_up(page["identity_key"].unique().tolist(), columns)
-            chosen = choose_users(page, known, users.personal_data)
+            chosen = users.of(page)
             done.looked_up += len(page)
             done.known += len(chosen)
             done.rejected += int(chosen["reason"].notna().sum())

@@ -12,8 +12,11 @@ from enum import StrEnum
 import pandas as pd
 
 from webflow_conversions.rules.evaluation import as_text
-from webflow_conversions.rules.states import Reason
+from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
+
+REQUIRED_COLUMNS = ("identity_key", "user_domain", "user_id", "identified_at")
+OPTIONAL_COLUMNS = ("viewed_at", "session_started_at", "last_active_at")
 
 SESSION_IDLE_MS = 30 * 60 * 1000
 """A session ends after 30 minutes without activity (…is attributed, 4)."""
@@ -36,6 +39,8 @@ def looks_like_personal_data(user_id: str) -> bool:
 
     Digits alone do not: they may be any ID.
     """
+    if user_id.isalnum():
+        return False
     text = user_id.strip()
     return _EMAIL.fullmatch(text) is not None or _PHONE.fullmatch(text) is not None
 
@@ -51,13 +56,15 @@ def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame
     A time without an offset is UTC, a number is an epoch; what is neither is not known.
     """
     rows = pd.concat([pd.DataFrame(chunk, dtype=object) for chunk in chunks] or [pd.DataFrame(columns=list(_TEXTS))], ignore_index=True)
-    texts = {name: pd.Series([as_text(value) for value in rows[name]], dtype=object) for name in _TEXTS}
-    times = {name: _milliseconds(rows[name] if name in rows else pd.Series([None] * len(rows), dtype=object)) for name in _TIMES}
-    return pd.DataFrame(texts | times)
+    frame = pd.DataFrame({name: [as_text(value) for value in rows[name]] for name in _TEXTS}, dtype=object)
+    several = frame["identity_key"].duplicated(keep=False)  # nobody else needs to be compared
+    frame["identified_at"] = _milliseconds(rows["identified_at"].where(several, None)) if len(rows) else pd.array([], dtype="Int64")
+    for name in OPTIONAL_COLUMNS:
+        frame[name] = _milliseconds(rows[name]) if name in rows else pd.array([pd.NA] * len(rows), dtype="Int64")
+    return frame
 
 
 _TEXTS = ("identity_key", "user_domain", "user_id")
-_TIMES = ("identified_at", "viewed_at", "session_started_at", "last_active_at")
 
 
 def _milliseconds(values: pd.Series) -> pd.Series:
@@ -89,13 +96,32 @@ def choose_users(conversions: pd.DataFrame, known_users: pd.DataFrame, personal_
     pairs["after"] = pairs["identified"] > pairs["action_timestamp_ms"]
     pairs["attribution"] = _attribution(pairs)
     pairs["lost"] = pairs["attribution"].notna()
-    ranked = pairs.sort_values(["id", "void", "after", "identified", "user_id", "user_domain"], ascending=[True, True, True, False, True, True])
-    chosen = ranked.drop_duplicates("id")[["id", "user_domain", "user_id"]]
-    best = chosen.merge(pairs, on=["id", "user_domain", "user_id"]).sort_values(["id", "lost"]).drop_duplicates("id")
+    best = pairs if pairs["id"].is_unique else _best(pairs)
     users = [_user(*row, personal_data) for row in zip(best["user_domain"], best["user_id"], best["void"], best["attribution"], strict=True)]
     result = pd.DataFrame(users, columns=["user_domain", "user_id", "reason"], dtype=object)
     result.insert(0, "id", best["id"].to_numpy())
     return result
+
+
+def with_users(conversions: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
+    """The conversions with their users: ready, or rejected where the user gives a reason to.
+
+    :param users: as :func:`choose_users` gives them, ``id`` being the conversion's place in the index.
+    """
+    joined = conversions.join(users.set_index("id").rename(columns={"reason": "user_reason"}))
+    found = conversions.index.isin(users["id"])
+    rejected = found & joined["user_reason"].notna().to_numpy()
+    joined.loc[found, "state"] = State.READY
+    joined.loc[rejected, "state"] = State.REJECTED
+    joined.loc[found, "reason"] = joined.loc[found, "user_reason"]
+    return joined
+
+
+def _best(pairs: pd.DataFrame) -> pd.DataFrame:
+    """One row a conversion: the chosen user's, and of several such the one that lets Webflow attribute it."""
+    order = {"id": True, "void": True, "after": True, "identified": False, "user_id": True, "user_domain": True}
+    chosen = pairs.sort_values(list(order), ascending=list(order.values())).drop_duplicates("id")[["id", "user_domain", "user_id"]]
+    return chosen.merge(pairs, on=["id", "user_domain", "user_id"]).sort_values(["id", "lost"]).drop_duplicates("id")
 
 
 _ALWAYS_MS = -(2**62)

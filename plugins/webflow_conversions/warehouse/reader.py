@@ -23,6 +23,7 @@ KEYS_PER_QUERY = {"postgresql": 10_000}
 """How many values an expanding bind may hold; other databases take at least 1,000."""
 
 _READ_ONLY = "SET TRANSACTION READ ONLY; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD'"
+_EXPANDING = re.compile(r"\(__\[POSTCOMPILE_(\w+)\]\)")
 _ESCAPE = re.compile(r"\\([^N])")
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
@@ -110,18 +111,23 @@ class Warehouse:
     def _copy(
         self, connection: Connection, statement: sa.TextClause, hand_over: Callable[[Iterable[list[Any]]], None], chunk_rows: int
     ) -> None:
-        compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
         lines = _Lines(hand_over, chunk_rows)
         try:
             with connection.connection.cursor() as cursor:
                 cursor.execute(_READ_ONLY)
-                query = cursor.mogrify(compiled.string, compiled.params).decode()
-                cursor.copy_expert(f"COPY ({query}) TO STDOUT", lines)
+                cursor.copy_expert(f"COPY ({self._with_values(cursor, statement, connection.dialect)}) TO STDOUT", lines)
         except psycopg2.OperationalError as error:
             raise Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.") from error
         except psycopg2.Error as error:
             raise Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}.") from error
         lines.flush()
+
+    @staticmethod
+    def _with_values(cursor: Any, statement: sa.TextClause, dialect: sa.Dialect) -> str:
+        """The query with its values in it, since COPY takes no binds; psycopg2 writes a tuple as a list for IN."""
+        compiled = statement.compile(dialect=dialect)
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in compiled.params.items()}
+        return cursor.mogrify(_EXPANDING.sub(r"%(\1)s", compiled.string), values).decode()
 
 
 class _Lines:
@@ -158,7 +164,7 @@ def _statement(sql: str, parameters: Mapping[str, Any]) -> sa.TextClause:
     text = sa.text(sql)
     named = {name: parameters[name] for name in text.compile().params if name in parameters}
     return text.bindparams(
-        *(sa.bindparam(name, value, expanding=isinstance(value, list), literal_execute=isinstance(value, list)) for name, value in named.items())
+        *(sa.bindparam(name, value, expanding=isinstance(value, list)) for name, value in named.items())
     )
 
 

@@ -1,6 +1,6 @@
 -- What lay in the future and is due now, in the window of the run.
 UPDATE webflow.conversions
-SET state = 'held', reason = 'unknown_user', run_id = %(run_id)s
+SET state = 'held', reason = 'unknown_user'
 WHERE state = 'future'
   AND source = ANY (%(sources)s)
   AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s AND action_timestamp_ms <= %(latest_ms)s

@@ -5,6 +5,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged (
     action_timestamp_ms bigint,
     value               numeric(15, 2),
     identity_key        text,
+    user_domain         text,
+    user_id             text,
     state               text NOT NULL,
     reason              text,
     detail              text

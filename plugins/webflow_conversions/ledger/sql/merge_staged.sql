@@ -2,13 +2,15 @@
 --
 -- A row that is new is added. A row that was there is judged again, unless a request for it has left or may
 -- have: then a change is noted, and nothing else happens. Within one extraction the earliest moment stands.
+-- A user that was found stays, as long as the source says the same. If another run adds the same conversion at
+-- the same moment, the statement fails on the unique action_id, and is to be repeated.
 WITH met AS MATERIALIZED (
     SELECT
         s.*,
         c.id AS conversion,
         c.state AS was,
-        e.conversion IS NOT NULL AS again,
-        e.value AS value_before,
+        e.value_before IS NOT NULL AS again,
+        nullif(e.value_before, 'NaN') AS value_before,
         c.state IN ('sending', 'accepted')
             OR c.attempts_in_doubt > 0
             OR c.reason IN ('echo_mismatch', 'written_off') AS is_out,
@@ -17,24 +19,31 @@ WITH met AS MATERIALIZED (
         (coalesce(s.action_timestamp_ms, 9e18), s.state = 'rejected', coalesce(s.value, 'Infinity'), coalesce(s.identity_key, ''))
             < (coalesce(c.action_timestamp_ms, 9e18), c.state = 'rejected', coalesce(c.value, 'Infinity'), coalesce(c.identity_key, ''))
             AS is_earlier,
-        CASE s.state
-            WHEN 'held' THEN c.state = 'future'
-                OR c.state = 'rejected' AND NOT (c.reason LIKE 'refused\_%%' AND c.refused_with = %(configuration)s)
-            WHEN 'future' THEN c.state = 'rejected'
-            WHEN 'rejected' THEN c.state IN ('ready', 'held', 'future')
-                OR c.state = 'rejected' AND c.reason <> s.reason AND c.reason NOT LIKE 'refused\_%%'
+        CASE
+            WHEN c.state = 'rejected' AND c.reason LIKE 'refused\_%%' THEN
+                c.refused_with <> %(configuration)s AND s.state IN ('ready', 'held', 'future')
+            WHEN s.state = 'ready' THEN c.state IN ('held', 'future', 'rejected')
+            WHEN s.state = 'held' THEN c.state IN ('future', 'rejected')
+            WHEN s.state = 'future' THEN c.state = 'rejected'
+            WHEN s.state = 'rejected' THEN c.state IN ('ready', 'held', 'future') OR c.state = 'rejected' AND c.reason <> s.reason
             ELSE false
         END AS is_judged_anew
     FROM pg_temp.staged s
     LEFT JOIN webflow.conversions c ON c.action_id = s.action_id
-    LEFT JOIN webflow.extracted e ON e.extraction = %(extraction)s AND e.conversion = c.id
+    -- OFFSET 0 keeps this a look-up by key, a row at a time: as a plain join it reads the whole extraction.
+    LEFT JOIN LATERAL (
+        SELECT coalesce(value, 'NaN') AS value_before
+        FROM webflow.extracted
+        WHERE extraction = %(extraction)s AND conversion = c.id
+        OFFSET 0
+    ) e ON true
 ), judged AS (
     UPDATE webflow.conversions c
     SET action_timestamp_ms = m.action_timestamp_ms,
         value = m.value,
         identity_key = m.identity_key,
-        user_domain = NULL,
-        user_id = NULL,
+        user_domain = m.user_domain,
+        user_id = m.user_id,
         state = m.state,
         reason = m.reason,
         detail = m.detail,
@@ -71,24 +80,25 @@ WITH met AS MATERIALIZED (
 ), added AS (
     INSERT INTO webflow.conversions (
         destination, source, event_name, conversion_id, action_id, action_timestamp_ms, value, identity_key,
-        state, reason, detail, first_seen_at, settled_at, run_id
+        user_domain, user_id, state, reason, detail, first_seen_at, settled_at, run_id
     )
     SELECT %(destination)s, %(source)s, event_name, conversion_id, action_id, action_timestamp_ms, value, identity_key,
-        state, reason, detail, %(now)s, CASE WHEN state IN ('rejected', 'expired') THEN %(now)s END, %(run_id)s
+        user_domain, user_id, state, reason, detail, %(now)s, CASE WHEN state IN ('rejected', 'expired') THEN %(now)s END, %(run_id)s
     FROM met
     WHERE conversion IS NULL
-    ON CONFLICT (action_id) DO NOTHING
-    RETURNING id, action_id
+    RETURNING id, value
 ), recorded AS (
-    INSERT INTO webflow.extracted AS e (extraction, conversion, value)
-    SELECT %(extraction)s, coalesce(m.conversion, a.id), m.value
+    INSERT INTO webflow.extracted (extraction, conversion, value)
+    SELECT %(extraction)s, id, value FROM added
+    UNION ALL
+    SELECT %(extraction)s, conversion, value FROM met WHERE conversion IS NOT NULL AND NOT again
+), replaced AS (
+    UPDATE webflow.extracted e
+    SET value = m.value
     FROM met m
-    LEFT JOIN added a ON a.action_id = m.action_id
-    WHERE coalesce(m.conversion, a.id) IS NOT NULL AND (NOT m.again OR m.is_earlier)
-    ON CONFLICT (extraction, conversion) DO UPDATE SET value = excluded.value
+    WHERE e.extraction = %(extraction)s AND e.conversion = m.conversion AND m.again AND m.is_earlier
 )
 SELECT
-    count(*) FILTER (WHERE conversion IS NULL) - (SELECT count(*) FROM added) AS lost_races,
     count(*) FILTER (WHERE again) AS again_rows,
     coalesce(sum(CASE WHEN is_earlier THEN value_before ELSE value END) FILTER (WHERE again), 0) AS again_value,
     count(*) FILTER (WHERE again AND differs) AS conflicting_rows,

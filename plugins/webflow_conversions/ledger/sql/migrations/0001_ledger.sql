@@ -1,5 +1,5 @@
 CREATE TABLE webflow.conversions (
-    id                    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id                    bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000) PRIMARY KEY,
     destination           text NOT NULL,
     source                text NOT NULL,
     event_name            text,

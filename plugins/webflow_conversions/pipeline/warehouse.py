@@ -1,0 +1,92 @@
+"""What the warehouse is asked: a source's conversions, and the users behind identity keys."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import pandas as pd
+
+from webflow_conversions.errors import Unusable
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules import evaluation, identity
+from webflow_conversions.rules.identity import PersonalData, choose_users, known_users_frame
+
+Chunk = dict[str, pd.Series]
+
+
+class Warehouse(Protocol):
+    """A database that is read in chunks."""
+
+    @property
+    def keys_per_query(self) -> int:
+        """How many values an expanding bind may hold."""
+
+    def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
+        """The columns that a query returns, in lower case."""
+
+    def read(
+        self, sql: str, parameters: Mapping[str, Any], columns: Sequence[str], handle: Callable[[Chunk], None]
+    ) -> None:
+        """Call back with one chunk of rows after the other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceQuery:
+    """The query of one source, for one run."""
+
+    warehouse: Warehouse
+    name: str
+    sql: str
+    run: Run
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns of the query that count.
+
+        :raises Unusable: if it lacks one, or the database refuses it.
+        """
+        found = self.warehouse.columns(self.sql, self._binds)
+        return _counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
+
+    def read(self, handle: Callable[[Chunk], None]) -> None:
+        """Call back with one chunk of source rows after the other."""
+        self.warehouse.read(self.sql, self._binds, self.columns, handle)
+
+    @property
+    def _binds(self) -> dict[str, Any]:
+        return {"window_start": self.run.window.start, "window_end": self.run.window.end}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownUsers:
+    """The query for known users."""
+
+    warehouse: Warehouse
+    sql: str
+    personal_data: PersonalData
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns of the query that count.
+
+        :raises Unusable: if it lacks one, or the database refuses it.
+        """
+        found = self.warehouse.columns(self.sql, {"identity_keys": [""]})
+        return _counting(found, identity.REQUIRED_COLUMNS, identity.OPTIONAL_COLUMNS, "known_users")
+
+    def of(self, conversions: pd.DataFrame) -> pd.DataFrame:
+        """The users of those of the conversions for which one is known, see :func:`choose_users`."""
+        keys = conversions["identity_key"].unique().tolist()
+        chunks: list[Chunk] = []
+        for first in range(0, len(keys), self.warehouse.keys_per_query):
+            binds = {"identity_keys": keys[first : first + self.warehouse.keys_per_query]}
+            self.warehouse.read(self.sql, binds, self.columns, chunks.append)
+        return choose_users(conversions, known_users_frame(chunks), self.personal_data)
+
+
+def _counting(found: Sequence[str], required: Sequence[str], optional: Sequence[str], query: str) -> list[str]:
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise Unusable(f"The query of {query} does not return {' and '.join(missing)}: add it to the SELECT.")
+    return [name for name in (*required, *optional) if name in found]
