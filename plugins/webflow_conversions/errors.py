@@ -3,6 +3,7 @@
     ConversionsError
     ├── Unusable        configuration, parameters, connections: somebody has to change something; no retry helps
     ├── Unavailable     a database or the API does not answer: the same call may work later
+    ├── InDoubt         a request left and its answer was lost: only the caller can know whether to repeat it
     ├── Stopped         the run must not go on as it is: a guard, a refused token
     └── Unfinished      the run ended, and something that should have gone out did not
 
@@ -20,6 +21,10 @@ class Unusable(ConversionsError):
 
 class Unavailable(ConversionsError):
     """Something is out of reach; trying again may help."""
+
+
+class InDoubt(ConversionsError):
+    """A request may have been received."""
 
 
 class Stopped(ConversionsError):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from psycopg2.errors import UniqueViolation
+from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.errors import Unavailable
 from webflow_conversions.ledger.session import Session, statement
@@ -43,7 +44,7 @@ class Extraction:
         self._run = run
         self._rules = rules
         self._configuration = configuration
-        self._id: int | None = None
+        self._id = 0
 
     def begin(self, now: datetime) -> None:
         """Open the account of this reading."""
@@ -55,27 +56,33 @@ class Extraction:
 
         :raises Unavailable: if other runs keep adding the same conversions at this moment.
         """
-        staged = as_csv(conversions, _STAGED)
         for _ in range(_RACES):
-            staged.seek(0)
             with suppress(UniqueViolation), self._session.transaction() as cursor:
-                cursor.execute(statement("create_staging"))
-                cursor.copy_expert(statement("copy_staged"), staged)
-                cursor.execute(
-                    statement("merge_staged"),
-                    {
-                        "extraction": self._id,
-                        "destination": self._rules.destination,
-                        "source": self._rules.source,
-                        "configuration": self._configuration,
-                        "run_id": self._run.run_id,
-                        "now": now,
-                    },
-                )
-                met = cursor.fetchone()
-                again = Amount(rows=met.again_rows, value=met.again_value)
-                return Met(again=again, conflicting=met.conflicting_rows, changed=met.changed_rows)
+                self.stage(cursor, conversions)
+                return self.merge(cursor, now)
         raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
+
+    def stage(self, cursor: Cursor, conversions: pd.DataFrame) -> None:
+        """Put judged conversions into the temporary table of this transaction."""
+        cursor.execute(statement("create_staging"))
+        cursor.copy_expert(statement("copy_staged"), as_csv(conversions, _STAGED))
+
+    def merge(self, cursor: Cursor, now: datetime) -> Met:
+        """Bring what is staged into the ledger, in this transaction."""
+        cursor.execute(
+            statement("merge_staged"),
+            {
+                "extraction": self._id,
+                "destination": self._rules.destination,
+                "source": self._rules.source,
+                "configuration": self._configuration,
+                "run_id": self._run.run_id,
+                "now": now,
+            },
+        )
+        met = cursor.fetchone()
+        again = Amount(rows=met.again_rows, value=met.again_value)
+        return Met(again=again, conflicting=met.conflicting_rows, changed=met.changed_rows)
 
     def end(self, tally: Tally, changed: int, now: datetime) -> None:
         """Close the account of this reading."""

@@ -82,9 +82,14 @@ class Tally:
         )
 
     @property
+    def accounted(self) -> Amount:
+        """The rows that are accounted for."""
+        return self.recorded + self.duplicates + self.outside + self.too_old
+
+    @property
     def adds_up(self) -> bool:
         """Whether every row read is accounted for, and the money too."""
-        return self.read == self.recorded + self.duplicates + self.outside + self.too_old
+        return self.read == self.accounted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

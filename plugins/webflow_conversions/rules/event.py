@@ -72,6 +72,12 @@ class Event:
         ).encode("ascii")
 
 
+    @staticmethod
+    def incomplete(customer_id: str) -> bytes:
+        """A document that lacks all that makes a conversion: it can count for nobody."""
+        return f'{{"customerId":{_quoted(customer_id)}}}'.encode("ascii")
+
+
 _quoted = json.encoder.encode_basestring_ascii
 
 

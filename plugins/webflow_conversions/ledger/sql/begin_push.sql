@@ -1,12 +1,14 @@
--- Earlier tries of the same task are dead: Airflow starts another only when it knows that.
+-- Earlier tries of the same task are dead: Airflow starts another only when it knows that. A run that the guards
+-- have not cleared gets no push.
 WITH superseded AS (
     UPDATE webflow.pushes
     SET ended_at = clock_timestamp()
     WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
 )
 INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, expires_at)
-VALUES (
-    %(run)s, %(destination)s, %(worker)s, %(try_number)s, %(host)s, %(pid)s,
+SELECT
+    id, %(destination)s, %(worker)s, %(try_number)s, %(host)s, %(pid)s,
     clock_timestamp() + make_interval(secs => %(lease_seconds)s)
-)
+FROM webflow.runs
+WHERE id = %(run)s AND cleared_at IS NOT NULL
 RETURNING id

@@ -17,5 +17,6 @@ SET run_type = excluded.run_type,
     cleared_at = NULL,
     ended_at = NULL,
     outcome = NULL,
+    notes = '{}',
     problems = '{}'
 RETURNING id

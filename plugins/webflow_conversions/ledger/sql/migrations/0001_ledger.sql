@@ -46,9 +46,8 @@ CREATE INDEX conversions_ready ON webflow.conversions (destination, action_times
 CREATE INDEX conversions_waiting ON webflow.conversions (state, action_timestamp_ms, id) WHERE state IN ('held', 'future');
 CREATE INDEX conversions_sending ON webflow.conversions (push_id) WHERE state = 'sending';
 
--- For reading a stretch of time, and for removing the oldest: rows arrive in the order of time, so this stays tiny.
-CREATE INDEX conversions_first_seen ON webflow.conversions USING brin (first_seen_at, action_timestamp_ms)
-    WITH (pages_per_range = 32, autosummarize = on);
+-- What a run has sent: by the pushes that it had.
+CREATE INDEX conversions_accepted ON webflow.conversions (push_id) WHERE state = 'accepted';
 
 CREATE TABLE webflow.runs (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -65,6 +64,7 @@ CREATE TABLE webflow.runs (
     cleared_at      timestamptz,
     ended_at        timestamptz,
     outcome         text CHECK (outcome IN ('succeeded', 'failed')),
+    notes           text[] NOT NULL DEFAULT '{}',
     problems        text[] NOT NULL DEFAULT '{}',
     counts          jsonb NOT NULL DEFAULT '{}',
     forecast        jsonb,

@@ -1,0 +1,113 @@
+"""
+### Off-site conversions to Webflow
+
+Takes offline sales and CRM conversions from the warehouse, and sends each one that counts to Webflow's conversion API,
+once, before Webflow imports at midnight UTC.
+
+`plan → extract (one a source) → identify → push (one a worker) → reconcile`
+
+**On schedule** at 22:00 UTC, with a sweep at 23:15 UTC for what came late; each run's window is the 2 days up to its start.
+**Backfill** recent runs under *Trigger > Backfill*. **By hand for a date** with the form below: that UTC day's conversions.
+Running twice sends nothing twice.
+
+#### Triage
+- **plan failed**: nothing was read or sent. Its last line says what to change: the date, the configuration, a connection.
+- **extract failed**: that source could not be read; the others go on. Clear the task once its database is back.
+- **identify failed**: a guard found that the run looks wrong; the message has the figures. If it is right, trigger with `force`.
+- **push failed**: a refused token stops at once, and consumes nothing: correct the connection, clear the task.
+- **reconcile failed**: the account is open; the message says how many conversions, what money, and why. What is `ready`
+  goes out with the next run, or by clearing `push` and `reconcile`, until it is 2 days old.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, MultipleCronTriggerTimetable, Param, RetryAction, RetryRule, TriggerRule
+
+from webflow_conversions.operators.extract import ExtractConversionsOperator
+from webflow_conversions.operators.identify import IdentifyConversionsOperator
+from webflow_conversions.operators.plan import PlanConversionsOperator
+from webflow_conversions.operators.push import WebflowPushConversionsOperator
+from webflow_conversions.operators.reconcile import ReconcileConversionsOperator
+
+DAYS_THAT_COUNT = timedelta(days=2)
+
+retry_policy = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=[f"webflow_conversions.errors.{error}" for error in ("Unusable", "Stopped", "Unfinished", "InDoubt")],
+            action=RetryAction.FAIL,
+            reason="Somebody has to change something first.",
+        )
+    ]
+)
+
+with DAG(
+    dag_id="webflow_offsite_conversions",
+    description="Offline sales and CRM conversions, every night before Webflow's import at midnight UTC.",
+    doc_md=__doc__,
+    schedule=MultipleCronTriggerTimetable("0 22 * * *", "15 23 * * *", timezone="UTC", interval=DAYS_THAT_COUNT),
+    catchup=False,
+    max_active_runs=1,
+    default_args={
+        "owner": "marketing-data",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=5),
+        "retry_policy": retry_policy,
+    },
+    params={
+        "date": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Date (UTC)",
+            description="Send the conversions of this UTC day only: today or one of the two days before. Empty: the last 2 days.",
+        ),
+        "sources": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            title="Sources",
+            description="Names from include/conversions.yaml, one a line. Empty: all.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Show what would be sent, held and rejected, with the first payloads; send nothing and change nothing.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            description="Go past the guards (many times the usual volume, most rows rejected) this once. What is sent cannot be taken back.",
+        ),
+    },
+    render_template_as_native_obj=True,
+    tags=["webflow", "marketing"],
+) as dag:
+    plan = PlanConversionsOperator(
+        task_id="plan",
+        date="{{ params.date }}",
+        sources="{{ params.sources }}",
+        dry_run="{{ params.dry_run }}",
+        force="{{ params.force }}",
+    )
+    run = plan.output["run"]
+    extract = ExtractConversionsOperator.partial(
+        task_id="extract", plan=run, map_index_template="{{ task.source }}"
+    ).expand(source=plan.output)
+    identify = IdentifyConversionsOperator(task_id="identify", plan=run, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+    push = WebflowPushConversionsOperator.partial(
+        task_id="push", plan=run, map_index_template="{{ task.work.destination }} {{ task.work.worker }}"
+    ).expand(work=identify.output)
+    reconcile = ReconcileConversionsOperator(
+        task_id="reconcile",
+        plan=run,
+        extracted=extract.output,
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+        outlets=[Asset("webflow_offsite_conversions")],
+    )
+    extract >> identify
+    push >> reconcile

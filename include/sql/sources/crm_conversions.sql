@@ -1,0 +1,14 @@
+-- Deals that the CRM closed, and what they are worth. The stage decides the custom goal's event name.
+SELECT
+    deal.deal_id AS conversion_id,
+    deal.closed_at AS occurred_at,
+    deal.contact_id AS identity_key,
+    deal.amount AS value,
+    CASE deal.stage
+        WHEN 'won' THEN 'deal-won'
+        WHEN 'qualified' THEN 'lead-qualified'
+        ELSE deal.stage
+    END AS event_name
+FROM crm_deals deal
+WHERE deal.closed_at >= :window_start
+  AND deal.closed_at < :window_end

@@ -1,0 +1,128 @@
+"""What the push needs of the ledger, of the wire and of time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from time import monotonic, sleep
+from typing import Any, Protocol
+
+from webflow_conversions.delivery.outcomes import Answer
+from webflow_conversions.rules.event import Event
+from webflow_conversions.rules.states import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A conversion that this push may send; ``failures`` are its earlier attempts of this run that ended in doubt."""
+
+    id: int
+    event: Event
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A committed claim. ``first_slot_seconds`` from now the first of it may leave, where there is a limit a second."""
+
+    conversions: Sequence[Claimed]
+    first_slot_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What came of a claimed conversion.
+
+    ``attempts`` requests left or may have left, ``doubts`` of them with no known outcome; ``failures`` count towards
+    the attempts of this run. ``retry_seconds``: not again before.
+    """
+
+    id: int
+    state: State
+    reason: str | None = None
+    detail: str | None = None
+    http_status: int | None = None
+    attempts: int = 0
+    doubts: int = 0
+    failures: int = 0
+    retry_seconds: float | None = None
+    sent_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits to be sent: rows and money in all, of that too late for the import, and of that expiring before its turn."""
+
+    rows: int
+    value: Decimal
+    late_rows: int
+    late_value: Decimal
+    expiring_rows: int
+    expiring_value: Decimal
+
+
+class PushLedger(Protocol):
+    """The ledger as one push sees it. Every method raises :class:`~webflow_conversions.errors.Unavailable` if it is away."""
+
+    def begin(self, lease_seconds: float) -> None:
+        """Register this push, and declare earlier tries of it dead."""
+
+    def recover(self, now: datetime) -> int:
+        """Take up what dead pushes left in doubt; how many."""
+
+    def claim(self, rows: int, now: datetime) -> Claim:
+        """Claim the rows that expire first, and commit the claim."""
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        """Record outcomes; how many of the rows were still this push's."""
+
+    def renew(self, lease_seconds: float, counts: dict[str, Any]) -> float | None:
+        """Keep the lease; the seconds for which the destination rests, or None if this push was declared dead."""
+
+    def rest(self, seconds: float) -> None:
+        """Let all pushes to the destination rest."""
+
+    def seconds_to_retry(self, now: datetime) -> float | None:
+        """When the next row of this run may be claimed; None if there is none."""
+
+    def backlog(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Backlog:
+        """What waits, and how it would fare at this rate."""
+
+    def forecast(self, document: dict[str, Any]) -> None:
+        """Write the outlook into the run's record."""
+
+    def end(self, counts: dict[str, Any]) -> None:
+        """Give the lease back."""
+
+
+class Transport(Protocol):
+    """The wire: many requests at once, no thread of its own."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are out."""
+
+    def send(self, tag: int, body: bytes) -> None:
+        """Start a request."""
+
+    def poll(self, wait_seconds: float) -> list[tuple[int, Answer]]:
+        """The requests that ended; waits for at most so long if none has."""
+
+    def close(self) -> None:
+        """Drop everything."""
+
+
+class Clock:
+    """The time; a test has its own."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that only go on."""
+        return monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        sleep(seconds)

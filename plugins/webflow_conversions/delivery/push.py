@@ -1,0 +1,412 @@
+"""One push: claims conversions, sends them, records what came of each; all three at the same time.
+
+A claim is committed before its requests leave, and every outcome goes to the ledger, so what this process knows and
+the ledger does not is never more than what is out at this moment: whatever kills it, the ledger can tell what is in
+doubt. Nothing is retried out of memory; what is to be tried again goes back to the ledger with its time.
+"""
+
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from webflow_conversions.delivery.ledger_thread import LedgerThread
+from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify, retry_after_seconds
+from webflow_conversions.delivery.outlook import Outlook, Rate
+from webflow_conversions.delivery.pacing import Pace
+from webflow_conversions.delivery.protocols import Backlog, Claim, Claimed, Clock, PushLedger, Settlement, Transport
+from webflow_conversions.delivery.settlements import settlement
+from webflow_conversions.errors import Stopped, Unavailable
+from webflow_conversions.rules.states import Reason, State
+from webflow_conversions.rules.window import latest_sendable_ms, next_import, oldest_sendable_ms
+
+log = logging.getLogger(__name__)
+
+SMALLEST_CLAIM, LARGEST_CLAIM = 50, 1_000
+CLAIM_SECONDS = 0.25
+"""A claim is what goes out in this time, so that little is in doubt after a crash."""
+SETTLE_ROWS = 500
+SETTLE_SECONDS = 0.25
+RENEW_SECONDS = 2.0
+OUTLOOK_SECONDS = 15.0
+GRACE_SECONDS = 2.5
+"""How long flying requests may take to end after a stop: Airflow kills 5 seconds after SIGTERM."""
+LAST_JOBS_SECONDS = 1.0
+POLL_SECONDS, IDLE_SECONDS = 0.01, 0.1
+LONG_REST_SECONDS = 5.0
+"""Before a rest of this length the claimed rows go back: nobody should have to doubt about them."""
+UNPROVEN_REFUSALS = 20
+"""So many refusals before anything was accepted, and it is not the rows that are wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSettings:
+    """What bounds a push.
+
+    ``concurrency`` requests at once; ``requests_per_second`` for all pushes to the destination together;
+    ``patience_seconds`` without a good answer, then it gives up. ``clock_offset`` is the API's clock minus ours.
+    """
+
+    destination: str
+    customer_id: str
+    concurrency: int
+    requests_per_second: float | None
+    timeout_seconds: float
+    resend: bool
+    patience_seconds: float
+    clock_offset: timedelta = timedelta()
+
+    @property
+    def lease_seconds(self) -> float:
+        """Long enough to renew it in time, and for the last request to end within it."""
+        return 2 * self.timeout_seconds + 10
+
+
+@dataclass(slots=True)
+class PushCounts:
+    """What a push did, in conversions; ``requests`` left, or may have left; ``complete`` if it ended in good order."""
+
+    claimed: int = 0
+    requests: int = 0
+    accepted: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    in_doubt: int = 0
+    recovered: int = 0
+    deferred: int = 0
+    expired: int = 0
+    complete: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """For the ledger and an XCom."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"rejected": dict(self.rejected)}
+
+
+@dataclass(slots=True)
+class _Out:
+    """A request that is out."""
+
+    conversion: Claimed
+    body: bytes
+    started_at: float
+    sent_at: float
+
+
+class Push:
+    """Sends what is due to one destination until nothing is left that may go out in this run.
+
+    :meth:`run` blocks; :meth:`stop` may be called from a signal handler or another thread.
+    """
+
+    def __init__(
+        self,
+        ledger: PushLedger,
+        transport: Transport,
+        settings: PushSettings,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.counts = PushCounts()
+        self._ledger = ledger
+        self._transport = transport
+        self._settings = settings
+        self._clock = clock or Clock()
+        self._chance = chance
+        self._jobs = LedgerThread(self._clock.monotonic)
+        self._queue: deque[tuple[Claimed, float]] = deque()  # with the moment before which it must not leave
+        self._out: dict[int, _Out] = {}
+        self._outcomes: list[Settlement] = []
+        self._unproven: list[Settlement] = []
+        self._nothing_left = False
+        self._end: Stopped | Unavailable | None = None
+        self._grace_seconds = settings.timeout_seconds
+
+        now = self._clock.monotonic()
+        self._pace = Pace(most=settings.concurrency, timeout_seconds=settings.timeout_seconds, now=now, chance=chance)
+        self._rate = Rate()
+        self._last_good_at = self._claim_at = self._settle_at = self._renew_at = self._lease_until = now
+        self._look_ahead_at = now + OUTLOOK_SECONDS
+        self._finished, self._finished_at, self._rows_per_second = 0, now, 0.0
+
+    def stop(self) -> None:
+        """Claim nothing more, let what is out end for some seconds, record it, and give the rest back."""
+        self._grace_seconds = GRACE_SECONDS
+        self._finish(Unavailable("The push was stopped: what it had claimed and not sent waits for the next one."))
+
+    def _finish(self, why: Stopped | Unavailable) -> None:
+        self._end = self._end or why
+
+    def run(self) -> PushCounts:
+        """Push until nothing is left to do.
+
+        :raises Stopped: if it would be the same for every conversion (a refused token, say), or after :meth:`stop`,
+            or if another push has taken this one's place. What is known is recorded first.
+        :raises Unavailable: if the API gave no good answer for as long as the settings have patience, or the ledger
+            was away for longer than the lease.
+        """
+        now = self._clock.monotonic()
+        self._ledger.begin(self._settings.lease_seconds)
+        self._lease_until, self._renew_at = now + self._settings.lease_seconds, now + RENEW_SECONDS
+        self.counts.recovered += self._ledger.recover(self._clock.now())
+        try:
+            while self._end is None and not self._is_done:
+                self._jobs.collect()
+                self._claim()
+                self._send()
+                self._receive()
+                self._settle()
+                self._renew()
+                self._look_ahead()
+                self._lose_patience()
+            self._wind_down()
+        finally:
+            self._transport.close()
+            self._jobs.close()
+        log.info("push to %s ended: %s", self._settings.destination, self.counts.to_json())
+        if self._end is not None:
+            raise self._end
+        return self.counts
+
+    # What is left to do
+
+    @property
+    def _is_done(self) -> bool:
+        return self._nothing_left and not (self._queue or self._out or self._outcomes) and not self._jobs.is_busy("settle")
+
+    def _claim(self) -> None:
+        rows = self._claim_rows()
+        if len(self._queue) >= rows or self._nothing_left or self._jobs.is_busy("claim"):
+            return
+        now = self._clock.monotonic()
+        if now >= max(self._claim_at, self._pace.rest_until - CLAIM_SECONDS) and now < self._lease_until:
+            moment = self._latest()
+            self._jobs.ask("claim", lambda: self._ledger.claim(rows, moment), self._claimed)
+
+    def _claim_rows(self) -> int:
+        rows = max(self._rows_per_second * CLAIM_SECONDS, SMALLEST_CLAIM)
+        if self._settings.requests_per_second is not None:
+            rows = min(rows, self._settings.requests_per_second * CLAIM_SECONDS)
+        return int(min(max(rows, 1), LARGEST_CLAIM))
+
+    def _claimed(self, claim: Claim) -> None:
+        now = self._clock.monotonic()
+        self.counts.claimed += len(claim.conversions)
+        interval = 1 / self._settings.requests_per_second if self._settings.requests_per_second else 0.0
+        first = now + (claim.first_slot_seconds or 0.0)
+        self._queue.extend((conversion, first + place * interval) for place, conversion in enumerate(claim.conversions))
+        if claim.conversions:
+            return
+        self._claim_at = now + IDLE_SECONDS
+        if not (self._queue or self._out or self._outcomes or self._jobs.is_busy("settle")):
+            moment = self._latest()
+            self._jobs.ask("claim", lambda: self._look_for_more(moment), self._looked_for_more)
+
+    def _look_for_more(self, now: datetime) -> tuple[int, float | None]:
+        recovered = self._ledger.recover(now)
+        return recovered, 0.0 if recovered else self._ledger.seconds_to_retry(now)
+
+    def _looked_for_more(self, found: tuple[int, float | None]) -> None:
+        recovered, seconds = found
+        self.counts.recovered += recovered
+        if seconds is None:
+            self._nothing_left = True
+            self._settle_unproven()
+        else:
+            self._claim_at = self._clock.monotonic() + seconds
+
+    # The wire
+
+    def _send(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._pace.rest_until or now + self._settings.timeout_seconds > self._lease_until:
+            return
+        moment = self._clock.now()
+        oldest, latest = oldest_sendable_ms(moment), latest_sendable_ms(self._latest())
+        while self._queue and self._transport.in_flight < self._pace.limit and self._queue[0][1] <= now:
+            conversion, _ = self._queue.popleft()
+            if conversion.event.action_timestamp_ms < oldest:
+                self.counts.expired += 1
+                self._outcomes.append(Settlement(id=conversion.id, state=State.EXPIRED, reason=Reason.EXPIRED_UNSENT))
+            elif conversion.event.action_timestamp_ms > latest:
+                self._outcomes.append(Settlement(id=conversion.id, state=State.FUTURE))
+            else:
+                body = conversion.event.body(self._settings.customer_id)
+                self._out[conversion.id] = _Out(conversion, body, now, moment.timestamp())
+                self._transport.send(conversion.id, body)
+
+    def _receive(self) -> None:
+        if self._out:
+            for tag, answer in self._transport.poll(POLL_SECONDS):
+                self._answered(self._out.pop(tag), answer)
+            self._measure()
+        elif not self._jobs.is_idle:
+            self._jobs.wait(POLL_SECONDS)
+        else:
+            slot = self._queue[0][1] if self._queue else self._claim_at
+            self._clock.sleep(min(max(slot - self._clock.monotonic(), 0.0), IDLE_SECONDS))
+
+    def _answered(self, out: _Out, answer: Answer) -> None:
+        now = self._clock.monotonic()
+        outcome = classify(out.body, answer)
+        result = settlement(
+            out.conversion, outcome, answer, sent_at=out.sent_at, resend=self._settings.resend, chance=self._chance
+        )
+        self.counts.requests += result.attempts
+        self._finished += 1
+        match outcome:
+            case Outcome.ACCEPTED:
+                self.counts.accepted += 1
+                self._pace.clean(answer.seconds)
+                self._last_good_at = now
+                if self._unproven:
+                    self._settle_unproven()
+            case Outcome.REFUSED | Outcome.MISMATCHED:
+                self._pace.clean(answer.seconds)
+                self._last_good_at = now
+                if self.counts.accepted == 0:
+                    self._doubt_refusals(result)
+                    return
+                self.counts.rejected[str(result.reason)] += 1
+            case Outcome.LATER:
+                self.counts.deferred += 1
+                asked = retry_after_seconds(answer.retry_after, self._clock.now())
+                self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=asked), for_all=asked is not None)
+            case Outcome.UNSENT:
+                self.counts.deferred += 1
+                self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=None), for_all=False)
+            case Outcome.IN_DOUBT:
+                self.counts.in_doubt += 1
+                self._pace.slow_down(started_at=out.started_at, now=now)
+            case Outcome.STOP:
+                self._finish(_why_stopped(answer, self._settings.destination))
+        if outcome in (Outcome.LATER, Outcome.UNSENT, Outcome.IN_DOUBT):
+            log.warning("%s: %s %s", out.conversion.event.action_id, outcome.name.lower(), result.detail)
+        self._outcomes.append(result)
+
+    def _rest(self, seconds: float, *, for_all: bool) -> None:
+        if seconds > self._settings.patience_seconds:
+            self._finish(
+                Unavailable(
+                    f"The API asks to wait for {seconds:.0f} seconds, longer than delivery.patience_seconds: the rest stays ready."
+                )
+            )
+        if for_all and not self._jobs.is_busy("rest"):
+            self._jobs.ask("rest", lambda: self._ledger.rest(seconds), lambda _: None)
+        if seconds > LONG_REST_SECONDS:
+            self._outcomes += [Settlement(id=conversion.id, state=State.READY) for conversion, _ in self._queue]
+            self._queue.clear()
+
+    def _doubt_refusals(self, result: Settlement) -> None:
+        """Before anything was accepted, a refusal may be meant for all: wait with it for a proof."""
+        self._unproven.append(result)
+        if len(self._unproven) >= UNPROVEN_REFUSALS:
+            reasons = ", ".join(f"{reason} ({times})" for reason, times in Counter(str(r.reason) for r in self._unproven).items())
+            self._outcomes += [
+                Settlement(id=r.id, state=State.READY, detail=r.detail, http_status=r.http_status, attempts=1, sent_at=r.sent_at)
+                for r in self._unproven
+            ]
+            self._unproven = []
+            self._finish(
+                Stopped(
+                    f"The API refused the first {UNPROVEN_REFUSALS} events and accepted none: {reasons}. Check host and customer ID "
+                    f"of connection {self._settings.destination}, and the goals; no conversion was rejected for it."
+                )
+            )
+
+    def _settle_unproven(self) -> None:
+        for result in self._unproven:
+            self.counts.rejected[str(result.reason)] += 1
+        self._outcomes += self._unproven
+        self._unproven = []
+
+    # The ledger
+
+    def _settle(self) -> None:
+        now = self._clock.monotonic()
+        due = len(self._outcomes) >= SETTLE_ROWS or now >= self._settle_at or not self._out
+        if self._outcomes and due and not self._jobs.is_busy("settle"):
+            batch, self._outcomes = self._outcomes, []
+            self._settle_at = now + SETTLE_SECONDS
+            self._jobs.ask("settle", lambda: self._ledger.settle(batch), lambda settled: self._settled(len(batch), settled))
+
+    def _settled(self, sent: int, settled: int) -> None:
+        if settled < sent:
+            log.warning("%s of %s outcomes were recorded before, or are another push's by now", sent - settled, sent)
+
+    def _renew(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._lease_until and self._jobs.away is not None:
+            self._finish(self._jobs.away)
+        if now >= self._renew_at and not self._jobs.is_busy("renew"):
+            self._renew_at = now + RENEW_SECONDS
+            lease, counts = self._settings.lease_seconds, self.counts.to_json()
+            self._jobs.ask("renew", lambda: self._ledger.renew(lease, counts), lambda rest: self._renewed(now + lease, rest))
+
+    def _renewed(self, until: float, rest_seconds: float | None) -> None:
+        if rest_seconds is None:
+            self._finish(Stopped("Another try of this task has taken over; this one sends nothing more."))
+        else:
+            self._lease_until = until
+            self._pace.rest_for(rest_seconds, self._clock.monotonic())
+
+    def _wind_down(self) -> None:
+        """Let what is out end, record what is known, give back what never left."""
+        give_up_at = self._clock.monotonic() + self._grace_seconds
+        while self._out and self._clock.monotonic() < give_up_at:
+            for tag, answer in self._transport.poll(POLL_SECONDS):
+                self._answered(self._out.pop(tag), answer)
+        for out in self._out.values():
+            self._answered(out, Answer(trouble=Trouble.LOST, detail="stopped before the answer came"))
+        self._settle_unproven()
+        give_up_at = self._clock.monotonic() + LAST_JOBS_SECONDS
+        while not self._jobs.is_idle and self._clock.monotonic() < give_up_at:
+            self._jobs.wait(POLL_SECONDS)
+            self._jobs.collect()
+        if self._jobs.is_idle:
+            self._settled(len(self._outcomes), self._ledger.settle(self._outcomes))
+            self.counts.complete = self._end is None
+            self._ledger.end(self.counts.to_json())
+
+    # The clock
+
+    def _latest(self) -> datetime:
+        """Now, by the more careful of our clock and the API's, for what must not lie in the future."""
+        return self._clock.now() + min(self._settings.clock_offset, timedelta())
+
+    def _measure(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._finished_at >= 0.5:
+            self._rows_per_second = self._finished / (now - self._finished_at)
+            self._finished, self._finished_at = 0, now
+
+    def _look_ahead(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._look_ahead_at and not self._jobs.is_busy("look ahead"):
+            self._look_ahead_at = now + OUTLOOK_SECONDS
+            moment, rate = self._clock.now(), self._rate.value or self._rows_per_second
+            left = (next_import(moment) - moment).total_seconds()
+            self._jobs.ask("look ahead", lambda: self._ledger.backlog(moment, rate, left), lambda found: self._looked(moment, found))
+
+    def _looked(self, moment: datetime, backlog: Backlog) -> None:
+        self._rate.look(self._clock.monotonic(), backlog.rows)
+        outlook = Outlook(at=moment, rows_per_second=self._rate.value or self._rows_per_second, backlog=backlog)
+        log.info("%s", outlook)
+        self._jobs.ask("forecast", lambda: self._ledger.forecast(outlook.to_json()), lambda _: None)
+
+    def _lose_patience(self) -> None:
+        waited = self._clock.monotonic() - self._last_good_at
+        if waited > self._settings.patience_seconds:
+            self._finish(
+                Unavailable(f"The API gave no good answer for {waited:.0f} seconds: what is left stays ready for the next run.")
+            )
+
+
+def _why_stopped(answer: Answer, connection: str) -> Stopped:
+    if answer.trouble is Trouble.UNTRUSTED:
+        return Stopped(f"The host of connection {connection} cannot prove who it is ({answer.detail}): nothing is sent to it.")
+    return Stopped(
+        f"Webflow refuses the token (HTTP {answer.status}): put a valid off-site conversion token (Insights > Tracking settings) "
+        f"into connection {connection}. No conversion was lost for it."
+    )

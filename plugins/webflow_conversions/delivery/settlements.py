@@ -1,0 +1,52 @@
+"""From the outcome of a request to what the ledger records."""
+
+from collections.abc import Callable
+
+from webflow_conversions.delivery.outcomes import Answer, Outcome
+from webflow_conversions.delivery.pacing import backoff_seconds
+from webflow_conversions.delivery.protocols import Claimed, Settlement
+from webflow_conversions.rules.states import Reason, State, refused
+
+
+def settlement(
+    conversion: Claimed, outcome: Outcome, answer: Answer, *, sent_at: float, resend: bool, chance: Callable[[], float]
+) -> Settlement:
+    """What to record of an attempt.
+
+    :param resend: whether a conversion in doubt is sent again, or waits for a person.
+    """
+    status, left = answer.status, outcome is not Outcome.UNSENT
+    state, reason, detail = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
+    doubts = failures = 0
+    retry_seconds = None
+    match outcome:
+        case Outcome.ACCEPTED:
+            state, detail = State.ACCEPTED, None
+        case Outcome.REFUSED if status is not None:
+            state, reason, detail = State.REJECTED, refused(status), _excerpt(answer.body)
+        case Outcome.MISMATCHED:
+            state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value
+        case Outcome.IN_DOUBT:
+            doubts = failures = 1
+            if resend:
+                retry_seconds = backoff_seconds(conversion.failures + 1, chance)
+            else:
+                state, reason = State.SENDING, Reason.IN_DOUBT.value
+    return Settlement(
+        id=conversion.id,
+        state=state,
+        reason=reason,
+        detail=detail,
+        http_status=status,
+        attempts=int(left),
+        doubts=doubts,
+        failures=failures,
+        retry_seconds=retry_seconds,
+        sent_at=sent_at if left else None,
+    )
+
+
+def _excerpt(body: bytes) -> str | None:
+    """The beginning of a refusal, for people; an echo of the event in it would hold the user ID, so a JSON object is left out."""
+    text = body[:200].decode("utf-8", "replace").replace("\x00", "\ufffd").strip()
+    return None if not text or "userId" in text else text

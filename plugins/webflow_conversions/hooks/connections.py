@@ -1,0 +1,76 @@
+"""Airflow's connections, as the product uses them: the ledger's sessions and any warehouse."""
+
+from functools import partial
+from typing import Any
+
+import psycopg2
+import sqlalchemy as sa
+from airflow.providers.common.sql.hooks.sql import DbApiHook
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+from psycopg2.extensions import connection as PostgresConnection
+
+from webflow_conversions.errors import Unusable
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.warehouse.reader import Warehouse
+
+LEDGER = "webflow_ledger"
+
+_CONNECT_TIMEOUT_SECONDS = 10
+
+
+def connection_named(name: str) -> Connection:
+    """The connection of this ID.
+
+    :raises Unusable: if there is none.
+    """
+    try:
+        return BaseHook.get_connection(name)
+    except AirflowNotFoundException as error:
+        raise Unusable(f"There is no connection {name}: create it under Admin > Connections, or as AIRFLOW_CONN_{name.upper()}.") from error
+
+
+def ledger_session(name: str = LEDGER) -> Session:
+    """A session on the ledger, whose connection is opened when it is first used.
+
+    :raises Unusable: if there is no such connection, or it is not PostgreSQL's.
+    """
+    connection = connection_named(name)
+    if connection.conn_type not in ("postgres", "postgresql"):
+        raise Unusable(f"Connection {name} is of type {connection.conn_type}: the ledger needs PostgreSQL (type postgres).")
+    return Session(partial(_connect, name))
+
+
+def warehouse(name: str) -> Warehouse:
+    """The warehouse of a connection of any common-sql type.
+
+    :raises Unusable: if there is no such connection, or no SQL can be sent over it.
+    """
+    connection = connection_named(name)
+    try:
+        hook = connection.get_hook()
+    except Exception as error:
+        raise Unusable(f"Connection {name} of type {connection.conn_type} has no hook here: install its provider ({error}).") from error
+    if not isinstance(hook, DbApiHook):
+        raise Unusable(f"Connection {name} is of type {connection.conn_type}: a warehouse needs a type that speaks SQL.")
+    if isinstance(hook, PostgresHook):
+        return Warehouse(sa.create_engine("postgresql+psycopg2://", creator=partial(_connect, name), poolclass=sa.NullPool), name)
+    return Warehouse(hook.get_sqlalchemy_engine({"poolclass": sa.NullPool}), name)
+
+
+def _connect(name: str) -> PostgresConnection:
+    """psycopg2, with all that the connection says: the provider's own ``get_conn()`` is psycopg 3 wherever that is installed."""
+    hook = PostgresHook(postgres_conn_id=name, sqlalchemy_scheme="postgresql+psycopg2")
+    url = hook.sqlalchemy_url
+    extra = {key: value for key, value in hook.connection.extra_dejson.items() if key not in hook.ignored_extra_options}
+    arguments: dict[str, Any] = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password,
+        "dbname": url.database,
+        "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+        "application_name": "webflow_conversions",
+    }
+    return psycopg2.connect(**arguments | extra)

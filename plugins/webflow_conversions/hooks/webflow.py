@@ -1,0 +1,220 @@
+"""The hook for Webflow's off-site conversions API, and the form of its connection."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from airflow.sdk import BaseHook
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify
+from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable
+from webflow_conversions.hooks.connections import connection_named
+from webflow_conversions.rules.event import Event, is_event_name
+from webflow_conversions.rules.identity import looks_like_personal_data
+from webflow_conversions.rules.money import parse_value
+from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms, to_milliseconds
+from webflow_conversions.transport.api import Api
+
+LARGEST_ANSWER = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What the API says without being sent anything; ``clock_offset`` is its clock minus ours, as far as it is certain."""
+
+    status: int
+    clock_offset: timedelta | None
+
+
+class WebflowHook(BaseHook):
+    """Sends off-site conversions to Webflow, and says whether a connection could.
+
+    For bulk, use :class:`~webflow_conversions.operators.push.WebflowPushConversionsOperator`.
+
+    :param webflow_conn_id: a connection of type ``webflow``.
+    """
+
+    conn_name_attr = "webflow_conn_id"
+    default_conn_name = "webflow_default"
+    conn_type = "webflow"
+    hook_name = "Webflow off-site conversions"
+
+    def __init__(self, webflow_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.webflow_conn_id = webflow_conn_id
+
+    def get_conn(self) -> Api:
+        """The destination.
+
+        :raises Unusable: if there is no such connection, or something in it is missing or wrong.
+        """
+        connection = connection_named(self.webflow_conn_id)
+        return Api.parse(
+            self.webflow_conn_id,
+            host=connection.host,
+            port=connection.port,
+            schema=connection.schema,
+            login=connection.login,
+            password=connection.password,
+            extra=connection.extra_dejson,
+        )
+
+    def send_event(
+        self,
+        *,
+        event_name: str,
+        user_domain: str,
+        user_id: str,
+        action_id: str,
+        action_timestamp: datetime,
+        value: Decimal | float | str | None = None,
+    ) -> None:
+        """Send one conversion, once: for Dags of one's own.
+
+        :param action_timestamp: when it happened; aware, not in the future, at most 48 hours ago.
+        :raises Unusable: if Webflow would not count it, or refused it.
+        :raises Stopped: if the token is refused.
+        :raises Unavailable: if it was not received; it may be sent again.
+        :raises InDoubt: if it may have been received.
+        """
+        api = self.get_conn()
+        event = _checked_event(event_name, user_domain, user_id, action_id, action_timestamp, value)
+        body = event.body(api.customer_id)
+        answer = _post(api, body)
+        trouble = answer.detail or f"HTTP {answer.status}"
+        match classify(body, answer):
+            case Outcome.ACCEPTED:
+                self.log.info("event %s was received", action_id)
+            case Outcome.REFUSED:
+                raise Unusable(f"Webflow refuses event {action_id} ({trouble}): compare it with the API's contract.")
+            case Outcome.STOP:
+                raise Stopped(f"Webflow refuses the token of connection {self.webflow_conn_id} ({trouble}): put a valid one there.")
+            case Outcome.LATER | Outcome.UNSENT:
+                raise Unavailable(f"Webflow did not take event {action_id} now ({trouble}): send it again later.")
+            case Outcome.MISMATCHED | Outcome.IN_DOUBT:
+                raise InDoubt(f"Event {action_id} may have been received ({trouble}): sending it again may count it twice.")
+
+    def probe(self) -> Probe:
+        """Ask the API for nothing (HEAD): its status, and how its clock stands.
+
+        :raises Unusable: if the connection cannot work.
+        :raises Unavailable: if nobody answers.
+        """
+        api = self.get_conn()
+        sent_at = datetime.now(UTC)
+        try:
+            response = requests.head(api.url, headers=api.headers, timeout=(10, api.timeout_seconds), allow_redirects=False)
+        except requests.RequestException as error:
+            raise Unavailable(f"The API of connection {self.webflow_conn_id} does not answer: {_cause(error)}.") from error
+        return Probe(
+            status=response.status_code,
+            clock_offset=_clock_offset(response.headers.get("Date"), sent_at, datetime.now(UTC)),
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether conversions could be sent, in words, without sending one.
+
+        There is no documented ping. An event that lacks all but the customer ID cannot be attributed to anybody, and
+        an API that looks at the token first tells whether it knows it.
+        """
+        try:
+            api = self.get_conn()
+        except ConversionsError as error:
+            return False, str(error)
+        answer = _post(api, Event.incomplete(api.customer_id))
+        if answer.status is None:
+            return False, f"{api.url} does not answer: {answer.detail}."
+        return _verdict(api, answer.status)
+
+
+def _verdict(api: Api, status: int) -> tuple[bool, str]:
+    match status:
+        case 401 | 403:
+            return False, f"Webflow refuses the token (HTTP {status}): put the off-site conversion token from Insights > Tracking settings."
+        case 400 | 422:
+            return True, (
+                f"{api.url} answers, and does not refuse the token: it refused an incomplete event (HTTP {status}), as it should. "
+                "No conversion was sent. Not proved: that the customer ID is yours, and that goals and users exist."
+            )
+        case 200:
+            return True, (
+                f"{api.url} answers, and took an incomplete event, which can count for nobody. "
+                "Not proved: that it looks at the token, that the customer ID is yours, and that goals and users exist."
+            )
+        case 429:
+            return True, f"{api.url} answers, and asks for fewer requests at this moment (HTTP 429). The token was not tried."
+        case _ if status >= 500:
+            return False, f"{api.url} answers with a failure of its own (HTTP {status}): try again later."
+        case _:
+            return False, f"{api.url} answers with HTTP {status}, which the conversions API does not: check the API host."
+
+
+def _checked_event(
+    event_name: str, user_domain: str, user_id: str, action_id: str, action_timestamp: datetime, value: Decimal | float | str | None
+) -> Event:
+    now = datetime.now(UTC)
+    if action_timestamp.tzinfo is None:
+        raise Unusable("action_timestamp has no time zone: give an aware datetime.")
+    milliseconds = to_milliseconds(action_timestamp)
+    if not oldest_sendable_ms(now) <= milliseconds <= latest_sendable_ms(now):
+        raise Unusable(f"action_timestamp {action_timestamp} is older than 2 days or in the future: Webflow ignores such conversions.")
+    if not is_event_name(event_name):
+        raise Unusable(f"event_name {event_name!r} is not 1 to 40 printable ASCII characters without a space.")
+    if not (user_domain and user_id and action_id):
+        raise Unusable("user_domain, user_id and action_id must not be empty.")
+    if looks_like_personal_data(user_id):
+        raise Unusable("user_id looks like an e-mail address or a phone number, which Webflow forbids: hash it on both sides.")
+    amount, reason = parse_value(value)
+    if reason is not None:
+        raise Unusable(f"value {value!r} is no number from 0 on ({reason}).")
+    return Event(
+        event_name=event_name,
+        user_domain=user_domain,
+        user_id=user_id,
+        action_id=action_id,
+        action_timestamp_ms=milliseconds,
+        value=amount,
+    )
+
+
+def _post(api: Api, body: bytes) -> Answer:
+    try:
+        response = requests.post(
+            api.url, data=body, headers=api.headers, timeout=(10, api.timeout_seconds), allow_redirects=False, stream=True
+        )
+        with response:
+            received = response.raw.read(LARGEST_ANSWER + 1, decode_content=True)
+    except requests.exceptions.SSLError as error:
+        return Answer(trouble=Trouble.UNTRUSTED, detail=_cause(error))
+    except (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL) as error:
+        return Answer(trouble=Trouble.UNSENT, detail=_cause(error))
+    except requests.ConnectionError as error:
+        never_left = error.args and isinstance(getattr(error.args[0], "reason", None), NewConnectionError)
+        return Answer(trouble=Trouble.UNSENT if never_left else Trouble.LOST, detail=_cause(error))
+    except (requests.RequestException, HTTPError, OSError) as error:
+        return Answer(trouble=Trouble.LOST, detail=_cause(error))
+    too_large = Trouble.TOO_LARGE if len(received) > LARGEST_ANSWER else None
+    return Answer(status=response.status_code, body=received, trouble=too_large)
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost message, without the request's own text around it."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _clock_offset(date: str | None, sent_at: datetime, received_at: datetime) -> timedelta | None:
+    """The API's clock minus ours, as far as a header of whole seconds can prove one; zero if both may be right."""
+    try:
+        theirs = parsedate_to_datetime(date or "")
+    except (ValueError, TypeError):
+        return None
+    if theirs.tzinfo is None:
+        return None
+    least, most = theirs - received_at, theirs + timedelta(seconds=1) - sent_at
+    return least if least > timedelta() else most if most < timedelta() else timedelta()

@@ -1,0 +1,70 @@
+"""The ledger as a dry run sees it: every chunk is recorded in a transaction that is rolled back."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pandas as pd
+
+from webflow_conversions.ledger.extraction import Extraction
+from webflow_conversions.ledger.push import as_event
+from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.pipeline.dry_run import PREVIEWS, States
+from webflow_conversions.pipeline.extraction import Met
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.evaluation import Amount, SourceRules, Tally
+from webflow_conversions.rules.event import Event
+from webflow_conversions.rules.states import State
+from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
+
+
+class DryRunExtraction:
+    """Shows what recording would bring about. Only a temporary table outlives a chunk: which conversions were shown."""
+
+    def __init__(self, session: Session, run: Run, rules: SourceRules, configuration: str) -> None:
+        self._session = session
+        self._run = run
+        self._rules = rules
+        self._recording = Extraction(session, run, rules, configuration)
+        self.states: States = {}
+        self.first_ready: list[Event] = []
+
+    def begin(self, now: datetime) -> None:
+        """Make the temporary table."""
+        self._session.execute("create_seen", {})
+
+    def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
+        """Record, look, and take it back."""
+        with self._session.transaction() as cursor:
+            self._recording.stage(cursor, conversions)
+            cursor.execute(statement("drop_seen_from_staged"))
+            shown = cursor.fetchone()
+            met = self._recording.merge(cursor, now)
+            cursor.execute(statement("states_of_staged"))
+            for row in cursor.fetchall():
+                key = (row.state, row.reason)
+                self.states[key] = self.states.get(key, Amount()) + Amount(rows=row.rows, value=row.value)
+            if len(self.first_ready) < PREVIEWS:
+                cursor.execute(statement("first_ready_of_staged"), {"rows": PREVIEWS - len(self.first_ready)})
+                self.first_ready += [as_event(row) for row in cursor.fetchall()]
+            cursor.connection.rollback()
+        self._session.execute("add_seen", {"action_ids": conversions["action_id"].tolist()})
+        return Met(again=Amount(rows=shown.rows, value=shown.value), conflicting=0, changed=met.changed)
+
+    def end(self, tally: Tally, changed: int, now: datetime) -> None:
+        """Nothing is kept."""
+
+    def waiting(self, state: State, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
+        """What waits in the window in this state and was not read again, in pages."""
+        window = self._run.window
+        parameters = {
+            "state": str(state),
+            "destination": self._rules.destination,
+            "source": self._rules.source,
+            "start_ms": max(window.start_ms, oldest_sendable_ms(now)),
+            "end_ms": min(window.end_ms, latest_sendable_ms(self._run.latest(now)) + 1),
+            "rows": page_rows,
+        }
+        after = {"after_ms": -(2**62), "after_id": 0}
+        while rows := self._session.fetch("page_of_unseen", parameters | after):
+            after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
+            yield pd.DataFrame([row._asdict() for row in rows]).astype({"identity_key": object, "value": object})

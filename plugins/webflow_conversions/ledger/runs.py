@@ -1,0 +1,167 @@
+"""The ledger's record of runs: opened by plan, cleared by the guards, closed by reconcile."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg2.extras import Json
+
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
+from webflow_conversions.pipeline.reconciliation import MISSING, PushAccount, SourceAccount
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.evaluation import Amount, Tally
+from webflow_conversions.rules.window import Window, latest_sendable_ms, oldest_sendable_ms, to_milliseconds
+
+EXTRACTED_KEPT = timedelta(days=3)
+_BATCH_ROWS = 5_000
+
+
+class Runs:
+    """The runs of one Dag."""
+
+    def __init__(self, session: Session, dag_id: str) -> None:
+        self._session = session
+        self._dag_id = dag_id
+
+    def begin(
+        self,
+        *,
+        run_id: str,
+        run_type: str,
+        window: Window,
+        sources: Sequence[str],
+        destinations: Sequence[str],
+        dry_run: bool,
+        force: bool,
+        clock_offset: timedelta | None,
+        now: datetime,
+    ) -> Run:
+        """Open the record of a run; a second try of it begins anew."""
+        self._session.execute("add_destinations", {"destinations": list(destinations)})
+        (row,) = self._session.fetch(
+            "begin_run",
+            {
+                "dag_id": self._dag_id,
+                "run_id": run_id,
+                "run_type": run_type,
+                "window_start": window.start,
+                "window_end": window.end,
+                "sources": list(sources),
+                "dry_run": dry_run,
+                "forced": force,
+                "clock_offset_ms": None if clock_offset is None else clock_offset // timedelta(milliseconds=1),
+                "now": now,
+            },
+        )
+        return Run(
+            id=row.id,
+            run_id=run_id,
+            window=window,
+            sources=sources,
+            dry_run=dry_run,
+            force=force,
+            clock_offset=clock_offset,
+        )
+
+    def clear(self, run: Run) -> None:
+        """Let the run send."""
+        self._session.execute("clear_run", {"run": run.id})
+
+    def note(self, run: Run, problem: str) -> None:
+        """Note what did not stop the run, for reconcile to report."""
+        self._session.execute("add_note", {"run": run.id, "note": problem})
+
+    def notes(self, run: Run) -> list[str]:
+        """What was noted so far."""
+        (row,) = self._session.fetch("notes_of_run", {"run": run.id})
+        return list(row.notes)
+
+    def earlier(self, run: Run) -> dict[str, list[Earlier]]:
+        """What each source gave in the last runs, the latest first."""
+        found: dict[str, list[Earlier]] = {}
+        for row in self._session.fetch("earlier_runs", {"dag_id": self._dag_id, "run": run.id, "runs": EARLIER_RUNS}):
+            sent = Amount(rows=row.sent_rows, value=row.sent_value)
+            found.setdefault(row.source, []).append(Earlier(read_rows=row.read_rows, sent=sent))
+        return found
+
+    def accounts(self, run: Run, destinations: Sequence[str], now: datetime) -> dict[str, SourceAccount]:
+        """Where the run stands, by source."""
+        extractions = {row.source: row for row in self._session.fetch("extractions_of_run", {"run": run.id})}
+        sent = {row.source: row for row in self._session.fetch("sent_by_run", {"run": run.id})}
+        scope = {
+            "destinations": list(destinations),
+            "sources": list(run.sources),
+            "start_ms": max(run.window.start_ms, oldest_sendable_ms(now)),
+            "end_ms": min(run.window.end_ms, latest_sendable_ms(run.latest(now)) + 1),
+        }
+        ready: dict[str, dict[str | None, Amount]] = {}
+        for row in self._session.fetch("ready_in_scope", scope):
+            ready.setdefault(row.source, {})[row.detail] = Amount(rows=row.rows, value=row.value)
+        in_doubt = {row.source: Amount(rows=row.rows, value=row.value) for row in self._session.fetch("in_doubt", scope)}
+        return {
+            source: SourceAccount(
+                tally=_tally(extractions[source]) if source in extractions else None,
+                changed_after_sent=extractions[source].changed_after_sent_rows if source in extractions else 0,
+                states=self._states(extractions[source].id) if source in extractions else {},
+                sent=Amount(rows=sent[source].rows, value=sent[source].value) if source in sent else Amount(),
+                sent_again=sent[source].sent_again if source in sent else 0,
+                ready=ready.get(source, {}),
+                in_doubt=in_doubt.get(source, Amount()),
+            )
+            for source in run.sources
+        }
+
+    def pushes(self, run: Run) -> list[PushAccount]:
+        """The pushes of the run."""
+        return [
+            PushAccount(is_complete=bool(row.is_complete), accepted=int(row.counts.get("accepted", 0)))
+            for row in self._session.fetch("pushes_of_run", {"run": run.id})
+        ]
+
+    def end(self, run: Run, problems: Sequence[str], counts: Mapping[str, Any]) -> None:
+        """Close the record of a run."""
+        self._session.execute(
+            "end_run",
+            {
+                "run": run.id,
+                "outcome": "failed" if problems else "succeeded",
+                "problems": list(problems),
+                "counts": Json(counts),
+            },
+        )
+
+    def remove_old(self, keep: timedelta, now: datetime) -> int:
+        """Remove, in small batches, what finished and is older than ``keep``: never what may still be sent; how many conversions."""
+        self._remove_extracted(now)
+        before = now - keep
+        parameters = {"before": before, "before_ms": to_milliseconds(before), "rows": _BATCH_ROWS}
+        removed, after_id = 0, 0
+        while page := self._session.fetch("oldest_conversions", parameters | {"after_id": after_id}):
+            old = [row.id for row in page if row.is_old]
+            if not old:
+                break
+            removed += self._session.execute("remove_finished", parameters | {"ids": old})
+            after_id = page[-1].id
+        return removed
+
+    def _remove_extracted(self, now: datetime) -> None:
+        while self._session.execute("remove_extracted", {"before": now - EXTRACTED_KEPT, "rows": _BATCH_ROWS}):
+            continue
+
+    def _states(self, extraction: int) -> dict[tuple[str, str | None], Amount]:
+        return {
+            (row.state or MISSING, row.reason): Amount(rows=row.rows, value=row.value)
+            for row in self._session.fetch("states_of_extraction", {"extraction": extraction})
+        }
+
+
+def _tally(row: Any) -> Tally:
+    return Tally(
+        read=Amount(rows=row.read_rows, value=row.read_value),
+        recorded=Amount(rows=row.recorded_rows, value=row.recorded_value),
+        duplicates=Amount(rows=row.duplicate_rows, value=row.duplicate_value),
+        conflicting=row.conflicting_rows,
+        outside=Amount(rows=row.outside_rows, value=row.outside_value),
+        too_old=Amount(rows=row.too_old_rows, value=row.too_old_value),
+    )

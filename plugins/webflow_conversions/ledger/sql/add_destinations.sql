@@ -1,0 +1,1 @@
+INSERT INTO webflow.destinations (destination) SELECT unnest(%(destinations)s::text[]) ON CONFLICT DO NOTHING

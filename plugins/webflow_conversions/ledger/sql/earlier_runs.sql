@@ -1,0 +1,14 @@
+-- What each source gave in the last runs that ended: rows read, and rows and money sent.
+SELECT
+    source.key AS source,
+    coalesce((source.value -> 'read' ->> 'rows')::bigint, 0) AS read_rows,
+    coalesce((source.value -> 'sent' ->> 'rows')::bigint, 0) AS sent_rows,
+    coalesce((source.value -> 'sent' ->> 'value')::numeric, 0) AS sent_value
+FROM (
+    SELECT id, counts FROM webflow.runs
+    WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
+    ORDER BY id DESC
+    LIMIT %(runs)s
+) earlier
+CROSS JOIN LATERAL jsonb_each(earlier.counts -> 'sources') AS source
+ORDER BY earlier.id DESC

@@ -1,0 +1,6 @@
+SELECT c.id, c.event_name, c.user_domain, c.user_id, c.action_id, c.action_timestamp_ms, c.value, c.failures
+FROM pg_temp.staged s
+JOIN webflow.conversions c ON c.action_id = s.action_id
+WHERE c.state = 'ready'
+ORDER BY c.action_timestamp_ms, c.id
+LIMIT %(rows)s

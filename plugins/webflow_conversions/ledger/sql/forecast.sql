@@ -1,0 +1,1 @@
+UPDATE webflow.runs SET forecast = %(forecast)s WHERE id = %(run)s

@@ -1,0 +1,1 @@
+SELECT notes FROM webflow.runs WHERE id = %(run)s

@@ -1,0 +1,11 @@
+-- What waits in the window and was not read again by a dry run, page by page.
+SELECT c.id, c.state, c.action_timestamp_ms, c.identity_key, c.value
+FROM webflow.conversions c
+WHERE c.state = %(state)s
+  AND c.destination = %(destination)s
+  AND c.source = %(source)s
+  AND c.action_timestamp_ms >= %(start_ms)s AND c.action_timestamp_ms < %(end_ms)s
+  AND (c.action_timestamp_ms, c.id) > (%(after_ms)s, %(after_id)s)
+  AND NOT EXISTS (SELECT FROM pg_temp.seen t WHERE t.action_id = c.action_id)
+ORDER BY c.action_timestamp_ms, c.id
+LIMIT %(rows)s

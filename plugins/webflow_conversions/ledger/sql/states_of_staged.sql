@@ -1,0 +1,4 @@
+SELECT c.state, c.reason, count(*) AS rows, coalesce(sum(s.value), 0) AS value
+FROM pg_temp.staged s
+JOIN webflow.conversions c ON c.action_id = s.action_id
+GROUP BY c.state, c.reason

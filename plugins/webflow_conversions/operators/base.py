@@ -1,0 +1,73 @@
+"""What the tasks of the Dag have in common: the configuration, the ledger, the clock."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator, conf
+
+from webflow_conversions.configuration import ENVIRONMENT_VARIABLE, Configuration, ConfigurationFile, Source, digest
+from webflow_conversions.hooks.connections import LEDGER, ledger_session, warehouse
+from webflow_conversions.hooks.webflow import WebflowHook
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
+
+
+def configuration_path() -> Path:
+    """The file that ``WEBFLOW_CONVERSIONS_CONFIG`` names, else ``include/conversions.yaml`` beside the Dags' folder."""
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(named) if named else Path(conf.get_mandatory_value("core", "dags_folder")).parent / "include" / "conversions.yaml"
+
+
+def now() -> datetime:
+    """The wall clock, aware."""
+    return datetime.now(UTC)
+
+
+class ConversionsOperator(BaseOperator):
+    """A task on the way of the conversions.
+
+    :param configuration: the path of the configuration; default see :func:`configuration_path`.
+    :param ledger_conn_id: the connection of the ledger.
+    """
+
+    template_fields: Sequence[str] = ("configuration", "ledger_conn_id")
+
+    def __init__(self, *, configuration: str | None = None, ledger_conn_id: str = LEDGER, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.configuration = configuration
+        self.ledger_conn_id = ledger_conn_id
+
+    @cached_property
+    def file(self) -> ConfigurationFile:
+        """The configuration file."""
+        return ConfigurationFile(Path(self.configuration) if self.configuration else configuration_path())
+
+    @property
+    def settings(self) -> Configuration:
+        """What it says."""
+        return self.file.configuration
+
+    def ledger(self) -> Session:
+        """A session on the ledger, not opened yet."""
+        return ledger_session(self.ledger_conn_id)
+
+    def source_query(self, source: Source, run: Run) -> SourceQuery:
+        """The query of a source, for a run."""
+        return SourceQuery(warehouse=warehouse(source.warehouse_conn_id), name=source.name, sql=self.file.sql(source.sql), run=run)
+
+    def known_users(self) -> KnownUsers:
+        """The query for known users."""
+        known = self.settings.known_users
+        return KnownUsers(
+            warehouse=warehouse(known.warehouse_conn_id), sql=self.file.sql(known.sql), personal_data=known.personal_data
+        )
+
+    def digest_for(self, destination: str) -> str:
+        """The fingerprint under which a row that this destination refused stays refused."""
+        api = WebflowHook(destination).get_conn()
+        return digest(self.settings.model_dump(mode="json", exclude={"delivery", "guards", "retention_days"}), api.url, api.customer_id)

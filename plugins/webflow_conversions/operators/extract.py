@@ -1,0 +1,48 @@
+"""extract: from one source's query to the ledger."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import Context
+
+from webflow_conversions.hooks.webflow import WebflowHook
+from webflow_conversions.ledger.dry_run import DryRunExtraction
+from webflow_conversions.ledger.extraction import Extraction
+from webflow_conversions.operators.base import ConversionsOperator, now
+from webflow_conversions.pipeline.dry_run import dry_run, preview
+from webflow_conversions.pipeline.extraction import extract
+from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
+from webflow_conversions.pipeline.run import Run
+
+
+class ExtractConversionsOperator(ConversionsOperator):
+    """Reads a source and accounts for each of its rows; returns the tally. A dry run keeps nothing, and shows what it would do.
+
+    :param source: the name of the source.
+    :param plan: the run, as the plan task pushed it.
+    """
+
+    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "source", "plan")
+
+    def __init__(self, *, source: str, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.plan = plan
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        run = Run.from_json(self.plan)
+        source = self.settings.source(self.source)
+        rules, query, users = self.settings.rules(source), self.source_query(source, run), self.known_users()
+        configuration = self.digest_for(source.webflow_conn_id)
+        session = self.ledger()
+        if not run.dry_run:
+            tally = extract(run, rules, query, users, Extraction(session, run, rules, configuration), now)
+            self.log.info("%s: %s", source.name, tally_counts(tally))
+            return {"source": source.name, **tally_counts(tally)}
+        shown = dry_run(run, rules, query, users, DryRunExtraction(session, run, rules, configuration), now)
+        customer_id = WebflowHook(source.webflow_conn_id).get_conn().customer_id
+        previews = [preview(event, customer_id) for event in shown.first_ready]
+        self.log.info("dry run of %s: %s would be sent; by state: %s", source.name, shown.to_send, state_counts(shown.states))
+        for payload in previews:
+            self.log.info("would send %s", payload)
+        return {"source": source.name, **tally_counts(shown.tally), "states": state_counts(shown.states), "previews": previews}

@@ -1,0 +1,69 @@
+"""identify: joins what waits to the known users, and lets the guards look before anything irrevocable happens."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import Context
+
+from webflow_conversions.errors import Stopped, Unavailable
+from webflow_conversions.ledger.identification import Identification
+from webflow_conversions.ledger.runs import Runs
+from webflow_conversions.operators.base import ConversionsOperator, now
+from webflow_conversions.pipeline.guards import Limits, objections
+from webflow_conversions.pipeline.identification import identify
+from webflow_conversions.pipeline.reconciliation import figures
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.window import MAX_AGE
+
+
+class IdentifyConversionsOperator(ConversionsOperator):
+    """Returns the work of the pushes, one dict for each worker: its destination, its sources, its number.
+
+    A warehouse that is away does not stop what is ready from going out; reconcile reports it.
+
+    :param plan: the run, as the plan task pushed it.
+    """
+
+    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "plan")
+
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        run = Run.from_json(self.plan)
+        if run.dry_run:
+            self.log.info("a dry run sends nothing")
+            return []
+        session = self.ledger()
+        runs = Runs(session, context["dag_run"].dag_id)
+        try:
+            done = identify(run, self.known_users(), Identification(self.ledger(), session, run), now)
+            self.log.info("identified: %s", done)
+        except Unavailable as error:
+            if context["ti"].try_number <= context["ti"].max_tries:
+                raise
+            self.log.error("%s What is ready goes out all the same.", error)
+            runs.note(run, f"identify: {error}")
+        destinations = self.settings.destinations(run.sources)
+        self._guard(run, runs, list(destinations))
+        runs.clear(run)
+        return [
+            {"destination": destination, "sources": sources, "worker": worker}
+            for destination, sources in destinations.items()
+            for worker in range(self.settings.delivery.workers)
+        ]
+
+    def _guard(self, run: Run, runs: Runs, destinations: list[str]) -> None:
+        limits = Limits(**self.settings.guards.model_dump())
+        now_figures = figures(runs.accounts(run, destinations, now()))
+        whole_window = run.window.end - run.window.start >= MAX_AGE
+        found = objections(now_figures, runs.earlier(run), limits, whole_window=whole_window)
+        if not found:
+            return
+        if run.force:
+            self.log.warning("forced past the guards: %s", "; ".join(found))
+            return
+        raise Stopped(
+            f"Nothing is sent, since this run looks wrong: {'; '.join(found)}. If it is right, trigger it once more with force."
+        )

@@ -1,0 +1,119 @@
+"""plan: settles what the run may send, and refuses what cannot succeed, before anything is read or sent."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Context
+
+from webflow_conversions.errors import Stopped, Unavailable, Unusable
+from webflow_conversions.hooks.webflow import WebflowHook
+from webflow_conversions.ledger.migrations import migrate
+from webflow_conversions.ledger.runs import Runs
+from webflow_conversions.operators.base import ConversionsOperator, now
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.window import Window, WindowError, parse_date
+
+
+class PlanConversionsOperator(ConversionsOperator):
+    """Opens a run. Returns the names of its sources; pushes the run itself to XCom as ``run``.
+
+    :param date: conversions of this UTC date (``YYYY-MM-DD``) only; default the run's data interval.
+    :param sources: these only; default all.
+    :param dry_run: everything but the sending.
+    :param force: past the guards, once.
+    """
+
+    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "date", "sources", "dry_run", "force")
+
+    def __init__(
+        self,
+        *,
+        date: str | None = None,
+        sources: list[str] | None = None,
+        dry_run: bool = False,
+        force: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.date = date
+        self.sources = sources
+        self.dry_run = dry_run
+        self.force = force
+
+    def execute(self, context: Context) -> list[str]:
+        started = now()
+        sources = self._sources()
+        window = self._window(context, started)
+        destinations = list(self.settings.destinations(sources))
+        session = self.ledger()
+        for name in migrate(session):
+            self.log.info("brought the ledger to %s", name)
+        dag_run = context["dag_run"]
+        run = Runs(session, dag_run.dag_id).begin(
+            run_id=dag_run.run_id,
+            run_type=str(dag_run.run_type),
+            window=window,
+            sources=sources,
+            destinations=destinations,
+            dry_run=bool(self.dry_run),
+            force=bool(self.force),
+            clock_offset=self._clock_offset(destinations),
+            now=started,
+        )
+        self._check_queries(run)
+        self.log.info("run %s may send conversions of %s in %s", run.run_id, ", ".join(sources), window)
+        context["ti"].xcom_push(key="run", value=run.to_json())
+        return sources
+
+    def _sources(self) -> list[str]:
+        names = list(dict.fromkeys(self.sources or [source.name for source in self.settings.sources]))
+        return [self.settings.source(name).name for name in names]
+
+    def _window(self, context: Context, started: datetime) -> Window:
+        try:
+            window = self._asked_window(context)
+            window.refuse_if_hopeless(started)
+        except WindowError as error:
+            raise Unusable(str(error)) from None
+        return window
+
+    def _asked_window(self, context: Context) -> Window:
+        if self.date:
+            return Window.of_date(parse_date(self.date))
+        start, end = context.get("data_interval_start"), context.get("data_interval_end")
+        if start is not None and end is not None and start < end:
+            return Window(start=start, end=end)
+        return Window.up_to(end or context["dag_run"].run_after)
+
+    def _clock_offset(self, destinations: Sequence[str]) -> timedelta | None:
+        """The most careful of the destinations' clocks; each is asked whether it knows the token, too."""
+        offsets: list[timedelta] = []
+        for destination in destinations:
+            api = WebflowHook(destination).get_conn()
+            if api.is_in_clear:
+                self.log.warning("connection %s sends its token unencrypted to %s", destination, api.url)
+            try:
+                probe = WebflowHook(destination).probe()
+            except Unavailable as error:
+                self.log.warning("%s The push will try again.", error)
+                continue
+            if probe.status in (401, 403):
+                raise Stopped(
+                    f"Webflow refuses the token (HTTP {probe.status}): put a valid off-site conversion token "
+                    f"(Insights > Tracking settings) into connection {destination}."
+                )
+            if probe.clock_offset is not None:
+                offsets.append(probe.clock_offset)
+                if probe.clock_offset:
+                    self.log.warning("the clock of %s is %s away from ours", api.url, probe.clock_offset)
+        return min(offsets, default=None)
+
+    def _check_queries(self, run: Run) -> None:
+        """Refuse a query that cannot work; a warehouse that is away is for the extraction to try again."""
+        queries = [self.known_users(), *(self.source_query(self.settings.source(name), run) for name in run.sources)]
+        for query in queries:
+            try:
+                self.log.debug("columns %s", query.columns)
+            except Unavailable as error:
+                self.log.warning("%s", error)

@@ -1,0 +1,82 @@
+"""push: the custom Webflow operator."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Context
+
+from webflow_conversions.delivery.push import Push, PushSettings
+from webflow_conversions.hooks.webflow import WebflowHook
+from webflow_conversions.ledger.push import PushQueue, Worker
+from webflow_conversions.operators.base import ConversionsOperator
+from webflow_conversions.configuration import InDoubt
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.transport.api import Api
+from webflow_conversions.transport.libcurl import CurlTransport
+
+log = logging.getLogger(__name__)
+
+
+class WebflowPushConversionsOperator(ConversionsOperator):
+    """Sends what is due to a destination, one of several workers on one queue; returns what it did, in conversions.
+
+    :param work: what this worker does: ``destination`` (the connection), ``sources``, ``worker`` (its number).
+    :param plan: the run, as the plan task pushed it.
+    """
+
+    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "work", "plan")
+
+    def __init__(self, *, work: dict[str, Any], plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.work = work
+        self.plan = plan
+        self._push: Push | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        run = Run.from_json(self.plan)
+        destination = self.work["destination"]
+        api = WebflowHook(destination).get_conn()
+        worker = Worker(
+            destination=destination,
+            sources=self.work["sources"],
+            number=self.work["worker"],
+            try_number=context["ti"].try_number,
+        )
+        self._push = self._prepare(run, api, worker)
+        return self._push.run().to_json()
+
+    def on_kill(self) -> None:
+        """Stop in good order: Airflow sends SIGTERM, and kills five seconds later."""
+        if self._push is not None:
+            self._push.stop()
+
+    def _prepare(self, run: Run, api: Api, worker: Worker) -> Push:
+        delivery = self.settings.delivery
+        queue = PushQueue(
+            self.ledger(),
+            run,
+            worker,
+            resend=delivery.in_doubt is InDoubt.RESEND,
+            attempts_per_run=delivery.attempts_per_run,
+            requests_per_second=api.requests_per_second,
+            configuration=self.digest_for(worker.destination),
+        )
+        transport = CurlTransport(
+            api.url,
+            [f"{name}: {value}" for name, value in api.headers.items()],
+            most=api.concurrency,
+            timeout_seconds=api.timeout_seconds,
+        )
+        settings = PushSettings(
+            destination=worker.destination,
+            customer_id=api.customer_id,
+            concurrency=api.concurrency,
+            requests_per_second=api.requests_per_second,
+            timeout_seconds=api.timeout_seconds,
+            resend=delivery.in_doubt is InDoubt.RESEND,
+            patience_seconds=delivery.patience_seconds,
+            clock_offset=run.clock_offset or timedelta(),
+        )
+        return Push(queue, transport, settings)

@@ -1,0 +1,54 @@
+"""reconcile: proves that nothing is missing, writes the run's record, and fails the run where something is."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Context
+
+from webflow_conversions.errors import Unfinished
+from webflow_conversions.ledger.runs import Runs
+from webflow_conversions.operators.base import ConversionsOperator, now
+from webflow_conversions.pipeline.reconciliation import as_table, counts, problems
+from webflow_conversions.pipeline.run import Run
+
+
+class ReconcileConversionsOperator(ConversionsOperator):
+    """Counts, proves, records, cleans up; returns the run's counts.
+
+    :param plan: the run, as the plan task pushed it.
+    :param extracted: what the extract tasks returned, for the record of a dry run.
+    """
+
+    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "plan", "extracted")
+
+    def __init__(self, *, plan: Any, extracted: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.extracted = extracted
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        run = Run.from_json(self.plan)
+        runs = Runs(self.ledger(), context["dag_run"].dag_id)
+        if run.dry_run:
+            shown = {document["source"]: document for document in self.extracted or ()}
+            missing = [f"{source}: was not read to its end" for source in run.sources if source not in shown]
+            runs.end(run, missing, {"sources": shown})
+            self._raise_if(missing)
+            return {"sources": shown}
+        accounts = runs.accounts(run, list(self.settings.destinations(run.sources)), now())
+        pushes = runs.pushes(run)
+        found = [*runs.notes(run), *problems(accounts, pushes)]
+        document = counts(accounts, pushes)
+        runs.end(run, found, document)
+        self.log.info("where the conversions of this run stand:\n%s", as_table(accounts))
+        removed = runs.remove_old(timedelta(days=self.settings.retention_days), now())
+        if removed:
+            self.log.info("removed %s conversions that finished over %s days ago", removed, self.settings.retention_days)
+        self._raise_if(found)
+        return document
+
+    @staticmethod
+    def _raise_if(found: list[str]) -> None:
+        if found:
+            raise Unfinished(f"The run is not complete: {'; '.join(found)}.")

@@ -1,0 +1,89 @@
+"""A dry run of a source: all but the sending, on a ledger that keeps nothing of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import pandas as pd
+
+from webflow_conversions.pipeline.extraction import ExtractionLedger, extract
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
+from webflow_conversions.rules.evaluation import Amount, SourceRules, Tally
+from webflow_conversions.rules.event import Event
+from webflow_conversions.rules.states import Reason, State
+
+PREVIEWS = 5
+PAGE_ROWS = 10_000
+
+States = dict[tuple[str, str | None], Amount]
+
+
+class DryRunLedger(ExtractionLedger, Protocol):
+    """A ledger that shows what recording would bring about, and takes it back."""
+
+    states: States
+    first_ready: list[Event]
+
+    def waiting(self, state: State, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What a source's run would come to.
+
+    ``states`` are the conversions by the state and reason that they would have before the push: ``ready`` is what would
+    be sent. ``first_ready`` are the first events of these.
+    """
+
+    tally: Tally
+    states: States = field(default_factory=dict)
+    first_ready: list[Event] = field(default_factory=list)
+
+    @property
+    def to_send(self) -> Amount:
+        """What would be sent."""
+        return self.states.get((State.READY, None), Amount())
+
+
+def dry_run(
+    run: Run, rules: SourceRules, source: SourceQuery, users: KnownUsers, ledger: DryRunLedger, clock: Callable[[], datetime]
+) -> DryRun:
+    """Read the source and show what the run would do, with what waits in the ledger and was not read again."""
+    tally = extract(run, rules, source, users, ledger, clock)
+    states = ledger.states
+    now = clock()
+    for page in ledger.waiting(State.READY, now, PAGE_ROWS):
+        _add(states, State.READY, None, page)
+    for page in ledger.waiting(State.HELD, now, PAGE_ROWS):
+        chosen = users.of(page)
+        rejected = dict(zip(chosen["id"], chosen["reason"], strict=True))
+        fates = page["id"].map(lambda identifier, rejected=rejected: rejected.get(identifier, Reason.UNKNOWN_USER))
+        for reason, rows in page.groupby(fates.fillna("").to_numpy()):
+            state = State.HELD if reason == Reason.UNKNOWN_USER else State.REJECTED if reason else State.READY
+            _add(states, state, str(reason) or None, rows)
+    return DryRun(tally=tally, states=states, first_ready=ledger.first_ready)
+
+
+def _add(states: States, state: State, reason: str | None, rows: pd.DataFrame) -> None:
+    key = (str(state), reason)
+    states[key] = states.get(key, Amount()) + Amount.of(rows["value"])
+
+
+def preview(event: Event, customer_id: str) -> dict[str, Any]:
+    """The payload of an event for people, its user ID shortened."""
+    return {
+        "customerId": customer_id,
+        "eventName": event.event_name,
+        "userDomain": event.user_domain,
+        "userId": shortened(event.user_id),
+        "actionId": event.action_id,
+        "actionTimestamp": event.action_timestamp_ms,
+        "value": None if event.value is None else str(event.value),
+    }
+
+
+def shortened(user_id: str) -> str:
+    """A user ID of which only the beginning is left."""
+    return f"{user_id[: min(4, len(user_id) // 2)]}…"

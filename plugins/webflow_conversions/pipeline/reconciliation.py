@@ -1,0 +1,149 @@
+"""The account of a run: every row that was read is in exactly one state, the money too, and what should be out is out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from webflow_conversions.pipeline.guards import SourceFigures
+from webflow_conversions.rules.evaluation import Amount, Tally
+from webflow_conversions.rules.states import State
+
+MISSING = "missing"
+"""In place of a state: the ledger no longer has the conversion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAccount:
+    """A source in a run: what its reading tallied, and where the ledger says its conversions stand, by state and reason.
+
+    ``tally`` is None if the source was not read to its end.
+    """
+
+    tally: Tally | None
+    changed_after_sent: int = 0
+    states: Mapping[tuple[str, str | None], Amount] = field(default_factory=dict)
+    sent: Amount = field(default_factory=Amount)
+    sent_again: int = 0
+    ready: Mapping[str | None, Amount] = field(default_factory=dict)
+    in_doubt: Amount = field(default_factory=Amount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushAccount:
+    """A push of the run, as it counted itself; ``is_complete`` if it ended in good order."""
+
+    is_complete: bool
+    accepted: int
+
+
+def problems(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount]) -> list[str]:
+    """What does not add up, and what should have gone out and did not: one sentence each, with figures."""
+    found: list[str] = []
+    for source, account in accounts.items():
+        found += _unbalanced(source, account)
+        for trouble, amount in account.ready.items():
+            found.append(f"{source}: {_amount(amount)} ready, not sent" + (f" (last trouble: {trouble})" if trouble else ""))
+        if account.in_doubt.rows:
+            found.append(f"{source}: {_amount(account.in_doubt)} in doubt: a request left, and its answer was lost")
+    counted, recorded = sum(push.accepted for push in pushes), sum(account.sent.rows for account in accounts.values())
+    if pushes and all(push.is_complete for push in pushes) and counted != recorded:
+        found.append(f"the pushes counted {counted:,} accepted conversions, the ledger has {recorded:,}")
+    return found
+
+
+def _unbalanced(source: str, account: SourceAccount) -> list[str]:
+    tally = account.tally
+    if tally is None:
+        return [f"{source}: was not read to its end"]
+    found = []
+    if not tally.adds_up:
+        found.append(f"{source}: {_amount(tally.read)} read, but {_amount(tally.accounted)} accounted for")
+    in_states = sum(account.states.values(), Amount())
+    if in_states != tally.recorded:
+        found.append(f"{source}: {_amount(tally.recorded)} recorded, but {_amount(in_states)} in the run's states")
+    missing = account.states.get((MISSING, None))
+    if missing is not None:
+        found.append(f"{source}: {_amount(missing)} recorded, but gone from the ledger")
+    return found
+
+
+def figures(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceFigures]:
+    """What the guards look at."""
+    return {
+        source: SourceFigures(
+            read_rows=account.tally.read.rows if account.tally else None,
+            recorded_rows=sum(amount.rows for amount in account.states.values()),
+            rejected_rows=sum(amount.rows for (state, _), amount in account.states.items() if state == State.REJECTED),
+            to_send=sum(account.ready.values(), Amount()),
+        )
+        for source, account in accounts.items()
+    }
+
+
+def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount]) -> dict[str, Any]:
+    """The run's record: by source what was read and sent, and by state and reason where it stands."""
+    return {
+        "sources": {
+            source: {
+                **(tally_counts(account.tally) if account.tally else {}),
+                "changed_after_sent": account.changed_after_sent,
+                "states": state_counts(account.states),
+                "sent": to_json(account.sent),
+                "sent_again": account.sent_again,
+                "ready": to_json(sum(account.ready.values(), Amount())),
+                "in_doubt": to_json(account.in_doubt),
+            }
+            for source, account in accounts.items()
+        },
+        "accepted_by_pushes": sum(push.accepted for push in pushes),
+    }
+
+
+def tally_counts(tally: Tally) -> dict[str, Any]:
+    """A tally for a record."""
+    amounts = {name: to_json(getattr(tally, name)) for name in ("read", "recorded", "duplicates", "outside", "too_old")}
+    return {**amounts, "conflicting": tally.conflicting}
+
+
+def state_counts(states: Mapping[tuple[str, str | None], Amount]) -> dict[str, dict[str, Any]]:
+    """Amounts by state and reason for a record; no reason is the empty text."""
+    document: dict[str, dict[str, Any]] = {}
+    for (state, reason), amount in sorted(states.items(), key=_in_order):
+        document.setdefault(str(state), {})[reason or ""] = to_json(amount)
+    return document
+
+
+def to_json(amount: Amount) -> dict[str, Any]:
+    """An amount with its money as text, exactly."""
+    return {"rows": amount.rows, "value": str(amount.value)}
+
+
+def as_table(accounts: Mapping[str, SourceAccount]) -> str:
+    """The account for the log: a line a source, state and reason."""
+    lines = [f"{'source':<24} {'state':<10} {'reason':<26} {'rows':>10} {'value':>18}"]
+
+    def line(source: str, state: str, reason: str, amount: Amount) -> None:
+        lines.append(f"{source:<24} {state:<10} {reason:<26} {amount.rows:>10,} {amount.value:>18,.2f}")
+
+    for source, account in accounts.items():
+        if account.tally is not None:
+            line(source, "read", "", account.tally.read)
+            for name in ("duplicates", "outside", "too_old"):
+                amount = getattr(account.tally, name)
+                if amount.rows:
+                    line(source, "-", name, amount)
+        for (state, reason), amount in sorted(account.states.items(), key=_in_order):
+            line(source, state, reason or "", amount)
+    return "\n".join(lines)
+
+
+_ORDER = [*(state.value for state in State), MISSING]
+
+
+def _in_order(item: tuple[tuple[str, str | None], Amount]) -> tuple[int, str]:
+    (state, reason), _ = item
+    return _ORDER.index(state), reason or ""
+
+
+def _amount(amount: Amount) -> str:
+    return f"{amount.rows:,} conversions ({amount.value:,.2f})" if amount.rows != 1 else f"1 conversion ({amount.value:,.2f})"

@@ -1,0 +1,97 @@
+"""Where the API is and who we are there: what a connection of type ``webflow`` says, checked once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from webflow_conversions.errors import Unusable
+
+DEFAULT_HOST = "https://log.intellimize.co"
+PATH = "/event"
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """A destination: its URL, the account and the token; at most ``concurrency`` requests at once from each push."""
+
+    url: str
+    customer_id: str
+    token: str = field(repr=False)
+    concurrency: int = 32
+    requests_per_second: float | None = None
+    timeout_seconds: float = 30.0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries (The request)."""
+        return {"Authorization": f"ApiKey {self.token}", "Content-Type": "application/json"}
+
+    @property
+    def is_in_clear(self) -> bool:
+        """Whether the token would cross a network unencrypted."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and parts.hostname not in _LOOPBACK
+
+    @classmethod
+    def parse(
+        cls,
+        connection: str,
+        *,
+        host: str | None,
+        port: int | None,
+        schema: str | None,
+        login: str | None,
+        password: str | None,
+        extra: Mapping[str, Any],
+    ) -> "Api":
+        """The destination of a connection's fields.
+
+        :raises Unusable: if one is missing or wrong.
+        """
+        customer_id, token = (login or "").strip(), (password or "").strip()
+        if not customer_id:
+            raise Unusable(f"Connection {connection} has no customer ID: put your Analyze/Optimize account ID into its Customer ID field.")
+        if not token:
+            raise Unusable(f"Connection {connection} has no token: put the off-site conversion token (Insights > Tracking settings) there.")
+        if not all("!" <= character <= "~" for character in token + customer_id):
+            raise Unusable(f"The token or the customer ID of connection {connection} holds a space or a character that no token has: paste it anew.")
+        return cls(
+            url=_url(connection, host, port, schema),
+            customer_id=customer_id,
+            token=token,
+            concurrency=int(_number(connection, extra, "concurrency", 32, least=1, most=1_000)),
+            requests_per_second=_number(connection, extra, "requests_per_second", None, least=0.1, most=1e6),
+            timeout_seconds=_number(connection, extra, "timeout_seconds", 30.0, least=0.5, most=300) or 30.0,
+        )
+
+
+def _url(connection: str, host: str | None, port: int | None, schema: str | None) -> str:
+    text = (host or "").strip() or DEFAULT_HOST
+    if "://" not in text:
+        text = f"{schema or 'https'}://{text}"
+    parts = urlsplit(text)
+    try:
+        own_port = parts.port
+    except ValueError:
+        own_port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or own_port == -1:
+        raise Unusable(f"The host of connection {connection} is {text!r}, which is no address such as {DEFAULT_HOST}.")
+    netloc = parts.netloc if own_port or not port else f"{parts.netloc}:{port}"
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{netloc}{path if path.endswith(PATH) else path + PATH}"
+
+
+def _number(connection: str, extra: Mapping[str, Any], name: str, default: float | None, *, least: float, most: float) -> Any:
+    given = extra.get(name)
+    if given is None or given == "":
+        return default
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(given, bool) or not least <= number <= most or (name == "concurrency" and number != int(number)):
+        raise Unusable(f"{name} of connection {connection} is {given!r}: set a number from {least:g} to {most:g}.")
+    return number
