@@ -170,8 +170,8 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
     action_ids = [
         action_id(rules.destination, rules.source, name or "", conversion_id)
         if conversion_id
-        else stand_in_action_id(rules.destination, rules.source, name or "", f"{when}\n{key}\n{value}")
-        for name, conversion_id, when, key, value in zip(names, ids, raw["occurred_at"], keys, raw_values, strict=True)
+        else stand_in_action_id(rules.destination, rules.source, name or "", repr(tuple(map(as_text, (when, zone, key, value)))))
+        for name, conversion_id, when, zone, key, value in zip(names, ids, raw["occurred_at"], raw_zones, keys, raw_values, strict=True)
     ]
     timestamps = pd.array(moments, dtype="Int64")
     timestamps[[reason is not None for reason in time_reasons]] = pd.NA
@@ -190,13 +190,14 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
 def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """The row that stands for each conversion, with the number of ``rows`` behind it; the others; how many of these conflict.
 
-    Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value.
+    Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value; the order in which
+    they came never matters.
     """
     if judged["action_id"].is_unique:
         return judged.assign(rows=1), judged.iloc[:0], 0
     order = judged.assign(
         void=judged["reason"].notna(), amount=[float("inf") if value is None else float(value) for value in judged["value"]]
-    ).sort_values(["action_timestamp_ms", "void", "amount", "identity_key"], kind="stable", na_position="last")
+    ).sort_values(["action_timestamp_ms", "void", "amount", "identity_key", "reason", "detail"], kind="stable", na_position="last")
     first = ~order["action_id"].duplicated()
     kept, dropped = judged.loc[order.index[first]], judged.loc[order.index[~first]]
     kept = kept.assign(rows=kept["action_id"].map(judged["action_id"].value_counts())).sort_index()
@@ -215,15 +216,22 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        text = f"{value:f}"
+        whole, _, fraction = text.partition(".")
+        return text if fraction.strip("0") else whole
     if isinstance(value, bytes | memoryview):
-        return bytes(value).hex()
+        return bytes(value).hex() or None
     return str(value)
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text: there is no NUL in it, and no half of a surrogate pair."""
+    return _NOT_STORABLE.search(text) is None
 
 
 def _storable(text: str | None) -> str | None:
     """The text itself if the ledger can hold it, else what of it can be held."""
-    if text is None or (len(text) <= LONGEST_TEXT and not _NOT_STORABLE.search(text)):
+    if text is None or (len(text) <= LONGEST_TEXT and is_storable(text)):
         return text
     return _NOT_STORABLE.sub("\ufffd", text[:LONGEST_TEXT])
 

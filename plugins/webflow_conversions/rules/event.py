@@ -91,7 +91,7 @@ def is_echo(sent: bytes, received: bytes) -> bool:
         return True
     try:
         theirs = json.loads(received, parse_float=Decimal, parse_int=Decimal)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         return False
     if not isinstance(theirs, dict):
         return False

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from webflow_conversions.rules.evaluation import as_text
+from webflow_conversions.rules.evaluation import as_text, is_storable
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
 
@@ -121,14 +121,14 @@ def _best(pairs: pd.DataFrame) -> pd.DataFrame:
     """One row a conversion: the chosen user's, and of several such the one that lets Webflow attribute it."""
     order = {"id": True, "void": True, "after": True, "identified": False, "user_id": True, "user_domain": True}
     chosen = pairs.sort_values(list(order), ascending=list(order.values())).drop_duplicates("id")[["id", "user_domain", "user_id"]]
-    return chosen.merge(pairs, on=["id", "user_domain", "user_id"]).sort_values(["id", "lost"]).drop_duplicates("id")
+    return chosen.merge(pairs, on=["id", "user_domain", "user_id"]).sort_values(["id", "lost", "attribution"]).drop_duplicates("id")
 
 
 _ALWAYS_MS = -(2**62)
 
 
 def _is_void(text: str | None) -> bool:
-    return text is None or not text.strip()
+    return text is None or not text.strip() or not is_storable(text)
 
 
 def _user(

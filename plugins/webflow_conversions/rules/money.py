@@ -42,7 +42,7 @@ def parse_value(given: Any) -> tuple[Decimal | None, Reason | None]:
             return None, Reason.NEGATIVE_VALUE
         if exact >= LIMIT:
             return None, Reason.INVALID_VALUE
-        rounded = exact.quantize(_CENT)
+        rounded = abs(exact.quantize(_CENT))  # a negative zero is zero
     return (rounded, None) if rounded < LIMIT else (None, Reason.INVALID_VALUE)
 
 

@@ -104,7 +104,10 @@ def explain(reason: str) -> Explanation:
             meaning=f"Webflow refused the event for good, with HTTP status {reason.removeprefix(REFUSED_PREFIX)}.",
             remedy="Compare the event with the API's contract; it is sent again once the source row or the configuration changes, or by hand.",
         )
-    return EXPLANATIONS[Reason(reason)]
+    try:
+        return EXPLANATIONS[Reason(reason)]
+    except ValueError:
+        raise KeyError(reason) from None
 
 
 EXPLANATIONS: dict[Reason, Explanation] = {
@@ -190,7 +193,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.INVALID_USER: Explanation(
         state=State.REJECTED,
-        meaning="The known user has no user_domain or no user_id.",
+        meaning="The known user has no user_domain or no user_id (or one with a NUL character).",
         remedy="Return from known_users exactly what wf.setUserId() was given.",
     ),
     Reason.PERSONAL_DATA_IN_USER_ID: Explanation(

@@ -57,11 +57,11 @@ _CALENDAR = (np.datetime64("0001-01-03", "us"), np.datetime64("9999-12-29", "us"
 """Where every zone's moments stay within the years that Python has; beyond, the offset at this edge is taken."""
 
 _TEXT = re.compile(
-    r"(?P<wall>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(?P<beyond_microseconds>\d*)"
-    r" ?(?P<offset>Z|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?",
+    r"(?P<wall>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(?P<beyond_microseconds>(?<=\.\d{6})\d+)?"
+    r" ?(?P<offset>Z|[+-]\d\d(?::?[0-5]\d(?::[0-5]\d)?)?)?",
     re.ASCII,
 )
-_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{0,20})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,400})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 Milliseconds = NDArray[np.int64]
 Reasons = NDArray[np.object_]
@@ -119,11 +119,15 @@ def _epoch(values: pd.Series, *, per_unit: int) -> tuple[Milliseconds, Reasons]:
     smallest, largest = (0, EPOCH_UNIT_SPLIT * 1000 - 1) if per_unit == 1000 else (EPOCH_UNIT_SPLIT, _YEAR_10000_MS - 1)
     size = np.abs(milliseconds)
     usable = (size >= smallest) & (size <= largest)
-    return np.where(usable, milliseconds, 0), np.where(usable, None, Reason.INVALID_TIMESTAMP).astype(object)
+    reasons = np.where(usable, None, Reason.INVALID_TIMESTAMP).astype(object)
+    for row in np.flatnonzero(~usable):
+        if isinstance(given := values.iloc[row], str) and not given.strip():
+            reasons[row] = Reason.MISSING_TIMESTAMP
+    return np.where(usable, milliseconds, 0), reasons
 
 
 _NO_MOMENT = np.iinfo(np.int64).max
-_EXACT = Context(prec=50)
+_EXACT = Context(prec=500)
 
 
 def _floor_floats(numbers: NDArray[np.float64], per_unit: int) -> Milliseconds:
@@ -172,7 +176,10 @@ def _local(
         reasons[_none(reasons) & parsed.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
     walls = parsed.to_numpy(dtype="datetime64[us]")
     milliseconds = np.zeros(len(values), dtype=np.int64)
-    codes, names = pd.factorize(zones)
+    try:
+        codes, names = pd.factorize(zones)
+    except TypeError:  # something that cannot even be compared, such as a list
+        codes, names = pd.factorize(zones.map(lambda name: name if isinstance(name, str) else None))
     codes = np.where(_none(reasons), codes, len(names))
     by_zone = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[by_zone], np.arange(-1, len(names) + 1))

@@ -100,7 +100,7 @@ class Window:
                 f"The window {self} lies wholly before the last 2 days (now is {now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC), "
                 "and Webflow ignores what is older: choose a later date."
             )
-        if self.start > now:
+        if self.start_ms > latest_sendable_ms(now):
             raise WindowError(
                 f"The window {self} lies in the future (now is {now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC): "
                 "choose today or yesterday."

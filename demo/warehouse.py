@@ -1,0 +1,111 @@
+"""A sample warehouse: shops, their sales, the CRM's deals and the users of the site, of the last days up to now.
+
+It has what real ones have: five time zones, customers whom the site does not know, sales without a card, refunds,
+a till with a wrong clock, texts where numbers should be, rows that came twice, and money.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from demo.postgres import PostgresServer
+
+DATABASE = "warehouse"
+
+SHOPS = (
+    ("NYC", "New York, Broadway", "America/New_York"),
+    ("CHI", "Chicago, State Street", "America/Chicago"),
+    ("LAX", "Los Angeles, Grove", "America/Los_Angeles"),
+    ("LON", "London, Carnaby Street", "Europe/London"),
+    ("BER", "Berlin, Torstraße", "Europe/Berlin"),
+)
+
+_TABLES = """
+DROP TABLE IF EXISTS shops, shop_sales, crm_deals, site_users;
+CREATE TABLE shops (shop_id text PRIMARY KEY, name text NOT NULL, timezone text);
+CREATE TABLE shop_sales (sale_number text, shop_id text REFERENCES shops, sold_at timestamp, loyalty_card text, amount numeric(10, 3));
+CREATE TABLE crm_deals (deal_id bigint, contact_id text, closed_at timestamptz, stage text, amount text);
+CREATE TABLE site_users (identity_key text, user_domain text NOT NULL, user_id text NOT NULL, identified_at timestamptz NOT NULL);
+CREATE INDEX ON shop_sales (sold_at);
+CREATE INDEX ON crm_deals (closed_at);
+CREATE INDEX ON site_users (identity_key);
+"""
+
+
+def load(server: PostgresServer, now: datetime, *, sales: int = 4_000, deals: int = 1_500, seed: int = 7) -> None:
+    """Make the tables anew and fill them; the same seed and time give the same rows."""
+    server.create_database(DATABASE)
+    chance = random.Random(seed)
+    with closing(server.connect(DATABASE)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(_TABLES)
+        _copy(cursor, "shops", SHOPS)
+        _copy(cursor, "shop_sales", _sales(chance, now, sales))
+        _copy(cursor, "crm_deals", _deals(chance, now, deals))
+        _copy(cursor, "site_users", _users(chance, now))
+
+
+def _sales(chance: random.Random, now: datetime, count: int) -> Iterator[tuple[Any, ...]]:
+    for number in range(count):
+        shop, _, zone = chance.choice(SHOPS)
+        moment = now - timedelta(hours=100) * chance.random() ** 1.5
+        card: str | None = f"LC-{chance.randrange(3_000):05}"
+        amount: str | None = f"{chance.lognormvariate(3.6, 0.9):.2f}"
+        match chance.random():
+            case luck if luck < 0.04:
+                card = None
+            case luck if luck < 0.05:
+                amount = f"-{amount}"
+            case luck if luck < 0.06:
+                moment = now + timedelta(hours=1 + 5 * chance.random())  # a till whose clock is ahead
+            case luck if luck < 0.07:
+                amount = None
+            case luck if luck < 0.08:
+                amount = f"{amount}5"  # a third place, to be rounded
+            case luck if luck < 0.09:
+                moment = now - timedelta(days=40)
+        local = moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        sold_at = "infinity" if chance.random() < 0.002 else local.isoformat(sep=" ")
+        row = (f"S{number:07}", shop, sold_at, card, amount)
+        yield row
+        if chance.random() < 0.01:
+            yield row  # the till sent it twice
+
+
+def _deals(chance: random.Random, now: datetime, count: int) -> Iterator[tuple[Any, ...]]:
+    for number in range(count):
+        moment = now - timedelta(hours=90) * chance.random()
+        contact: str | None = str(72_000_000 + chance.randrange(2_000))
+        stage = chance.choices(("won", "qualified", "closed lost!"), weights=(50, 46, 4))[0]
+        amount: str | None = f"{chance.lognormvariate(7, 1):.2f}" if stage == "won" else None
+        match chance.random():
+            case luck if luck < 0.02:
+                amount = "n/a"
+            case luck if luck < 0.04:
+                contact = None
+        yield (880_000 + number, contact, moment.isoformat(), stage, amount)
+
+
+def _users(chance: random.Random, now: datetime) -> Iterator[tuple[Any, ...]]:
+    for card in range(3_000):
+        if chance.random() < 0.8:
+            yield (f"LC-{card:05}", "shop", f"c{card * 7919 % 1_000_003:06}", _earlier(chance, now))
+    for contact in range(2_000):
+        if chance.random() < 0.85:
+            yield (str(72_000_000 + contact), "salesforce", f"003{contact:07}", _earlier(chance, now))
+        if chance.random() < 0.02:
+            yield (str(72_000_000 + contact), "salesforce", f"003{contact:07}B", _earlier(chance, now))
+        if chance.random() < 0.01:
+            yield (str(72_000_000 + contact), "salesforce", f"person{contact}@example.com", _earlier(chance, now))
+
+
+def _earlier(chance: random.Random, now: datetime) -> str:
+    return (now - timedelta(days=90) * chance.random()).isoformat()
+
+
+def _copy(cursor: Any, table: str, rows: Any) -> None:
+    text = StringIO("".join("\t".join(r"\N" if field is None else str(field) for field in row) + "\n" for row in rows))
+    cursor.copy_expert(f"COPY {table} FROM STDIN", text)
