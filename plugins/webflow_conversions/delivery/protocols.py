@@ -40,7 +40,7 @@ class Settlement:
     id: int
     state: State
     reason: str | None = None
-    detail: str | None = None
+    trouble: str | None = None
     http_status: int | None = None
     attempts: int = 0
     doubts: int = 0

@@ -9,7 +9,7 @@ import logging
 import random
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -282,7 +282,7 @@ class Push:
             case Outcome.STOP:
                 self._finish(_why_stopped(answer, self._settings.destination))
         if outcome in (Outcome.LATER, Outcome.UNSENT, Outcome.IN_DOUBT):
-            log.warning("%s: %s %s", out.conversion.event.action_id, outcome.name.lower(), result.detail)
+            log.warning("%s: %s %s", out.conversion.event.action_id, outcome.name.lower(), result.trouble)
         self._outcomes.append(result)
 
     def _rest(self, seconds: float, *, for_all: bool) -> None:
@@ -301,13 +301,8 @@ class Push:
     def _doubt_refusals(self, result: Settlement) -> None:
         """Before anything was accepted, a refusal may be meant for all: wait with it for a proof."""
         self._unproven.append(result)
-        if len(self._unproven) >= UNPROVEN_REFUSALS:
-            reasons = ", ".join(f"{reason} ({times})" for reason, times in Counter(str(r.reason) for r in self._unproven).items())
-            self._outcomes += [
-                Settlement(id=r.id, state=State.READY, detail=r.detail, http_status=r.http_status, attempts=1, sent_at=r.sent_at)
-                for r in self._unproven
-            ]
-            self._unproven = []
+        if len(self._unproven) == UNPROVEN_REFUSALS:
+            reasons = ", ".join(f"{reason} ({times})" for reason, times in Counter(r.reason for r in self._unproven).items())
             self._finish(
                 Stopped(
                     f"The API refused the first {UNPROVEN_REFUSALS} events and accepted none: {reasons}. Check host and customer ID "
@@ -316,9 +311,12 @@ class Push:
             )
 
     def _settle_unproven(self) -> None:
+        """Once something was accepted, or there are but a few of them, the refusals are the rows' own; else they are nobody's."""
+        own = self.counts.accepted > 0 or len(self._unproven) < UNPROVEN_REFUSALS
         for result in self._unproven:
-            self.counts.rejected[str(result.reason)] += 1
-        self._outcomes += self._unproven
+            if own:
+                self.counts.rejected[str(result.reason)] += 1
+            self._outcomes.append(result if own else replace(result, state=State.READY, reason=None))
         self._unproven = []
 
     # The ledger

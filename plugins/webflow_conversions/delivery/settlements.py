@@ -16,14 +16,14 @@ def settlement(
     :param resend: whether a conversion in doubt is sent again, or waits for a person.
     """
     status, left = answer.status, outcome is not Outcome.UNSENT
-    state, reason, detail = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
+    state, reason, trouble = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
     doubts = failures = 0
     retry_seconds = None
     match outcome:
         case Outcome.ACCEPTED:
-            state, detail = State.ACCEPTED, None
+            state, trouble = State.ACCEPTED, None
         case Outcome.REFUSED if status is not None:
-            state, reason, detail = State.REJECTED, refused(status), _excerpt(answer.body)
+            state, reason, trouble = State.REJECTED, refused(status), _excerpt(answer.body)
         case Outcome.MISMATCHED:
             state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value
         case Outcome.IN_DOUBT:
@@ -36,7 +36,7 @@ def settlement(
         id=conversion.id,
         state=state,
         reason=reason,
-        detail=detail,
+        trouble=trouble,
         http_status=status,
         attempts=int(left),
         doubts=doubts,

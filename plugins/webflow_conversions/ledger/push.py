@@ -115,7 +115,7 @@ class PushQueue:
                 "ids": [s.id for s in settlements],
                 "states": [str(s.state) for s in settlements],
                 "reasons": [s.reason for s in settlements],
-                "details": [s.detail for s in settlements],
+                "troubles": [s.trouble for s in settlements],
                 "statuses": [s.http_status for s in settlements],
                 "attempts": [s.attempts for s in settlements],
                 "doubts": [s.doubts for s in settlements],

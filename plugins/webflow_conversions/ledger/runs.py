@@ -97,7 +97,7 @@ class Runs:
         }
         ready: dict[str, dict[str | None, Amount]] = {}
         for row in self._session.fetch("ready_in_scope", scope):
-            ready.setdefault(row.source, {})[row.detail] = Amount(rows=row.rows, value=row.value)
+            ready.setdefault(row.source, {})[row.trouble] = Amount(rows=row.rows, value=row.value)
         in_doubt = {row.source: Amount(rows=row.rows, value=row.value) for row in self._session.fetch("in_doubt", scope)}
         return {
             source: SourceAccount(

@@ -170,8 +170,8 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
     action_ids = [
         action_id(rules.destination, rules.source, name or "", conversion_id)
         if conversion_id
-        else stand_in_action_id(rules.destination, rules.source, name or "", repr(tuple(map(as_text, (when, zone, key, value)))))
-        for name, conversion_id, when, zone, key, value in zip(names, ids, raw["occurred_at"], raw_zones, keys, raw_values, strict=True)
+        else stand_in_action_id(rules.destination, rules.source, name or "", repr([as_text(value) for value in said]))
+        for name, conversion_id, *said in zip(names, ids, raw["occurred_at"], raw_zones, keys, raw_values, strict=True)
     ]
     timestamps = pd.array(moments, dtype="Int64")
     timestamps[[reason is not None for reason in time_reasons]] = pd.NA
@@ -197,7 +197,7 @@ def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
         return judged.assign(rows=1), judged.iloc[:0], 0
     order = judged.assign(
         void=judged["reason"].notna(), amount=[float("inf") if value is None else float(value) for value in judged["value"]]
-    ).sort_values(["action_timestamp_ms", "void", "amount", "identity_key", "reason", "detail"], kind="stable", na_position="last")
+    ).sort_values(["action_timestamp_ms", "void", "amount", "identity_key", "reason", "detail"], kind="stable")
     first = ~order["action_id"].duplicated()
     kept, dropped = judged.loc[order.index[first]], judged.loc[order.index[~first]]
     kept = kept.assign(rows=kept["action_id"].map(judged["action_id"].value_counts())).sort_index()

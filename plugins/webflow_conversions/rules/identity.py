@@ -151,7 +151,7 @@ def _attribution(pairs: pd.DataFrame) -> pd.Series:
     moment = pairs["action_timestamp_ms"]
     ends = pairs["last_active_at"] + SESSION_IDLE_MS
     longest = pairs["session_started_at"] + SESSION_MAX_MS
-    reasons = pd.Series(None, index=pairs.index, dtype=object)
+    reasons = pd.Series([None] * len(pairs), index=pairs.index, dtype=object)
     reasons[((moment >= ends) | (moment >= longest)).fillna(False).to_numpy(dtype=bool)] = Reason.OUTSIDE_SESSION
     reasons[(pairs["viewed_at"] >= moment).fillna(False).to_numpy(dtype=bool)] = Reason.NOT_VIEWED_BEFORE
     return reasons

@@ -8,6 +8,8 @@ import re
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any
 
+import pandas as pd
+
 from webflow_conversions.rules.states import Reason
 
 _PLAIN = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -26,7 +28,7 @@ def parse_value(given: Any) -> tuple[Decimal | None, Reason | None]:
     """
     if isinstance(given, str) and _CENTS.fullmatch(given):
         return Decimal(given), None
-    if given is None or given != given:
+    if given is None or given is pd.NA or given != given:
         return None, None
     if isinstance(given, str):
         text = given.strip()

@@ -57,7 +57,7 @@ _CALENDAR = (np.datetime64("0001-01-03", "us"), np.datetime64("9999-12-29", "us"
 """Where every zone's moments stay within the years that Python has; beyond, the offset at this edge is taken."""
 
 _TEXT = re.compile(
-    r"(?P<wall>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(?P<beyond_microseconds>(?<=\.\d{6})\d+)?"
+    r"(?P<wall>(?!0000)\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(?P<beyond_microseconds>(?<=\.\d{6})\d+)?"
     r" ?(?P<offset>Z|[+-]\d\d(?::?[0-5]\d(?::[0-5]\d)?)?)?",
     re.ASCII,
 )
@@ -83,7 +83,8 @@ def to_utc_milliseconds(
     """
     present = values.notna().to_numpy()
     milliseconds = np.zeros(len(values), dtype=np.int64)
-    reasons = np.where(present, None, Reason.MISSING_TIMESTAMP).astype(object)
+    reasons: Reasons = np.full(len(values), None, dtype=object)
+    reasons[~present] = Reason.MISSING_TIMESTAMP
     if not present.any():
         return milliseconds, reasons
     given = values[present].reset_index(drop=True)
@@ -119,10 +120,11 @@ def _epoch(values: pd.Series, *, per_unit: int) -> tuple[Milliseconds, Reasons]:
     smallest, largest = (0, EPOCH_UNIT_SPLIT * 1000 - 1) if per_unit == 1000 else (EPOCH_UNIT_SPLIT, _YEAR_10000_MS - 1)
     size = np.abs(milliseconds)
     usable = (size >= smallest) & (size <= largest)
-    reasons = np.where(usable, None, Reason.INVALID_TIMESTAMP).astype(object)
+    reasons: Reasons = np.full(len(values), None, dtype=object)
     for row in np.flatnonzero(~usable):
-        if isinstance(given := values.iloc[row], str) and not given.strip():
-            reasons[row] = Reason.MISSING_TIMESTAMP
+        given = values.iloc[row]
+        is_blank = isinstance(given, str) and not given.strip()
+        reasons[row] = Reason.MISSING_TIMESTAMP if is_blank else Reason.INVALID_TIMESTAMP
     return np.where(usable, milliseconds, 0), reasons
 
 

@@ -31,12 +31,12 @@ def from_milliseconds(milliseconds: int) -> datetime:
 
 def oldest_sendable_ms(now: datetime) -> int:
     """The oldest timestamp that still counts at ``now``: exactly 48 hours is not too old."""
-    return -(-(now - MAX_AGE - _EPOCH) // _MILLISECOND)
+    return -(-(now - _EPOCH - MAX_AGE) // _MILLISECOND)
 
 
 def oldest_recorded_ms(now: datetime) -> int:
     """The oldest timestamp that gets a row in the ledger when it is first read at ``now``."""
-    return -(-(now - RECORDED_AGE - _EPOCH) // _MILLISECOND)
+    return -(-(now - _EPOCH - RECORDED_AGE) // _MILLISECOND)
 
 
 def latest_sendable_ms(now: datetime) -> int:
@@ -82,7 +82,7 @@ class Window:
     @classmethod
     def up_to(cls, end: datetime) -> "Window":
         """The 2 days before ``end``."""
-        return cls(start=end - MAX_AGE, end=end)
+        return cls(start=end.astimezone(UTC) - MAX_AGE, end=end)
 
     @classmethod
     def of_date(cls, day: date) -> "Window":

@@ -13,7 +13,7 @@ WITH met AS MATERIALIZED (
         nullif(e.value_before, 'NaN') AS value_before,
         c.state IN ('sending', 'accepted')
             OR c.attempts_in_doubt > 0
-            OR c.reason IN ('echo_mismatch', 'written_off') AS is_out,
+            OR coalesce(c.reason, '') IN ('echo_mismatch', 'written_off') AS is_out,
         (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
             IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.identity_key, c.detail) AS differs,
         (coalesce(s.action_timestamp_ms, 9e18), s.state = 'rejected', coalesce(s.value, 'Infinity'), coalesce(s.identity_key, ''))

@@ -1,14 +1,14 @@
 -- What came of claimed rows. A row that is no longer this push's is left alone.
 WITH outcome AS (
     SELECT * FROM unnest(
-        %(ids)s::bigint[], %(states)s::text[], %(reasons)s::text[], %(details)s::text[], %(statuses)s::smallint[],
+        %(ids)s::bigint[], %(states)s::text[], %(reasons)s::text[], %(troubles)s::text[], %(statuses)s::smallint[],
         %(attempts)s::integer[], %(doubts)s::integer[], %(failures)s::integer[], %(retry_seconds)s::float8[], %(sent_at)s::float8[]
-    ) AS o (id, state, reason, detail, http_status, attempts, doubts, failures, retry_seconds, sent_at)
+    ) AS o (id, state, reason, trouble, http_status, attempts, doubts, failures, retry_seconds, sent_at)
 ), settled AS (
     UPDATE webflow.conversions c
     SET state = o.state,
         reason = o.reason,
-        detail = o.detail,
+        trouble = o.trouble,
         http_status = coalesce(o.http_status, c.http_status),
         attempts = c.attempts + o.attempts,
         attempts_in_doubt = c.attempts_in_doubt + o.doubts,
@@ -23,7 +23,7 @@ WITH outcome AS (
     RETURNING c.id, c.state, c.attempts
 ), noted AS (
     INSERT INTO webflow.history (conversion, what, http_status, detail, run_id)
-    SELECT o.id, CASE WHEN o.doubts > 0 THEN 'in_doubt' ELSE 'attempt_failed' END, o.http_status, o.detail, %(run_id)s
+    SELECT o.id, CASE WHEN o.doubts > 0 THEN 'in_doubt' ELSE 'attempt_failed' END, o.http_status, o.trouble, %(run_id)s
     FROM outcome o
     JOIN settled s ON s.id = o.id
     WHERE o.attempts + o.failures > 0 AND o.state <> 'accepted'

@@ -19,6 +19,7 @@ CREATE TABLE webflow.conversions (
     failures              integer NOT NULL DEFAULT 0,
     retry_at              timestamptz,
     http_status           smallint,
+    trouble               text,
     push_id               bigint,
     refused_with          text,
     first_seen_at         timestamptz NOT NULL,
@@ -36,6 +37,8 @@ COMMENT ON TABLE webflow.conversions IS 'One row a conversion: where it stands, 
 COMMENT ON COLUMN webflow.conversions.action_id IS 'The actionId sent to Webflow, derived from (destination, source, event_name, conversion_id) alone.';
 COMMENT ON COLUMN webflow.conversions.attempts IS 'Requests that left, or may have left.';
 COMMENT ON COLUMN webflow.conversions.attempts_in_doubt IS 'Attempts without a known outcome: if another attempt followed, the conversion may have gone out more than once.';
+COMMENT ON COLUMN webflow.conversions.detail IS 'What the source gave where it is wrong.';
+COMMENT ON COLUMN webflow.conversions.trouble IS 'How the last attempt went wrong.';
 COMMENT ON COLUMN webflow.conversions.failures IS 'Attempts of the run run_id that are to be repeated.';
 COMMENT ON COLUMN webflow.conversions.push_id IS 'The push that claimed the row last; a sending row of an ended push is in doubt.';
 COMMENT ON COLUMN webflow.conversions.refused_with IS 'Digest of the configuration with which the API refused the row.';

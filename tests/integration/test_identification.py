@@ -1,0 +1,139 @@
+"""Who waits for a user, who gets one, and what time does meanwhile."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.night import NOW, Night
+from webflow_conversions.rules.window import Window
+
+HOUR = timedelta(hours=1)
+
+
+def test_a_held_row_is_matched_when_its_user_turns_up_without_being_extracted_again(night: Night) -> None:
+    night.sale("a")
+    night.read("first")
+    assert night.states() == {"a": ("held", "unknown_user")}
+    night.person()
+    night.sql("DELETE FROM sales")
+    run = night.read("second")
+    assert night.states() == {"a": ("ready", None)}
+    assert night.row("a").run_id == run.run_id
+
+
+def test_only_held_rows_of_the_window_are_looked_up(night: Night) -> None:
+    night.sale("old", ago=40 * HOUR)
+    night.sale("new", ago=HOUR)
+    night.read("first")
+    night.person()
+    night.sql("DELETE FROM sales")
+    night.read("second", window=Window(start=NOW - 2 * HOUR, end=NOW))
+    assert night.states() == {"old": ("held", "unknown_user"), "new": ("ready", None)}
+
+
+def test_a_future_row_is_sent_by_the_run_in_which_it_is_due(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=-2 * HOUR)
+    night.read("first")
+    assert night.states() == {"a": ("future", None)}
+    night.sql("DELETE FROM sales")
+    night.clock.at = NOW + 2 * HOUR + timedelta(milliseconds=1)
+    night.read("second")
+    assert night.states() == {"a": ("ready", None)}
+
+
+def test_by_a_slow_clock_of_the_api_a_row_is_still_in_the_future(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=timedelta(minutes=5))
+    night.read("first", clock_offset=timedelta(minutes=-10))
+    assert night.states() == {"a": ("future", None)}
+    night.clock.at = NOW + timedelta(minutes=6)
+    night.read("second", clock_offset=timedelta(minutes=-10), window=Window.up_to(NOW))
+    assert night.states() == {"a": ("ready", None)}
+
+
+def test_a_fast_clock_of_the_api_does_not_let_the_future_out(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=timedelta(minutes=-5))
+    night.read("first", clock_offset=timedelta(minutes=10))
+    assert night.states() == {"a": ("future", None)}
+
+
+def test_what_waits_expires_at_48_hours_each_with_its_reason(night: Night) -> None:
+    night.person("known", "u")
+    night.sale("ready", key="known", ago=47 * HOUR)
+    night.sale("held", key="stranger", ago=47 * HOUR)
+    night.read("first")
+    night.sql("DELETE FROM sales")
+    night.clock.at = NOW + HOUR
+    night.read("at 48 hours", window=Window.up_to(night.clock.at))
+    assert {state for state, _ in night.states().values()} == {"ready", "held"}
+    night.clock.at += timedelta(milliseconds=1)
+    night.read("later", window=Window.up_to(night.clock.at))
+    assert night.states() == {"ready": ("expired", "expired_unsent"), "held": ("expired", "expired_unidentified")}
+    assert night.row("held").settled_at == night.clock.at
+
+
+def test_a_row_that_waited_keeps_its_own_reason_when_it_is_read_again_too_late(night: Night) -> None:
+    night.sale("a", key="stranger", ago=47 * HOUR)
+    night.read("first")
+    night.clock.at = NOW + 2 * HOUR
+    night.read("second", window=Window.up_to(night.clock.at))
+    assert night.states() == {"a": ("expired", "expired_unidentified")}
+
+
+def test_an_expired_row_stays_expired_unless_its_moment_was_wrong(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=50 * HOUR)
+    night.read("first")
+    night.sql("UPDATE sales SET value = 99")
+    night.read("second")
+    assert night.states() == {"a": ("expired", "expired_before_seen")}
+    night.sql("UPDATE sales SET occurred_at = %s", NOW - HOUR)
+    night.read("third")
+    assert night.states() == {"a": ("ready", None)}
+
+
+def test_a_user_identified_before_the_conversion_wins_over_a_later_one(night: Night) -> None:
+    night.person("k1", "long ago", ago=90 * HOUR)
+    night.person("k1", "before", ago=2 * HOUR)
+    night.person("k1", "after", ago=timedelta(minutes=1))
+    night.sale("a", ago=HOUR)
+    night.sale("b", ago=3 * HOUR)
+    night.read()
+    assert (night.row("a").user_id, night.row("b").user_id) == ("before", "long ago")
+
+
+def test_a_personal_user_id_is_rejected_and_never_written_into_the_ledger(night: Night) -> None:
+    night.person("k1", "jane.doe@example.com")
+    night.sale("a")
+    night.read()
+    row = night.row("a")
+    assert (row.state, row.reason, row.user_id) == ("rejected", "personal_data_in_user_id", None)
+    assert night.sql("SELECT count(*) FROM webflow.conversions c WHERE c::text LIKE '%%jane%%'") == [(0,)]
+
+
+def test_a_personal_user_id_goes_out_once_the_site_has_another_one(night: Night) -> None:
+    night.person("k1", "jane.doe@example.com")
+    night.sale("a")
+    night.read("first")
+    night.sql("UPDATE people SET user_id = 'hash'")
+    night.read("second")
+    assert night.row("a").user_id == "hash"
+
+
+@pytest.mark.parametrize("key", ["72349876", "007", "7.0", "1e5", "-1"])
+def test_keys_that_look_like_numbers_match_to_the_letter(night: Night, key: str) -> None:
+    night.person(key, key)
+    night.person("72349876.0", "another")
+    night.sale("a", key=key)
+    night.read()
+    assert night.row("a").user_id == key
+
+
+def test_more_keys_than_one_query_takes_are_asked_for_in_several(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webflow_conversions.warehouse.reader.KEYS_PER_QUERY", {"postgresql": 7})
+    night.sql("INSERT INTO sales SELECT 's' || g, %s, 'k' || g, 1 FROM generate_series(1, 30) g", NOW - HOUR)
+    night.sql("INSERT INTO people SELECT 'k' || g, 'crm', 'u' || g, %s FROM generate_series(1, 30) g", NOW)
+    night.read()
+    assert night.sql("SELECT count(*) FROM webflow.conversions WHERE state = 'ready' AND user_id = 'u' || substr(identity_key, 2)") == [(30,)]

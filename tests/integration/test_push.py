@@ -1,0 +1,576 @@
+"""What each trouble on the wire means for the conversions: real sockets, the real ledger."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from demo.postgres import free_port
+from demo.simulator import SimulatorProcess
+from tests.night import NOW, SETTINGS, FixedClock, Night, curl
+from webflow_conversions.delivery import push as push_module
+from webflow_conversions.delivery.push import Push
+from webflow_conversions.errors import Stopped, Unavailable
+
+IMPATIENT = {"patience_seconds": 1.0, "timeout_seconds": 1.0}
+
+
+def counted(simulator: SimulatorProcess) -> dict[str, int]:
+    """Conversion IDs with how often the simulator stored each."""
+    return {action_id.rsplit("/", 1)[1]: times for action_id, times in simulator.action_ids().items()}
+
+
+def test_everything_that_is_due_arrives_once_and_is_accepted(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(300)
+    counts = night.push(run, simulator.url)
+    assert counted(simulator) == {f"c{number}": 1 for number in range(1, 301)}
+    assert {row.state for row in night.rows().values()} == {"accepted"}
+    assert {(row.attempts, row.http_status, row.attempts_in_doubt) for row in night.rows().values()} == {(1, 200, 0)}
+    assert (counts.accepted, counts.requests, counts.complete) == (300, 300, True)
+    assert night.problems(run) == []
+
+
+def test_the_body_is_the_contract_s_to_the_letter(night: Night, simulator: SimulatorProcess) -> None:
+    night.person("k1", "72349876", domain="salesforce")
+    night.sale("23823940", value="149.99", event_name="application-accepted", at="2026-11-23 13:09:10+00")
+    night.push(night.read(), simulator.url)
+    (event,) = simulator.events()
+    assert json.loads(event["body"]) == {
+        "customerId": "123456789",
+        "eventName": "application-accepted",
+        "userDomain": "salesforce",
+        "userId": "72349876",
+        "actionId": "webflow_default/sales/application-accepted/23823940",
+        "actionTimestamp": 1795439350000,
+        "value": 149.99,
+    }
+    assert '"value":149.99' in event["body"]
+
+
+def test_what_expires_first_goes_out_first(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(100)
+    night.push(run, simulator.url, settings={"concurrency": 1})
+    arrived = [event["action_id"].rsplit("/", 1)[1] for event in simulator.events()]
+    assert arrived == [f"c{number}" for number in range(1, 101)]
+
+
+def test_a_second_push_sends_nothing_again(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(50)
+    night.push(run, simulator.url)
+    assert night.push(night.read("second"), simulator.url).requests == 0
+    assert len(simulator.events()) == 50
+
+
+def test_two_workers_share_the_queue_and_send_nothing_twice(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(1_500)
+    simulator.faults([{"action": "delay", "milliseconds": 5}])
+    pushes = [night.prepare_push(run, simulator.url, worker=worker) for worker in range(3)]
+    with ThreadPoolExecutor(len(pushes)) as pool:
+        list(pool.map(Push.run, pushes))
+    assert set(counted(simulator).values()) == {1}
+    assert sum(push.counts.accepted for push in pushes) == 1_500
+    assert all(push.counts.accepted for push in pushes)
+
+
+# Answers
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 413, 415, 422, 451])
+def test_a_refusal_of_one_row_rejects_that_row_alone(night: Night, simulator: SimulatorProcess, status: int) -> None:
+    run = night.ready(40)
+    action_id = "webflow_default/sales/offline-purchase/c20"
+    simulator.faults([{"action": "status", "status": status, "action_id": action_id, "body": "no such thing"}])
+    counts = night.push(run, simulator.url)
+    row = night.row("c20")
+    assert (row.state, row.reason, row.http_status, row.attempts) == ("rejected", f"refused_{status}", status, 1)
+    assert row.trouble == "no such thing"
+    assert (counts.accepted, counts.rejected) == (39, {f"refused_{status}": 1})
+    assert night.problems(run) == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_the_token_stays_here(night: Night, simulator: SimulatorProcess, status: int) -> None:
+    run = night.ready(40)
+    action_id = "webflow_default/sales/offline-purchase/c3"
+    simulator.faults([{"action": "redirect", "status": status, "action_id": action_id}])
+    night.push(run, simulator.url)
+    assert night.states()["c3"] == ("rejected", f"refused_{status}")
+    assert "elsewhere" not in json.dumps(simulator.summary()["requests_by_status"])
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_stops_at_once_and_consumes_no_row(night: Night, simulator: SimulatorProcess, status: int) -> None:
+    run = night.ready(500)
+    simulator.faults([{"action": "status", "status": status}])
+    with pytest.raises(Stopped, match=rf"refuses the token \(HTTP {status}\): put a valid .* into connection webflow_default"):
+        night.push(run, simulator.url)
+    assert {row.state for row in night.rows().values()} == {"ready"}
+    assert simulator.summary()["requests"] <= SETTINGS.concurrency
+    assert sum(row.attempts for row in night.rows().values()) == simulator.summary()["requests_by_status"][str(status)]
+
+
+@pytest.mark.parametrize("status", [400, 404, 302])
+def test_refusals_before_anything_is_accepted_are_not_the_rows_fault(night: Night, simulator: SimulatorProcess, status: int) -> None:
+    run = night.ready(200)
+    simulator.faults([{"action": "status", "status": status}])
+    with pytest.raises(Stopped, match=rf"refused the first 20 events and accepted none: refused_{status} \(20\)"):
+        night.push(run, simulator.url)
+    states = {row.state for row in night.rows().values()}
+    assert states == {"ready"}
+
+
+def test_a_few_refusals_and_nothing_else_do_reject(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(5)
+    simulator.faults([{"action": "status", "status": 400}])
+    night.push(run, simulator.url)
+    assert set(night.states().values()) == {("rejected", "refused_400")}
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 503])
+def test_a_status_that_says_later_is_tried_again_until_it_is_taken(night: Night, simulator: SimulatorProcess, status: int) -> None:
+    run = night.ready(60)
+    simulator.faults([{"action": "status", "status": status, "times": 25, "retry_after": "0"}])
+    counts = night.push(run, simulator.url)
+    assert set(counted(simulator).values()) == {1}
+    assert (counts.accepted, counts.deferred) == (60, 25)
+    assert sum(row.attempts for row in night.rows().values()) == 85
+    assert {row.attempts_in_doubt for row in night.rows().values()} == {0}
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_lets_every_worker_rest(night: Night, simulator: SimulatorProcess, form: str) -> None:
+    run = night.ready(30)
+    header = "2" if form == "seconds" else format_datetime(night.clock.at + timedelta(seconds=2), usegmt=True)
+    simulator.faults([{"action": "status", "status": 429, "times": 1, "retry_after": header}])
+    night.push(run, simulator.url, settings={"concurrency": 1})
+    assert night.sql("SELECT paused_until - started_at >= '2 s' FROM webflow.destinations, webflow.pushes") == [(True,)]
+    assert set(counted(simulator).values()) == {1}
+    assert night.row("c1").attempts == 2
+
+
+@pytest.mark.parametrize("header", ["86400", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_absurd_retry_after_ends_the_push_and_blocks_nobody_for_over_an_hour(night: Night, simulator: SimulatorProcess, header: str) -> None:
+    run = night.ready(30)
+    simulator.faults([{"action": "status", "status": 503, "retry_after": header}])
+    with pytest.raises(Unavailable, match=r"asks to wait for 3600 seconds, longer than delivery.patience_seconds"):
+        night.push(run, simulator.url)
+    assert {row.state for row in night.rows().values()} == {"ready"}
+    assert night.sql("SELECT paused_until <= clock_timestamp() + interval '1 hour' FROM webflow.destinations") == [(True,)]
+
+
+@pytest.mark.parametrize("header", ["", "soon", "-5", "Tue, 31 Feb 2026 00:00:00 GMT", "1e3"])
+def test_a_retry_after_that_says_nothing_is_taken_for_none(night: Night, simulator: SimulatorProcess, header: str) -> None:
+    run = night.ready(10)
+    simulator.faults([{"action": "status", "status": 429, "times": 2, "retry_after": header}])
+    assert night.push(run, simulator.url).accepted == 10
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 520])
+def test_a_failure_of_the_server_is_in_doubt_and_sent_again(night: Night, simulator: SimulatorProcess, status: int) -> None:
+    run = night.ready(20)
+    simulator.faults([{"action": "status", "status": status, "times": 1, "store": True}])
+    night.push(run, simulator.url, settings={"concurrency": 1})
+    assert counted(simulator)["c1"] == 2
+    row = night.row("c1")
+    assert (row.state, row.attempts, row.attempts_in_doubt) == ("accepted", 2, 1)
+    assert night.runs.accounts(run, ["webflow_default"], NOW)["sales"].sent_again == 1
+
+
+@pytest.mark.parametrize("action", ["drop_before", "drop_after", "drop_in_body", "stall", "stall_in_body"])
+@pytest.mark.parametrize("fresh", [True, False], ids=["first request of a connection", "reused connection"])
+def test_a_lost_answer_is_in_doubt_and_what_went_out_twice_is_known(
+    night: Night, simulator: SimulatorProcess, action: str, fresh: bool
+) -> None:
+    run = night.ready(12)
+    target = "c1" if fresh else "c6"
+    simulator.faults([{"action": action, "times": 1, "action_id": f"webflow_default/sales/offline-purchase/{target}"}])
+    counts = night.push(run, simulator.url, settings={"concurrency": 1, "timeout_seconds": 1.0})
+    stored = counted(simulator)
+    assert set(stored) == {f"c{number}" for number in range(1, 13)}
+    marked = {name: row.attempts_in_doubt for name, row in night.rows().items() if row.attempts_in_doubt}
+    assert marked == {target: 1}
+    assert {name for name, times in stored.items() if times > 1} <= set(marked)
+    assert (night.row(target).state, night.row(target).attempts) == ("accepted", 2)
+    assert (counts.accepted, counts.in_doubt, counts.requests) == (12, 1, 13)
+
+
+def test_libcurl_repeats_nothing_by_itself_on_a_connection_that_broke(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(200)
+    simulator.faults([{"action": "drop_after", "probability": 0.2}])
+    night.push(run, simulator.url, attempts_per_run=50)
+    stored = counted(simulator)
+    rows = night.rows()
+    assert {name: rows[name].attempts for name in stored} == stored
+    assert any(times > 1 for times in stored.values())
+
+
+def test_with_hold_what_is_in_doubt_waits_for_a_person(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(10)
+    simulator.faults([{"action": "drop_after", "times": 3}])
+    night.push(run, simulator.url, resend=False, settings={"concurrency": 1})
+    assert set(counted(simulator).values()) == {1}
+    states = sorted(night.states().values())
+    assert states == [("accepted", None)] * 7 + [("sending", "in_doubt")] * 3
+    assert night.problems(run) == ["sales: 3 conversions (3.00) in doubt: a request left, and its answer was lost"]
+    assert night.push(night.read("second"), simulator.url, resend=False).requests == 0
+
+
+def test_what_hold_kept_goes_out_once_the_policy_is_resend(night: Night, simulator: SimulatorProcess) -> None:
+    simulator.faults([{"action": "drop_after", "times": 1}])
+    night.push(night.ready(3), simulator.url, resend=False, settings={"concurrency": 1})
+    night.push(night.read("second"), simulator.url, resend=True)
+    assert (night.row("c1").state, night.row("c1").attempts, night.row("c1").attempts_in_doubt) == ("accepted", 2, 1)
+
+
+def test_an_echo_in_another_order_and_with_more_fields_is_an_echo(night: Night, simulator: SimulatorProcess) -> None:
+    simulator.faults([{"action": "reordered"}])
+    assert night.push(night.ready(5), simulator.url).accepted == 5
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "garbage"},
+        {"action": "mismatch", "field": "actionTimestamp"},
+        {"action": "mismatch", "field": "userId"},
+        {"action": "huge", "bytes": 1_000_000_000},
+        {"action": "huge", "bytes": 1_000_000_000, "chunked": True},
+        {"action": "status", "status": 202, "store": True},
+        {"action": "status", "status": 204, "store": True},
+    ],
+    ids=str,
+)
+def test_a_success_that_is_not_our_data_is_never_sent_again(night: Night, simulator: SimulatorProcess, fault: dict[str, Any]) -> None:
+    run = night.ready(10)
+    simulator.faults([fault | {"action_id": "webflow_default/sales/offline-purchase/c4"}])
+    night.push(run, simulator.url)
+    assert night.states()["c4"] == ("rejected", "echo_mismatch")
+    night.push(night.read("second"), simulator.url)
+    assert counted(simulator)["c4"] == 1
+
+
+def test_an_event_that_ends_in_doubt_again_and_again_is_left_for_the_next_run(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(3)
+    simulator.faults([{"action": "status", "status": 500, "action_id": "webflow_default/sales/offline-purchase/c2"}])
+    night.push(run, simulator.url, attempts_per_run=4)
+    row = night.row("c2")
+    assert (row.state, row.attempts, row.attempts_in_doubt) == ("ready", 4, 4)
+    assert night.problems(run) == ["sales: 1 conversion (1.00) ready, not sent (last trouble: HTTP 500)"]
+    simulator.faults([])
+    night.push(night.read("second"), simulator.url)
+    assert (night.row("c2").state, night.row("c2").attempts) == ("accepted", 5)
+
+
+# The wire
+
+def test_a_refused_connection_was_never_sent(night: Night) -> None:
+    run = night.ready(5)
+    with pytest.raises(Unavailable, match=r"gave no good answer for \d+ seconds: what is left stays ready"):
+        night.push(run, f"http://127.0.0.1:{free_port()}", settings=IMPATIENT)
+    assert {(row.state, row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {("ready", 0, 0)}
+    assert "Could not connect" in night.problems(run)[0] or "Failed to connect" in night.problems(run)[0]
+
+
+def test_a_host_that_does_not_exist_was_never_sent(night: Night) -> None:
+    run = night.ready(2)
+    with pytest.raises(Unavailable):
+        night.push(run, "http://no-such-host.invalid", settings=IMPATIENT)
+    assert {(row.state, row.attempts) for row in night.rows().values()} == {("ready", 0)}
+
+
+@contextmanager
+def silent_listener(backlog: int) -> Iterator[str]:
+    """A listening socket whose queue is full: connections to it do not come about."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(backlog)
+        fillers = []
+        for _ in range(backlog + 2):
+            filler = socket.socket()
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+            fillers.append(filler)
+        time.sleep(0.1)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_time_out_while_connecting_was_never_sent(night: Night) -> None:
+    run = night.ready(2)
+    with silent_listener(0) as url, pytest.raises(Unavailable):
+        night.push(run, url, settings=IMPATIENT)
+    assert {(row.state, row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {("ready", 0, 0)}
+
+
+def test_plain_http_where_tls_was_promised_was_never_sent(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(2)
+    with pytest.raises(Unavailable):
+        night.push(run, simulator.url.replace("http:", "https:"), settings=IMPATIENT)
+    assert {(row.state, row.attempts) for row in night.rows().values()} == {("ready", 0)}
+    assert simulator.events() == []
+
+
+def test_the_api_comes_back_in_mid_run_and_everything_arrives(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(800)
+    simulator.faults([{"action": "delay", "milliseconds": 2}])
+    push = night.prepare_push(run, simulator.url, attempts_per_run=50)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(push.run)
+        wait_until(lambda: push.counts.accepted > 100)
+        simulator.kill()
+        time.sleep(0.5)
+        simulator.start()
+        running.result()
+    stored, rows = counted(simulator), night.rows()
+    assert set(stored) == set(rows)
+    assert {row.state for row in rows.values()} == {"accepted"}
+    assert {name for name, times in stored.items() if times > 1} <= {name for name, row in rows.items() if row.attempts_in_doubt}
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    for _ in range(2_000):
+        if happened():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it never happened")
+
+
+@contextmanager
+def in_thread(push: Push, error: type[Exception], message: str) -> Iterator[None]:
+    """The push runs meanwhile, and ends with this error."""
+
+    def run() -> None:
+        with pytest.raises(error, match=message):
+            push.run()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        yield
+        running.result()
+
+
+# Time
+
+def test_what_grows_too_old_while_it_waits_is_not_sent(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(20)
+    push = night.prepare_push(run, simulator.url)
+    queue = push._ledger
+    claim = queue.claim
+
+    def claim_and_grow_old(rows: int, now: Any) -> Any:
+        claimed = claim(rows, now)
+        night.clock.at = NOW + timedelta(hours=8, milliseconds=10, microseconds=1)
+        return claimed
+
+    queue.claim = claim_and_grow_old
+    push.run()
+    assert set(counted(simulator)) == {f"c{number}" for number in range(10, 21)} - {"c10"}
+    assert night.states()["c10"] == ("expired", "expired_unsent")
+    assert night.states()["c11"] == ("accepted", None)
+    assert night.row("c1").attempts == 0
+
+
+def test_a_clock_that_is_set_back_holds_back_what_lies_in_the_future_then(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(1)
+    push = night.prepare_push(run, simulator.url)
+    claim = push._ledger.claim
+
+    def claim_and_set_back(rows: int, now: Any) -> Any:
+        claimed = claim(rows, now)
+        night.clock.at = NOW - timedelta(hours=41)
+        return claimed
+
+    push._ledger.claim = claim_and_set_back
+    push.run()
+    assert simulator.events() == []
+    assert night.states() == {"c1": ("future", None)}
+
+
+def test_rows_outside_the_run_s_window_or_sources_are_left_alone(night: Night, simulator: SimulatorProcess) -> None:
+    from dataclasses import replace
+
+    from webflow_conversions.rules.window import Window
+
+    night.ready(5)
+    night.sql("UPDATE webflow.conversions SET source = 'another' WHERE conversion_id = 'c5'")
+    start = NOW - timedelta(hours=40)
+    window = Window(start=start + timedelta(milliseconds=2), end=start + timedelta(milliseconds=4))
+    run = night.begin("narrow", window=window)
+    night.runs.clear(run)
+    night.push(run, simulator.url)
+    assert set(counted(simulator)) == {"c2", "c3"}
+    night.push(replace(run, window=Window.up_to(NOW)), simulator.url)
+    assert set(counted(simulator)) == {"c1", "c2", "c3", "c4"}
+
+
+# The pace
+
+def test_the_ceiling_of_requests_a_second_holds_for_all_workers_together(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(60)
+    pushes = [night.prepare_push(run, simulator.url, worker=worker, settings={"requests_per_second": 20.0}) for worker in range(3)]
+    with ThreadPoolExecutor(len(pushes)) as pool:
+        list(pool.map(Push.run, pushes))
+    assert set(counted(simulator).values()) == {1}
+    ((seconds,),) = night.sql("SELECT extract(epoch FROM next_slot_at - (SELECT min(started_at) FROM webflow.pushes)) FROM webflow.destinations")
+    assert seconds >= 60 / 20
+
+
+def test_concurrency_falls_when_the_api_is_overloaded_and_nothing_is_lost(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(400)
+    simulator.faults([{"action": "status", "status": 429, "probability": 0.3, "retry_after": "0"}])
+    push = night.prepare_push(run, simulator.url, settings={"concurrency": 64})
+    push.run()
+    assert push.counts.accepted == 400
+    assert push._pace.limit < 64
+    assert set(counted(simulator).values()) == {1}
+
+
+# The end
+
+def test_a_stop_lets_flying_requests_end_and_leaves_nothing_in_doubt(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(2_000)
+    simulator.faults([{"action": "delay", "milliseconds": 50}])
+    push = night.prepare_push(run, simulator.url)
+    with in_thread(push, Unavailable, "The push was stopped"):
+        wait_until(lambda: push.counts.accepted > 50)
+        push.stop()
+    stored, rows = counted(simulator), night.rows()
+    assert {row.state for row in rows.values()} == {"accepted", "ready"}
+    assert {name for name, row in rows.items() if row.state == "accepted"} == set(stored)
+    assert set(stored.values()) == {1}
+    assert {row.attempts_in_doubt for row in rows.values()} == {0}
+
+
+def test_what_does_not_answer_within_the_grace_is_in_doubt(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push_module, "GRACE_SECONDS", 0.2)
+    run = night.ready(4)
+    simulator.faults([{"action": "stall", "store": True}])
+    push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 30.0})
+    with in_thread(push, Unavailable, "The push was stopped"):
+        wait_until(lambda: len(push._out) == 4)
+        push.stop()
+    assert {(row.state, row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {("ready", 1, 1)}
+
+
+def test_a_run_that_the_guards_have_not_cleared_sends_nothing(night: Night, simulator: SimulatorProcess) -> None:
+    night.person()
+    night.sale("a")
+    run = night.begin()
+    night.extract(run)
+    with pytest.raises(Stopped, match=r"not cleared to send: see why its identify task failed"):
+        night.push(run, simulator.url)
+    assert simulator.events() == []
+
+
+def test_an_empty_queue_ends_at_once(night: Night, simulator: SimulatorProcess) -> None:
+    counts = night.push(night.read(), simulator.url)
+    assert (counts.requests, counts.complete) == (0, True)
+
+
+# The ledger away
+
+def test_a_ledger_that_is_away_for_a_moment_costs_nothing(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(1_000)
+    simulator.faults([{"action": "delay", "milliseconds": 5}])
+    push = night.prepare_push(run, simulator.url)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(push.run)
+        wait_until(lambda: push.counts.accepted > 100)
+        night.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        running.result()
+    night.session.close()
+    stored, rows = counted(simulator), night.rows()
+    assert set(stored) == set(rows)
+    doubtful = {name for name, row in rows.items() if row.attempts_in_doubt}
+    assert {name for name, times in stored.items() if times > 1} <= doubtful
+    assert {row.state for row in rows.values()} <= {"accepted", "ready"}
+
+
+# Another try
+
+def test_what_a_dead_try_had_claimed_is_in_doubt_at_once_for_the_next_try(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(30)
+    dead = night.queue(run)
+    dead.begin(lease_seconds=1_000)
+    dead.claim(10, NOW)
+    counts = night.push(run, simulator.url, try_number=2)
+    assert (counts.recovered, counts.accepted) == (10, 30)
+    doubtful = {name for name, row in night.rows().items() if row.attempts_in_doubt}
+    assert doubtful == {f"c{number}" for number in range(1, 11)}
+    assert {night.row(name).attempts for name in doubtful} == {2}
+
+
+def test_what_another_live_worker_has_claimed_is_left_to_it(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(30)
+    other = night.queue(run, worker=1)
+    other.begin(lease_seconds=1_000)
+    other.claim(10, NOW)
+    assert night.push(run, simulator.url).accepted == 20
+    assert set(counted(simulator)) == {f"c{number}" for number in range(11, 31)}
+
+
+def test_what_a_vanished_worker_had_claimed_is_taken_up_when_its_lease_ends(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(30)
+    gone = night.queue(run, worker=1)
+    gone.begin(lease_seconds=-1)
+    night.sql("UPDATE webflow.pushes SET expires_at = clock_timestamp() + interval '1 hour'")
+    gone.claim(10, NOW)
+    night.sql("UPDATE webflow.pushes SET expires_at = clock_timestamp() - interval '1 s'")
+    assert night.push(run, simulator.url).accepted == 30
+
+
+def test_a_try_that_was_declared_dead_claims_and_settles_nothing_more(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(500)
+    simulator.faults([{"action": "delay", "milliseconds": 20}])
+    old = night.prepare_push(run, simulator.url, settings={"concurrency": 4})
+    with in_thread(old, Stopped, "Another try of this task has taken over"):
+        wait_until(lambda: old.counts.accepted > 20)
+        night.push(run, simulator.url, try_number=2, settings={"concurrency": 4})
+    stored, rows = counted(simulator), night.rows()
+    assert set(stored) == set(rows)
+    assert {row.state for row in rows.values()} == {"accepted"}
+    assert {name for name, times in stored.items() if times > 1} <= {name for name, row in rows.items() if row.attempts_in_doubt}
+
+
+def test_the_outlook_says_what_misses_the_import(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push_module, "OUTLOOK_SECONDS", 0.2)
+    night.clock = FixedClock(NOW.replace(hour=23, minute=59, second=58))
+    run = night.ready(300)
+    simulator.faults([{"action": "delay", "milliseconds": 40}])
+    push = night.prepare_push(run, simulator.url, settings={"concurrency": 2})
+    outlooks = []
+    write = push._ledger.forecast
+    push._ledger.forecast = lambda document: (outlooks.append(document), write(document))
+    push.run()
+    assert night.sql("SELECT forecast FROM webflow.runs") == [(outlooks[-1],)]
+    forecast = outlooks[0]
+    assert forecast["import_at"] == "2026-11-24T00:00:00+00:00"
+    assert forecast["waiting_rows"] > 0
+    assert forecast["late_rows"] > 0
+    assert float(forecast["late_value"]) == forecast["late_rows"]
+
+
+def test_a_transport_closed_with_requests_out_is_no_error() -> None:
+    transport = curl("http://127.0.0.1:1")
+    transport.send(1, b"{}")
+    transport.close()
+
+
+def test_a_push_logs_no_user_and_no_token(night: Night, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    night.person("k9", "secret-user-id")
+    night.sale("a", key="k9")
+    simulator.faults([{"action": "status", "status": 500, "times": 1}])
+    night.push(night.read(), simulator.url)
+    assert "in_doubt" in caplog.text
+    assert "secret-user-id" not in caplog.text
+    assert "token-of-the-tests" not in caplog.text
+

@@ -1,0 +1,211 @@
+"""A night in a test: a warehouse and a ledger in one real database, and the use cases one after the other."""
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from webflow_conversions.delivery.protocols import Clock, Transport
+from webflow_conversions.delivery.push import Push, PushCounts, PushSettings
+from webflow_conversions.ledger.dry_run import DryRunExtraction
+from webflow_conversions.ledger.extraction import Extraction
+from webflow_conversions.ledger.identification import Identification
+from webflow_conversions.ledger.migrations import migrate
+from webflow_conversions.ledger.push import PushQueue, Worker
+from webflow_conversions.ledger.runs import Runs
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.dry_run import DryRun, dry_run
+from webflow_conversions.pipeline.extraction import extract
+from webflow_conversions.pipeline.identification import Identified, identify
+from webflow_conversions.pipeline.reconciliation import problems
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
+from webflow_conversions.rules.evaluation import SourceRules, Tally
+from webflow_conversions.rules.identity import PersonalData
+from webflow_conversions.rules.timestamps import TimestampKind
+from webflow_conversions.rules.window import Window
+from webflow_conversions.transport.libcurl import CurlTransport
+from webflow_conversions.warehouse.reader import Warehouse
+
+NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+TOKEN, CUSTOMER_ID = "token-of-the-tests", "123456789"  # noqa: S105
+DESTINATION = "webflow_default"
+
+_WAREHOUSE = """
+CREATE TABLE sales (conversion_id text, occurred_at timestamptz, identity_key text, value numeric, event_name text);
+CREATE TABLE people (identity_key text, user_domain text, user_id text, identified_at timestamptz)
+"""
+SALES = "SELECT * FROM sales"
+PEOPLE = "SELECT * FROM people WHERE identity_key IN :identity_keys"
+
+RULES = SourceRules(destination=DESTINATION, source="sales", event_name="offline-purchase", kind=TimestampKind.AWARE)
+
+
+class FixedClock(Clock):
+    """A wall clock that a test sets."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.at = now
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class Night:
+    """One database that is warehouse and ledger, and a clock."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self.connect = connect
+        self.clock = FixedClock()
+        self.session = Session(connect)
+        self.runs = Runs(self.session, "nightly")
+        self.rules = RULES
+        self.sales_sql = SALES
+        migrate(self.session)
+        self.sql(_WAREHOUSE)
+
+    # The warehouse
+
+    def sql(self, statement: str, *parameters: Any) -> list[Any]:
+        """The rows of a statement, committed."""
+        with closing(self.connect()) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def sale(
+        self,
+        conversion_id: str | None,
+        *,
+        ago: timedelta = timedelta(hours=1),
+        key: str | None = "k1",
+        value: Any = Decimal("10.00"),
+        event_name: str | None = None,
+        at: str | None = None,
+    ) -> None:
+        """A row of the source."""
+        moment: Any = at or self.clock.at - ago
+        self.sql("INSERT INTO sales VALUES (%s, %s, %s, %s, %s)", conversion_id, moment, key, value, event_name)
+
+    def person(self, key: str = "k1", user_id: str = "u1", *, domain: str = "crm", ago: timedelta = timedelta(days=9)) -> None:
+        """A row of the known users."""
+        self.sql("INSERT INTO people VALUES (%s, %s, %s, %s)", key, domain, user_id, self.clock.at - ago)
+
+    @property
+    def warehouse(self) -> Warehouse:
+        engine = sa.create_engine("postgresql+psycopg2://", creator=self.connect, poolclass=sa.NullPool)
+        return Warehouse(engine, "warehouse")
+
+    @property
+    def users(self) -> KnownUsers:
+        return KnownUsers(warehouse=self.warehouse, sql=PEOPLE, personal_data=PersonalData.REJECT)
+
+    # A run
+
+    def begin(self, name: str = "run", *, window: Window | None = None, **flags: Any) -> Run:
+        """Open a run over the 2 days up to now."""
+        flags = {"dry_run": False, "force": False, "clock_offset": None} | flags
+        return self.runs.begin(
+            run_id=name,
+            run_type="manual",
+            window=window or Window.up_to(self.clock.at),
+            sources=[self.rules.source],
+            destinations=[DESTINATION],
+            now=self.clock.at,
+            **flags,
+        )
+
+    def extract(self, run: Run, configuration: str = "configuration") -> Tally:
+        ledger = Extraction(self.session, run, self.rules, configuration)
+        return extract(run, self.rules, self._source(run), self.users, ledger, self.clock.now)
+
+    def dry_run(self, run: Run) -> DryRun:
+        ledger = DryRunExtraction(Session(self.connect), run, self.rules, "configuration")
+        return dry_run(run, self.rules, self._source(run), self.users, ledger, self.clock.now)
+
+    def ready(self, rows: int, *, name: str = "run", **options: Any) -> Run:
+        """A run with so many conversions ready to go out: ``c1``, ``c2``, … in the order of expiry."""
+        self.person()
+        self.sql(
+            "INSERT INTO sales SELECT 'c' || g, %s + g * interval '1 ms', 'k1', 1 FROM generate_series(1, %s) g",
+            self.clock.at - timedelta(hours=40),
+            rows,
+        )
+        return self.read(name, **options)
+
+    def identify(self, run: Run) -> Identified:
+        done = identify(run, self.users, Identification(Session(self.connect), self.session, run), self.clock.now)
+        self.runs.clear(run)
+        return done
+
+    def read(self, name: str = "run", **options: Any) -> Run:
+        """A run up to the push."""
+        run = self.begin(name, **options)
+        self.extract(run)
+        self.identify(run)
+        return run
+
+    def queue(self, run: Run, *, worker: int = 0, try_number: int = 1, **options: Any) -> PushQueue:
+        options = {"resend": True, "attempts_per_run": 4, "requests_per_second": None, "configuration": "configuration"} | options
+        place = Worker(destination=DESTINATION, sources=run.sources, number=worker, try_number=try_number)
+        return PushQueue(Session(self.connect), run, place, **options)
+
+    def push(self, run: Run, transport: Transport | str, *, worker: int = 0, try_number: int = 1, **options: Any) -> PushCounts:
+        """Push to a URL, or over a transport."""
+        return self.prepare_push(run, transport, worker=worker, try_number=try_number, **options).run()
+
+    def prepare_push(
+        self,
+        run: Run,
+        transport: Transport | str,
+        *,
+        worker: int = 0,
+        try_number: int = 1,
+        settings: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Push:
+        given = replace(SETTINGS, resend=options.get("resend", True), **(settings or {}))
+        if isinstance(transport, str):
+            transport = curl(transport, given)
+        queue = self.queue(
+            run, worker=worker, try_number=try_number, requests_per_second=given.requests_per_second, **options
+        )
+        return Push(queue, transport, given, self.clock, lambda: 0.0)
+
+    def problems(self, run: Run) -> list[str]:
+        return problems(self.runs.accounts(run, [DESTINATION], self.clock.at), self.runs.pushes(run))
+
+    def rows(self) -> dict[str | None, Any]:
+        """The ledger by conversion ID, as named tuples."""
+        with self.session.transaction() as cursor:
+            cursor.execute("SELECT * FROM webflow.conversions ORDER BY id")
+            return {row.conversion_id: row for row in cursor.fetchall()}
+
+    def row(self, conversion_id: str | None) -> Any:
+        return self.rows()[conversion_id]
+
+    def states(self) -> dict[str | None, tuple[str, str | None]]:
+        return {name: (row.state, row.reason) for name, row in self.rows().items()}
+
+    def _source(self, run: Run) -> SourceQuery:
+        return SourceQuery(warehouse=self.warehouse, name=self.rules.source, sql=self.sales_sql, run=run)
+
+
+SETTINGS = PushSettings(
+    destination=DESTINATION,
+    customer_id=CUSTOMER_ID,
+    concurrency=16,
+    requests_per_second=None,
+    timeout_seconds=5,
+    resend=True,
+    patience_seconds=30,
+)
+
+
+def curl(url: str, settings: PushSettings = SETTINGS) -> CurlTransport:
+    """The real wire to a simulator."""
+    headers = [f"Authorization: ApiKey {TOKEN}", "Content-Type: application/json"]
+    return CurlTransport(f"{url}/event", headers, most=settings.concurrency, timeout_seconds=settings.timeout_seconds)
