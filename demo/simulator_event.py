@@ -33,7 +33,7 @@ def parse_event(body: bytes, customer_id: str) -> Event:
     """
     try:
         fields = _JSON.decode(body.decode())
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         raise Malformed("The body must be JSON.") from None
     if type(fields) is not dict:
         raise Malformed("The body must be a JSON object.")
@@ -77,10 +77,13 @@ def _text(fields: dict[str, Any], name: str) -> str:
 
 def _moment(fields: dict[str, Any]) -> int:
     number = fields.get("actionTimestamp")
-    if type(number) is Decimal and abs(number) <= _LATEST_MS and number == int(number):
-        number = int(number)
-    if type(number) is int and abs(number) <= _LATEST_MS:
-        return number
+    if (
+        isinstance(number, int | Decimal)
+        and not isinstance(number, bool)
+        and -_LATEST_MS <= number <= _LATEST_MS
+        and number == int(number)
+    ):
+        return int(number)
     if "actionTimestamp" not in fields:
         raise Malformed("actionTimestamp is missing.")
     raise Malformed("actionTimestamp must be a whole number, UNIX time in milliseconds.")
@@ -91,7 +94,7 @@ def _value(fields: dict[str, Any]) -> str:
     if type(number) is int and 0 <= number < 10**300:
         return str(number)
     if type(number) is Decimal and number >= 0 and number.adjusted() < 300 and _places(number) <= 2:
-        return f"{number:f}"
+        return f"{number:f}" if number else "0"
     raise Malformed("value must be a number that is not negative, with at most two decimals.")
 
 

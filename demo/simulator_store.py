@@ -5,7 +5,7 @@ nothing is synchronised to the disk.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from decimal import Context, Decimal
 from pathlib import Path
@@ -110,7 +110,7 @@ class EventReader:
             rows = connection.execute(_EVENTS, {"limit": limit, "offset": offset, "action_id": action_id})
             return [{**row, "body": row["body"].decode(), "counts": row["ignored_because"] is None} for row in rows]
 
-    def action_ids(self, chunk: int) -> Iterator[list[tuple[str, int]]]:
+    def action_ids(self, chunk: int) -> Generator[list[tuple[str, int]], None, None]:
         """Each action ID and how many times it was stored, in chunks."""
         with closing(self._connect()) as connection:
             cursor = connection.execute(_ACTION_IDS)

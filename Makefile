@@ -1,0 +1,73 @@
+# Needs Python 3.11 or newer, and nothing else: make help
+
+PYTHON =
+ARGS =
+
+VENV = .venv
+BIN = $(VENV)/bin
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format lock clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.project ## Make .venv with everything that the demo, the tests and the checks need
+
+demo: install ## A night's conversions, from a sample warehouse to a simulated Webflow, through a real Airflow
+	@$(BIN)/python -m demo $(ARGS)
+
+test: install ## Run the tests (ARGS="-k window" for some of them)
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: install ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: install ## Put the code into shape
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lock: ## Write both locks anew after a change of requirements (ARGS=--upgrade for the newest versions)
+	@test -x $(BIN)/pip || { $(find_python); "$$python" -m venv $(VENV); }
+	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(COMPILE) $(ARGS) requirements-dev.in --output-file requirements-dev.lock
+	$(COMPILE) $(ARGS) requirements.txt --constraints requirements-dev.lock --output-file requirements.lock
+
+clean: ## Remove all that was made: .venv, the demo's data, caches
+	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.* \
+		build plugins/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp is written last, and is a copy of what it was made from: half a .venv is made anew, and a checkout that
+# only touches the file costs nothing.
+$(VENV)/.packages: requirements-dev.lock
+	@if cmp -s $< $@; then touch $@; else \
+		$(find_python); \
+		echo "Making $(VENV) with $$("$$python" --version); this takes a minute."; \
+		"$$python" -m venv --clear $(VENV) && \
+		PIP_USER=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
+			--no-compile --requirement $< && \
+		{ $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib; cp $< $@; }; \
+	fi
+
+$(VENV)/.project: $(VENV)/.packages pyproject.toml
+	@PIP_USER=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation \
+		--editable .
+	@cp pyproject.toml $@
+
+# Sets $python to the first that is new enough and can make virtual environments.
+find_python = python=; \
+for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		python=$$candidate; break; \
+	fi; \
+done; \
+if test -z "$$python"; then \
+	echo "No Python 3.11 or newer with its venv module was found: install one (on Debian or Ubuntu: apt install python3 python3-venv; on macOS: brew install python), or name it: make install PYTHON=/path/to/python3" >&2; \
+	exit 1; \
+fi

@@ -1,0 +1,365 @@
+"""A mistake in the configuration is one sentence that names the file, the place and what is wrong there."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from webflow_conversions.configuration import ConfigurationFile, InDoubt, digest
+from webflow_conversions.errors import Unusable
+from webflow_conversions.rules.goals import Goal
+from webflow_conversions.rules.identity import PersonalData
+from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind
+
+DESIGNED = """
+    sources:
+      - name: offline_sales
+        sql: sources/offline_sales.sql
+        event_name: offline-purchase
+        timestamps: {kind: local, timezone: America/New_York}
+        warehouse_conn_id: warehouse
+        webflow_conn_id: webflow_default
+    known_users: {sql: known_users.sql}
+    goals:
+      - event_name: offline-purchase
+        valid_from: 2026-01-05T09:00:00Z
+        valid_to: null
+    delivery: {workers: 2, in_doubt: resend}
+"""
+SMALLEST = """
+    sources:
+      - name: shop
+        sql: shop.sql
+        timestamps: {kind: aware}
+    known_users: {sql: known_users.sql}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a configuration, and gives it back as read."""
+
+    def write(text):
+        path = tmp_path / "conversions.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else dedent(text).encode())
+        return ConfigurationFile(path)
+
+    return write
+
+
+@pytest.fixture
+def complaint(write, tmp_path):
+    """The sentence about a configuration, after its opening, which names the file."""
+
+    def complaint(text):
+        with pytest.raises(Unusable) as error:
+            write(text)
+        sentence = str(error.value)
+        opening = f"The configuration {tmp_path / 'conversions.yaml'} "
+        assert sentence.startswith(opening)
+        assert sentence.endswith(".")
+        assert "\n" not in sentence
+        return sentence.removeprefix(opening)
+
+    return complaint
+
+
+# What is right
+
+
+def test_the_designed_configuration_is_read(write):
+    configuration = write(DESIGNED).configuration
+
+    (source,) = configuration.sources
+    assert (source.name, source.event_name, source.timestamps.kind) == ("offline_sales", "offline-purchase", TimestampKind.LOCAL)
+    rules = configuration.rules(source)
+    assert (rules.destination, rules.source, rules.event_name, rules.timezone) == (
+        "webflow_default",
+        "offline_sales",
+        "offline-purchase",
+        "America/New_York",
+    )
+    assert rules.goals == [Goal(event_name="offline-purchase", valid_from=datetime(2026, 1, 5, 9, tzinfo=UTC), valid_to=None)]
+    assert (configuration.delivery.workers, configuration.delivery.in_doubt) == (2, InDoubt.RESEND)
+
+
+def test_the_configuration_of_the_repository_is_read_and_its_sql_is_there():
+    file = ConfigurationFile(Path(__file__).parents[2] / "include" / "conversions.yaml")
+
+    for name in (*(source.sql for source in file.configuration.sources), file.configuration.known_users.sql):
+        assert "SELECT" in file.sql(name)
+
+
+def test_what_is_left_out_has_the_designed_default(write):
+    configuration = write(SMALLEST).configuration
+
+    (source,) = configuration.sources
+    assert (source.warehouse_conn_id, source.webflow_conn_id, source.event_name) == ("warehouse", "webflow_default", None)
+    assert (source.timestamps.ambiguous, source.timestamps.nonexistent) == (Ambiguous.LATER, Nonexistent.OFFSET_BEFORE)
+    assert (configuration.delivery.workers, configuration.delivery.in_doubt) == (2, InDoubt.RESEND)
+    assert configuration.known_users.personal_data is PersonalData.REJECT
+    assert configuration.retention_days == 90
+    assert configuration.rules(source).goals is None
+
+
+def test_an_empty_list_of_goals_is_not_the_same_as_none(write):
+    configuration = write(SMALLEST + "    goals: []\n").configuration
+
+    assert configuration.rules(configuration.sources[0]).goals == []
+
+
+@pytest.mark.parametrize("setting", ["volume_factor", "value_factor", "rejected_share"])
+def test_null_switches_a_guard_off(write, setting):
+    assert getattr(write(SMALLEST + f"    guards: {{{setting}: null}}\n").configuration.guards, setting) is None
+
+
+def test_sources_are_found_by_name_and_grouped_by_destination(write):
+    configuration = write(
+        """
+        sources:
+          - {name: shop, sql: a.sql, timestamps: {kind: aware}}
+          - {name: crm, sql: b.sql, timestamps: {kind: aware}, webflow_conn_id: webflow_eu}
+          - {name: kiosk, sql: c.sql, timestamps: {kind: aware}}
+        known_users: {sql: u.sql}
+        """
+    ).configuration
+
+    assert configuration.source("crm").sql == "b.sql"
+    assert configuration.destinations(["shop", "crm", "kiosk"]) == {"webflow_default": ["shop", "kiosk"], "webflow_eu": ["crm"]}
+    with pytest.raises(Unusable, match=r"There is no source 'Shop' in the configuration: choose from shop, crm, kiosk."):
+        configuration.source("Shop")
+
+
+# The file
+
+
+def test_a_missing_file_is_named_with_the_way_to_name_another(tmp_path):
+    with pytest.raises(Unusable) as error:
+        ConfigurationFile(tmp_path / "nowhere.yaml")
+
+    assert str(error.value) == (
+        f"The configuration {tmp_path / 'nowhere.yaml'} cannot be read (No such file or directory): "
+        "put it there, or name another file in WEBFLOW_CONVERSIONS_CONFIG."
+    )
+
+
+def test_a_folder_in_place_of_the_file_cannot_be_read(tmp_path):
+    with pytest.raises(Unusable, match="cannot be read"):
+        ConfigurationFile(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet", "null", "just text", "- a\n- b", "7"])
+def test_an_empty_file_or_one_that_is_no_mapping_is_named_as_such(complaint, text):
+    assert complaint(text) == "is no mapping with sources and known_users."
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("sources: [", 1),
+        ("sources:\n  - name: a\n sql: b", 3),
+        ("a: *nothing", 1),
+        ("a: 'open", 1),
+        ("a: b: c", 1),
+        ("sources:\n\t- a", 2),
+        ("? [a]\n: b", 1),
+    ],
+)
+def test_what_is_no_yaml_is_named_with_its_line(complaint, text, line):
+    assert complaint(text).startswith(f"is no YAML in line {line}: ")
+
+
+@pytest.mark.parametrize("text", [b"a: \x00", b"a: \x07b", b"a: \xc2\x80"])
+def test_a_character_that_yaml_does_not_take_is_one_sentence(complaint, text):
+    assert complaint(text).startswith("is no YAML")
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfea", b"sources: \xe4", "name: Müller".encode("latin-1")])
+def test_a_file_that_is_not_utf_8_is_named_as_such(complaint, text):
+    assert complaint(text).startswith("cannot be read (it is not UTF-8)")
+
+
+def test_yaml_cannot_run_code(complaint):
+    assert "is no YAML" in complaint("sources: !!python/object/apply:os.system ['true']")
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("surces: []", "is wrong at surces: this key is not known."),
+        ("sources: []", "is wrong at sources: list should have at least 1 item after validation, not 0, not []."),
+        ("sources: {shop: 1}", "is wrong at sources: input should be a valid list, not {'shop': 1}."),
+        ("sources: [shop]", "is wrong at sources[1]: input should be a valid dictionary or instance of Source, not 'shop'."),
+        ("known_users: known_users.sql", "is wrong at known_users: input should be a valid dictionary or instance of KnownUsers, not 'known_users.sql'."),
+        ("known_users: {}", "is wrong at known_users.sql: this key is missing."),
+        ("known_users: {sql: u.sql, personal_data: hash}", "is wrong at known_users.personal_data: input should be 'reject' or 'sha256', not 'hash'."),
+        ("delivery: {workers: two}", "is wrong at delivery.workers: input should be a valid integer, unable to parse string as an integer, not 'two'."),
+        ("delivery: {workers: 0}", "is wrong at delivery.workers: input should be greater than or equal to 1, not 0."),
+        ("delivery: {workers: 1.5}", "is wrong at delivery.workers: input should be a valid integer, got a number with a fractional part, not 1.5."),
+        ("delivery: {wrokers: 2}", "is wrong at delivery.wrokers: this key is not known."),
+        ("delivery: {in_doubt: maybe}", "is wrong at delivery.in_doubt: input should be 'resend' or 'hold', not 'maybe'."),
+        ("guards: {rejected_share: 50}", "is wrong at guards.rejected_share: input should be less than or equal to 1, not 50."),
+        ("guards: {volume_factor: 1}", "is wrong at guards.volume_factor: input should be greater than 1, not 1."),
+        ("retention_days: 2", "is wrong at retention_days: input should be greater than or equal to 31, not 2."),
+        ("goals: [{event_name: a b}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
+        (f"goals: [{{event_name: {'x' * 41}}}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
+        ("goals: [{event_name: a, valid_from: 2026-01-05T09:00:00Z, valid_to: 2026-01-05T09:00:00Z}]", "is wrong at goals[1]: valid_from must lie before valid_to."),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named_with_its_place(complaint, wrong, sentence):
+    key = wrong.split(":")[0]
+    kept = (
+        SMALLEST
+        if key not in ("sources", "known_users")
+        else "    known_users: {sql: u.sql}\n"
+        if key == "sources"
+        else SMALLEST.rsplit("    known_users", 1)[0]
+    )
+
+    assert complaint(f"{kept}    {wrong}\n") == sentence
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("timestamps: {kind: local, timezone: Europe/Berln}", "is wrong at sources[shop].timestamps.timezone: this is no name of the IANA time zone database, such as Europe/Berlin."),
+        ("timestamps: {kind: lokal}", "is wrong at sources[shop].timestamps.kind: input should be 'local', 'aware', 'epoch_seconds' or 'epoch_milliseconds', not 'lokal'."),
+        ("timestamps: {}", "is wrong at sources[shop].timestamps.kind: this key is missing."),
+        ("timestamps: {kind: local, ambiguous: first}", "is wrong at sources[shop].timestamps.ambiguous: input should be 'later' or 'reject', not 'first'."),
+        ("timestamps: {kind: local, zone: UTC}", "is wrong at sources[shop].timestamps.zone: this key is not known."),
+        ("event_name: offline purchase", "is wrong at sources[shop].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
+        ("sql: ''", "is wrong at sources[shop].sql: string should have at least 1 character, not ''."),
+        ("sql: 7", "is wrong at sources[shop].sql: input should be a valid string, not 7."),
+        ("colour: red", "is wrong at sources[shop].colour: this key is not known."),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_in_a_source_is_named_with_the_name_of_the_source(complaint, wrong, sentence):
+    parts = {"name": "name: shop", "sql": "sql: shop.sql", "timestamps": "timestamps: {kind: aware}"} | {
+        wrong.split(":")[0]: wrong
+    }
+
+    assert complaint(f"sources:\n  - {{{', '.join(parts.values())}}}\nknown_users: {{sql: u.sql}}\n") == sentence
+
+
+@pytest.mark.parametrize("key", ["name", "sql", "timestamps"])
+def test_a_missing_key_of_a_source_is_named(complaint, key):
+    parts = {"name": "name: shop", "sql": "sql: shop.sql", "timestamps": "timestamps: {kind: aware}"}
+    del parts[key]
+    place = "sources[1]" if key == "name" else "sources[shop]"
+
+    assert (
+        complaint(f"sources:\n  - {{{', '.join(parts.values())}}}\nknown_users: {{sql: u.sql}}\n")
+        == f"is wrong at {place}.{key}: this key is missing."
+    )
+
+
+@pytest.mark.parametrize("key", ["sources", "known_users"])
+def test_a_missing_part_is_named(complaint, key):
+    parts = {"sources": "sources: [{name: a, sql: a.sql, timestamps: {kind: aware}}]", "known_users": "known_users: {sql: u.sql}"}
+    del parts[key]
+
+    assert complaint("\n".join(parts.values())) == f"is wrong at {key}: this key is missing."
+
+
+def test_a_source_name_that_is_used_twice_is_named(complaint):
+    one = "{name: shop, sql: a.sql, timestamps: {kind: aware}}"
+
+    assert "the source name 'shop' is used twice" in complaint(f"sources: [{one}, {one}]\nknown_users: {{sql: u.sql}}")
+
+
+@pytest.mark.parametrize("name", ["a b", "", "-a", "a/b", "ä", "x" * 61, "a\nb"])
+def test_a_source_name_that_would_not_fit_into_an_id_is_refused(complaint, name):
+    sentence = complaint(
+        f"sources: [{{name: {json.dumps(name)}, sql: a.sql, timestamps: {{kind: aware}}}}]\nknown_users: {{sql: u.sql}}"
+    )
+
+    assert ".name: string should match pattern" in sentence
+
+
+def test_of_several_mistakes_the_first_is_told_and_the_others_are_counted(complaint):
+    assert complaint("colour: red\nsize: xl\n").endswith("(and 3 more).")
+
+
+# Times
+
+
+@pytest.mark.parametrize("naive", ["2026-01-05T09:00:00", "2026-01-05 09:00:00", "2026-01-05", "'2026-01-05 09:00'"])
+def test_a_goals_time_without_a_zone_is_refused(complaint, naive):
+    sentence = complaint(SMALLEST + f"    goals: [{{event_name: sale, valid_from: {naive}}}]\n")
+
+    assert sentence.startswith("is wrong at goals[1].valid_from: input should have timezone info")
+
+
+def test_a_goals_time_with_an_offset_is_taken_as_that_moment(write):
+    configuration = write(SMALLEST + "    goals: [{event_name: sale, valid_from: 2026-01-05T09:00:00+02:00}]\n").configuration
+
+    assert configuration.goals[0].valid_from == datetime(2026, 1, 5, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("nowhere", ["2026-02-30T09:00:00Z", "2026-02-30", "2026-01-05T25:00:00Z"])
+def test_a_goals_time_that_the_calendar_does_not_have_is_one_sentence(complaint, nowhere):
+    assert complaint(SMALLEST + f"    goals: [{{event_name: sale, valid_from: {nowhere}}}]\n")
+
+
+@pytest.mark.parametrize("wrong", ["2026", "true", "soon", "[2026]"])
+def test_a_goals_time_that_is_no_time_is_one_sentence(complaint, wrong):
+    assert "goals[1].valid_from" in complaint(SMALLEST + f"    goals: [{{event_name: sale, valid_from: {wrong}}}]\n")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "delivery: {workers: true}",
+        "retention_days: true",
+        "guards: {min_rows: false}",
+        "guards: {rejected_share: true}",
+        "guards: {empty_source: 7}",
+    ],
+)
+def test_yes_and_no_are_not_numbers(complaint, wrong):
+    assert complaint(SMALLEST + f"    {wrong}\n").startswith("is wrong at ")
+
+
+def test_a_key_that_is_written_twice_is_a_mistake(complaint):
+    assert "sources" in complaint(SMALLEST + "    sources: [{name: other, sql: other.sql, timestamps: {kind: aware}}]\n")
+
+
+# The SQL beside it
+
+
+def test_the_sql_of_a_source_is_read_from_the_folder_beside_the_file_without_its_semicolon(write, tmp_path):
+    file = write(SMALLEST)
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "shop.sql").write_text("\nSELECT 'ü' -- comment\n;\n", encoding="utf-8")
+
+    assert file.sql("shop.sql") == "SELECT 'ü' -- comment"
+
+
+@pytest.mark.parametrize("text", [None, b"", b" \n ", b";", b"\xff"], ids=["missing", "empty", "blank", "semicolon", "not utf-8"])
+def test_an_sql_file_that_is_missing_or_empty_or_unreadable_is_named_with_the_file_that_names_it(write, tmp_path, text):
+    file, path = write(SMALLEST), tmp_path / "sql" / "shop.sql"
+    path.parent.mkdir()
+    if text is not None:
+        path.write_bytes(text)
+
+    with pytest.raises(Unusable) as error:
+        file.sql("shop.sql")
+    sentence = str(error.value)
+    assert sentence.startswith(f"The SQL file {path} that conversions.yaml names ")
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+
+
+# Its fingerprint
+
+
+def test_the_fingerprint_tells_any_change_and_only_a_change(write):
+    one, other = write(DESIGNED).configuration, write(DESIGNED.replace("09:00:00Z", "09:00:01Z")).configuration
+
+    assert digest(one.goals, "123") == digest(write(DESIGNED).configuration.goals, "123")
+    assert len({digest(one.goals, "123"), digest(other.goals, "123"), digest(one.goals, "124"), digest(None, "123")}) == 4

@@ -1,0 +1,590 @@
+"""Every source row ends in one state, with a reason where it cannot be sent, and nothing that a driver gives breaks it."""
+
+import json
+import uuid
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.evaluation import LONGEST_TEXT, Amount, SourceRules, Tally, as_text, evaluate
+from webflow_conversions.rules.event import is_event_name
+from webflow_conversions.rules.goals import Goal
+from webflow_conversions.rules.states import Reason, State, explain
+from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind
+from webflow_conversions.rules.window import Window, to_milliseconds
+
+NOW = datetime(2026, 3, 14, 22, tzinfo=UTC)
+MILLISECOND, HOUR, DAY = timedelta(milliseconds=1), timedelta(hours=1), timedelta(days=1)
+LAST_2_DAYS = Window.up_to(NOW + HOUR)
+
+
+def rules(**changes):
+    return SourceRules(
+        **{"destination": "webflow_default", "source": "shop", "event_name": "sale", "kind": TimestampKind.AWARE, **changes}
+    )
+
+
+def row(conversion_id="S-1", occurred_at=NOW - HOUR, identity_key="card-1", **more):
+    return {"conversion_id": conversion_id, "occurred_at": occurred_at, "identity_key": identity_key, **more}
+
+
+def chunk(rows):
+    """Rows as the warehouse reader hands them over."""
+    columns = dict.fromkeys(name for one in rows for name in one)
+    return {name: pd.Series([one.get(name) for one in rows], dtype=object) for name in columns}
+
+
+def judge(*rows, window=LAST_2_DAYS, now=NOW, latest=None, **changes):
+    return evaluate(chunk(rows), rules(**changes), window, now, latest=latest)
+
+
+def records(evaluated):
+    frame = evaluated.conversions.astype(object)
+    return frame.where(frame.notna(), None).to_dict("records")
+
+
+def only(*rows, **how):
+    (record,) = records(judge(*rows, **how))
+    return record
+
+
+def state_of(*rows, **how):
+    record = only(*rows, **how)
+    return record["state"], record["reason"]
+
+
+# One row
+
+
+def test_a_valid_row_is_held_until_its_user_is_known():
+    assert only(row("S-1", NOW - HOUR, "card-1", value="149.99")) == {
+        "action_id": "webflow_default/shop/sale/S-1",
+        "event_name": "sale",
+        "conversion_id": "S-1",
+        "value": Decimal("149.99"),
+        "identity_key": "card-1",
+        "reason": "unknown_user",
+        "detail": None,
+        "action_timestamp_ms": to_milliseconds(NOW - HOUR),
+        "rows": 1,
+        "state": "held",
+    }
+
+
+def test_the_first_thing_that_is_wrong_is_the_reason():
+    wrong = row(None, None, None, event_name="not a name", value="-1")
+    repairs = [
+        ("conversion_id", "x" * 501),
+        ("conversion_id", "S-1"),
+        ("event_name", None),
+        ("event_name", "lead"),
+        ("occurred_at", "yesterday"),
+        ("occurred_at", NOW - 9 * HOUR),
+        ("occurred_at", NOW - HOUR),
+        ("event_name", "sale"),
+        ("value", "many"),
+        ("value", "1"),
+        ("identity_key", "card-1"),
+    ]
+    goals = [
+        Goal(event_name="sale", valid_from=None, valid_to=None),
+        Goal(event_name="lead", valid_from=NOW - 2 * HOUR, valid_to=NOW),
+    ]
+    reasons = [state_of(wrong, event_name=None, goals=goals)[1]]
+    for column, value in repairs:
+        wrong[column] = value
+        reasons.append(state_of(wrong, event_name=None, goals=goals)[1])
+
+    assert reasons == [
+        "missing_conversion_id",
+        "invalid_conversion_id",
+        "invalid_event_name",
+        "missing_event_name",
+        "missing_timestamp",
+        "invalid_timestamp",
+        "goal_not_yet_created",
+        "goal_renamed",
+        "negative_value",
+        "invalid_value",
+        "missing_identity",
+        "unknown_user",
+    ]
+
+
+def test_the_event_name_of_the_row_goes_before_that_of_the_source():
+    assert only(row(event_name="lead"))["event_name"] == "lead"
+    assert only(row(event_name=None))["event_name"] == "sale"
+    assert only(row(event_name="  "))["event_name"] == "sale"
+
+
+def test_without_goals_in_the_configuration_no_name_is_checked_against_them():
+    assert state_of(row(event_name="anything"), goals=None)[0] == "held"
+    assert state_of(row(event_name="anything"), goals=[]) == ("rejected", "unknown_goal")
+
+
+@pytest.mark.parametrize("nothing", [None, "", "   ", b"", float("nan"), pd.NA, pd.NaT, Decimal("NaN")], ids=repr)
+def test_nothing_is_no_conversion_id_and_no_identity(nothing):
+    assert state_of(row(nothing)) == ("rejected", "missing_conversion_id")
+    assert state_of(row(identity_key=nothing)) == ("rejected", "missing_identity")
+
+
+def test_a_detail_names_what_the_source_gave_and_never_the_customer():
+    for wrong in (
+        {"value": "12 EUR"},
+        {"event_name": "no name"},
+        {"occurred_at": "soon"},
+        {"identity_key": None},
+        {"conversion_id": None},
+    ):
+        detail = only({**row(identity_key="KEY-OF-ADA"), **wrong})["detail"] or ""
+        column, given_ = next(iter(wrong.items()))
+        assert detail == (f"{column} = {given_}" if given_ else "")
+    assert "KEY-OF-ADA" not in str(only(row(identity_key="KEY-OF-ADA" * 51))["detail"])
+
+
+# The 2 days and the window
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "state", "reason"),
+    [
+        (NOW - 48 * HOUR, "held", "unknown_user"),
+        (NOW - 48 * HOUR - MILLISECOND, "expired", "expired_before_seen"),
+        (NOW - 30 * DAY, "expired", "expired_before_seen"),
+        (NOW, "held", "unknown_user"),
+        (NOW + MILLISECOND, "future", None),
+        (datetime(9999, 12, 31, tzinfo=UTC), "future", None),
+    ],
+)
+def test_a_conversion_counts_from_exactly_48_hours_ago_until_now(occurred_at, state, reason):
+    assert state_of(row(occurred_at=occurred_at), window=Window(start=NOW - 3 * DAY, end=NOW + DAY)) == (state, reason)
+
+
+def test_the_2_days_are_counted_to_the_microsecond_of_now():
+    now, window = NOW + timedelta(microseconds=1), Window(start=NOW - 3 * DAY, end=NOW + DAY)
+
+    assert state_of(row(occurred_at=NOW - 48 * HOUR), now=now, window=window)[0] == "expired"
+    assert state_of(row(occurred_at=NOW - 48 * HOUR + MILLISECOND), now=now, window=window)[0] == "held"
+    assert state_of(row(occurred_at=now), now=now, window=window)[0] == "held"
+
+
+def test_in_the_future_is_judged_by_the_clock_that_it_is_given_and_the_age_is_not():
+    slow = NOW - 10 * MILLISECOND
+    window = Window(start=NOW - 3 * DAY, end=NOW + DAY)
+
+    assert state_of(row(occurred_at=slow), latest=slow, window=window)[0] == "held"
+    assert state_of(row(occurred_at=slow + MILLISECOND), latest=slow, window=window)[0] == "future"
+    assert state_of(row(occurred_at=NOW - 48 * HOUR - MILLISECOND), latest=slow, window=window)[0] == "expired"
+
+
+@pytest.mark.parametrize(
+    ("offset", "latest"),
+    [(None, NOW), (timedelta(), NOW), (-timedelta(seconds=3), NOW - timedelta(seconds=3)), (timedelta(seconds=3), NOW)],
+)
+def test_of_our_clock_and_the_apis_the_slower_one_says_what_is_in_the_future(offset, latest):
+    run = Run(id=1, run_id="manual", window=LAST_2_DAYS, sources=["shop"], dry_run=False, force=False, clock_offset=offset)
+
+    assert run.latest(NOW) == latest
+    assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
+
+
+def test_older_than_30_days_is_counted_and_not_recorded_whatever_else_is_wrong():
+    evaluated = judge(
+        row("S-1", NOW - 30 * DAY - MILLISECOND, value="1"),
+        row("S-2", datetime(1969, 7, 20, tzinfo=UTC), value="2"),
+        row(None, NOW - 31 * DAY, value="4"),
+    )
+
+    assert evaluated.tally.too_old == Amount(rows=3, value=Decimal(7))
+    assert len(evaluated.conversions) == 0
+    assert evaluated.tally.adds_up
+
+
+def test_what_is_eligible_but_of_another_day_is_counted_and_left_alone():
+    today = Window.of_date(date(2026, 3, 14))
+    midnight = datetime(2026, 3, 14, tzinfo=UTC)
+    evaluated = judge(row("S-1", midnight - MILLISECOND, value="1"), row("S-2", midnight, value="2"), window=today)
+
+    assert evaluated.tally.outside == Amount(rows=1, value=Decimal(1))
+    assert [record["conversion_id"] for record in records(evaluated)] == ["S-2"]
+
+
+def test_what_is_expired_in_the_future_or_wrong_is_recorded_whatever_the_window():
+    yesterday = Window.of_date(date(2026, 3, 13))
+    evaluated = judge(
+        row("S-1", NOW - 3 * DAY), row("S-2", NOW + DAY), row("S-3", None), row("S-4", NOW, value="?"), window=yesterday
+    )
+
+    assert [record["state"] for record in records(evaluated)] == ["expired", "future", "rejected", "rejected"]
+    assert evaluated.tally.outside == Amount()
+
+
+def test_the_end_of_the_window_is_outside_and_its_start_inside():
+    window = Window(start=NOW - 2 * HOUR, end=NOW - HOUR)
+
+    assert judge(row(occurred_at=NOW - HOUR), window=window).tally.outside.rows == 1
+    assert judge(row(occurred_at=NOW - HOUR - MILLISECOND), window=window).tally.outside.rows == 0
+    assert judge(row(occurred_at=NOW - 2 * HOUR), window=window).tally.outside.rows == 0
+    assert judge(row(occurred_at=NOW - 2 * HOUR - MILLISECOND), window=window).tally.outside.rows == 1
+
+
+# Zones
+
+
+@pytest.mark.parametrize(
+    ("default", "of_row", "reason"),
+    [
+        ("Europe/Berlin", None, "unknown_user"),
+        ("Europe/Berlin", "", "unknown_user"),
+        ("Europe/Berlin", float("nan"), "unknown_user"),
+        ("Europe/Berln", "Europe/Berlin", "unknown_user"),
+        (None, "Europe/Berlin", "unknown_user"),
+        (None, None, "unknown_timezone"),
+        (None, "", "unknown_timezone"),
+        ("Europe/Berlin", "Europe/Berln", "unknown_timezone"),
+        ("Europe/Berlin", ["Europe/Berlin"], "unknown_timezone"),
+        ("Europe/Berlin", {"zone": "Europe/Berlin"}, "unknown_timezone"),
+    ],
+)
+def test_the_zone_of_the_row_goes_before_that_of_the_source_and_none_falls_back_to_it(default, of_row, reason):
+    record = only(row(occurred_at="2026-03-14 20:00", timezone=of_row), kind=TimestampKind.LOCAL, timezone=default)
+
+    assert record["reason"] == reason
+    assert record["action_timestamp_ms"] == (
+        to_milliseconds(datetime(2026, 3, 14, 19, tzinfo=UTC)) if reason == "unknown_user" else None
+    )
+
+
+def test_a_source_without_a_zone_column_uses_its_own_zone_or_has_none():
+    local = row(occurred_at="2026-03-14 20:00")
+
+    assert state_of(local, kind=TimestampKind.LOCAL, timezone="Europe/Berlin") == ("held", "unknown_user")
+    assert state_of(local, kind=TimestampKind.LOCAL) == ("rejected", "unknown_timezone")
+
+
+def test_a_source_may_reject_what_a_clock_change_repeats_or_skips():
+    strict = {
+        "kind": TimestampKind.LOCAL,
+        "timezone": "America/New_York",
+        "ambiguous": Ambiguous.REJECT,
+        "nonexistent": Nonexistent.REJECT,
+    }
+
+    assert state_of(row(occurred_at="2026-11-01 01:30"), **strict)[1] == "ambiguous_local_time"
+    assert state_of(row(occurred_at="2026-03-08 02:30"), **strict)[1] == "nonexistent_local_time"
+
+
+# IDs as text
+
+
+@pytest.mark.parametrize(
+    ("given_", "text"),
+    [
+        ("72349876", "72349876"),
+        (72349876, "72349876"),
+        (72349876.0, "72349876"),
+        (Decimal(72349876), "72349876"),
+        (Decimal("72349876.0"), "72349876"),
+        (Decimal("72349876.000"), "72349876"),
+        (Decimal("7.2349876E+7"), "72349876"),
+        (Decimal("1.50"), "1.50"),
+        (1.5, "1.5"),
+        (0, "0"),
+        (-0.0, "0"),
+        (2**63, "9223372036854775808"),
+        (Decimal(10**37 + 1), str(10**37 + 1)),
+        ("007", "007"),
+        ("1e5", "1e5"),
+        (" S-1 ", " S-1 "),
+        (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        (b"\x00\xff", "00ff"),
+        (memoryview(b"\x00\xff"), "00ff"),
+        (True, "True"),
+    ],
+    ids=repr,
+)
+def test_an_id_is_text_and_a_whole_number_has_no_decimal_point(given_, text):
+    assert as_text(given_) == text
+    assert only(row(given_, identity_key=given_))["conversion_id"] == text
+    assert only(row(given_, identity_key=given_))["identity_key"] == text
+
+
+def test_a_column_of_integers_with_a_null_keeps_its_integers():
+    columns = {**chunk([row(), row()]), "conversion_id": pd.Series([72349876, None]), "identity_key": pd.Series([1, 2])}
+
+    first, _ = records(evaluate(columns, rules(), LAST_2_DAYS, NOW))
+    assert (first["conversion_id"], first["identity_key"]) == ("72349876", "1")
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    ["S\x001", "S\ud800", "\udfff", "x" * (LONGEST_TEXT + 1), "\x00", "x" * 100_000, "💥" * 501],
+    ids=lambda unfit: ascii(unfit)[:20],
+)
+def test_an_id_that_the_ledger_cannot_hold_is_a_reason_and_what_is_kept_of_it_can_be_held(unfit):
+    for record, reason in [
+        (only(row(unfit)), "invalid_conversion_id"),
+        (only(row(identity_key=unfit)), "missing_identity"),
+        (only(row(event_name=unfit)), "invalid_event_name"),
+        (only(row(value=unfit)), "invalid_value"),
+        (only(row(occurred_at=unfit)), "invalid_timestamp"),
+        (only(row(occurred_at="2026-03-14 20:00", timezone=unfit), kind=TimestampKind.LOCAL), "unknown_timezone"),
+    ]:
+        assert (record["state"], record["reason"]) == ("rejected", reason)
+        assert_storable(record)
+
+
+def test_the_longest_id_is_taken():
+    assert only(row("x" * LONGEST_TEXT, identity_key="💥" * LONGEST_TEXT))["state"] == "held"
+
+
+def test_over_long_ids_that_begin_alike_stay_apart():
+    assert len(judge(row("x" * 600 + "1"), row("x" * 600 + "2")).conversions) == 2
+
+
+# Sameness
+
+
+def test_equal_rows_are_one_conversion():
+    evaluated = judge(
+        row(value="10"), row(value="10.00"), row(value=Decimal("10.001"), occurred_at=NOW - HOUR + timedelta(microseconds=999))
+    )
+
+    (record,) = records(evaluated)
+    assert record["rows"] == 3
+    assert evaluated.tally == Tally(
+        read=Amount(rows=3, value=Decimal(30)),
+        recorded=Amount(rows=1, value=Decimal(10)),
+        duplicates=Amount(rows=2, value=Decimal(20)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("stands", "other"),
+    [
+        ({"occurred_at": NOW - 2 * HOUR, "value": "20"}, {"occurred_at": NOW - HOUR, "value": "10"}),
+        ({"occurred_at": NOW - HOUR, "value": "10"}, {"occurred_at": NOW - HOUR, "value": "20"}),
+        ({"occurred_at": NOW - HOUR, "value": "10"}, {"occurred_at": NOW - HOUR, "value": None}),
+        ({"occurred_at": NOW - HOUR, "value": "10"}, {"occurred_at": NOW - HOUR, "value": "-5"}),
+        ({"occurred_at": NOW + HOUR, "value": "10"}, {"occurred_at": None, "value": "5"}),
+        ({"occurred_at": NOW - HOUR, "value": "10"}, {"occurred_at": "junk", "value": "5"}),
+        ({"occurred_at": NOW - HOUR, "identity_key": "a"}, {"occurred_at": NOW - HOUR, "identity_key": "b"}),
+        ({"occurred_at": NOW - HOUR, "identity_key": "a"}, {"occurred_at": NOW - HOUR, "identity_key": None}),
+        ({"occurred_at": NOW - 3 * DAY}, {"occurred_at": NOW - HOUR}),
+        ({"occurred_at": NOW - 2 * HOUR, "value": "-5"}, {"occurred_at": NOW - HOUR, "value": "10"}),
+        ({"occurred_at": "junk"}, {"occurred_at": "more junk"}),
+        ({"value": "?"}, {"value": "??"}),
+    ],
+)
+def test_of_rows_that_conflict_the_earliest_moment_stands_then_what_can_be_sent_then_the_smaller_value(stands, other):
+    stands, other = {**row(), **stands}, {**row(), **other}
+    alone = only(stands)
+    for rows in ([stands, other], [other, stands], [other, stands, stands]):
+        evaluated = judge(*rows)
+        assert records(evaluated) == [{**alone, "rows": len(rows)}]
+        assert evaluated.tally.conflicting == 1
+        assert evaluated.tally.duplicates.rows == len(rows) - 1
+        assert evaluated.tally.adds_up
+
+
+def test_two_ids_two_events_and_two_sources_are_no_duplicates():
+    rows = [row("S-1"), row("S-2"), row("S-1", event_name="lead"), row("S-1 "), row("s-1")]
+    evaluated = judge(*rows)
+
+    assert len(evaluated.conversions) == 5
+    assert evaluated.tally.duplicates == Amount()
+    assert only(row(), source="crm")["action_id"] != only(row())["action_id"] != only(row(), destination="other")["action_id"]
+
+
+def test_rows_without_an_id_stay_distinct_if_they_say_anything_else_and_equal_ones_collapse():
+    local = {"kind": TimestampKind.LOCAL, "timezone": "UTC"}
+    base = row(None, "2026-03-14 20:00", "card-1", value="10", timezone="Europe/Berlin", event_name="sale")
+    changes = [{}, {"occurred_at": "2026-03-14 20:01"}, {"identity_key": "card-2"}, {"value": "11"}, {"timezone": "Europe/London"}, {"event_name": "lead"},
+               {"identity_key": None}, {"value": None}, {"occurred_at": None}, {"identity_key": "None"}]  # fmt: skip
+    rows = [{**base, **change} for change in changes]
+    evaluated = judge(*rows, *rows, **local)
+
+    assert len(evaluated.conversions) == len(rows)
+    assert evaluated.tally.duplicates.rows == len(rows)
+    assert evaluated.tally.conflicting == 0
+    assert {record["reason"] for record in records(evaluated)} == {"missing_conversion_id"}
+
+
+def test_a_row_without_an_id_is_found_again_in_the_next_run():
+    one = only(row(None, value="10"))["action_id"]
+
+    assert only(row("  ", value="10"), now=NOW + HOUR)["action_id"] == one
+
+
+few_rows = st.builds(
+    row,
+    st.sampled_from(["S-1", "S-2", None]),
+    st.sampled_from([NOW - HOUR, NOW - 2 * HOUR, NOW + HOUR, NOW - 3 * DAY, NOW - 40 * DAY, None, "junk", "more junk"]),
+    st.sampled_from(["card-1", "card-2", None]),
+    value=st.sampled_from(["10", "10.00", "20", "-1", "?", "??", None]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(few_rows, min_size=2, max_size=6).flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))))
+def test_the_order_of_the_rows_never_matters(rows_and_shuffled):
+    one, other = (judge(*rows) for rows in rows_and_shuffled)
+
+    def by_id(record):
+        return record["action_id"]
+
+    assert sorted(records(one), key=by_id) == sorted(records(other), key=by_id)
+    assert one.tally == other.tally
+
+
+# Any row
+
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**38), 10**38),
+    st.floats(),
+    st.decimals().filter(lambda number: not number.is_snan()),
+    st.text(st.characters(), max_size=30),
+    st.datetimes(
+        timezones=st.none() | st.just(UTC) | st.just(timezone(timedelta(hours=14))) | st.just(timezone(timedelta(hours=-12)))
+    ),
+    st.dates(),
+    st.times(),
+    st.timedeltas(),
+    st.binary(max_size=8),
+    st.binary(max_size=8).map(memoryview),
+    st.uuids(),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+    st.sampled_from([pd.NaT, pd.NA, time(12), date(2026, 3, 14), "infinity", "-infinity", "x" * 600]),
+)
+recent = st.timedeltas(-3 * DAY, HOUR).map(lambda age: NOW + age)
+plausible = st.fixed_dictionaries(
+    {
+        "conversion_id": st.sampled_from(["S-1", "S-2", 7, 7.0]) | anything,
+        "occurred_at": recent
+        | recent.map(lambda moment: moment.replace(tzinfo=None))
+        | recent.map(str)
+        | recent.map(datetime.timestamp)
+        | recent.map(to_milliseconds)
+        | anything,
+        "identity_key": st.sampled_from(["card-1", 7]) | anything,
+    },
+    optional={
+        "event_name": st.sampled_from(["sale", "lead", None]) | anything,
+        "value": st.decimals(-1, 1000, places=3) | anything,
+        "timezone": st.sampled_from(["Europe/Berlin", "Pacific/Kiritimati", "", None]) | anything,
+    },
+)
+any_rules = st.builds(
+    rules,
+    event_name=st.sampled_from(["sale", None]),
+    kind=st.sampled_from(TimestampKind),
+    timezone=st.sampled_from(["America/New_York", None]),
+    ambiguous=st.sampled_from(Ambiguous),
+    nonexistent=st.sampled_from(Nonexistent),
+    goals=st.none() | st.just([Goal(event_name="sale", valid_from=NOW - DAY, valid_to=None)]),
+)
+
+
+def assert_storable(record):
+    for name in ("action_id", "event_name", "conversion_id", "identity_key", "state", "reason", "detail"):
+        text = record[name]
+        assert text is None or (0 < len(text) <= 700 and "\x00" not in text and text.encode("utf-8"))
+    assert record["value"] is None or 0 <= record["value"] < 10**13
+    assert record["action_timestamp_ms"] is None or -(2**62) < record["action_timestamp_ms"] < 2**62
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(plausible, max_size=4), any_rules)
+def test_any_row_ends_in_exactly_one_state_with_a_reason_where_it_is_not_sendable_and_nothing_breaks(rows, any_rules):
+    columns = chunk(rows) or chunk([row()])
+    window = Window(start=NOW - DAY, end=NOW + DAY)
+    evaluated = evaluate(columns, any_rules, window, NOW)
+
+    read = len(columns["occurred_at"])
+    found = records(evaluated)
+    assert evaluated.tally.adds_up
+    assert evaluated.tally.read.rows == read
+    assert evaluated.tally.recorded == Amount(rows=len(found), value=sum((record["value"] or 0 for record in found), Decimal(0)))
+    assert evaluated.conversions["action_id"].is_unique
+    for record in found:
+        assert_storable(record)
+        moment, reason = record["action_timestamp_ms"], record["reason"]
+        match record["state"]:
+            case "future":
+                assert reason is None
+                assert moment > to_milliseconds(NOW)
+            case "held":
+                assert reason == Reason.UNKNOWN_USER
+                assert max(window.start_ms, to_milliseconds(NOW - 2 * DAY)) <= moment <= to_milliseconds(NOW)
+                assert is_event_name(record["event_name"])
+                assert record["conversion_id"]
+                assert record["identity_key"]
+            case "expired":
+                assert reason == Reason.EXPIRED_BEFORE_SEEN
+                assert moment < to_milliseconds(NOW - 2 * DAY)
+            case state:
+                assert state == "rejected"
+                assert explain(reason).state is State.REJECTED
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(few_rows, min_size=1, max_size=8),
+    st.sampled_from([Window.of_date(date(2026, 3, 14)), Window.of_date(date(2026, 3, 13)), LAST_2_DAYS]),
+)
+def test_the_tally_adds_up_by_rows_and_by_money_and_counts_every_source_row_behind_a_conversion(rows, window):
+    evaluated = judge(*rows, window=window)
+    tally = evaluated.tally
+
+    money = sum((Decimal(one["value"]) for one in rows if one["value"] in ("10", "10.00", "20")), Decimal(0))
+    assert tally.read == tally.accounted == Amount(rows=len(rows), value=money)
+    assert int(evaluated.conversions["rows"].sum()) <= len(rows)
+    if tally.too_old.rows == tally.outside.rows == 0:
+        assert int(evaluated.conversions["rows"].sum()) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"recorded": Amount(rows=1)},
+        {"read": Amount(rows=1)},
+        {"duplicates": Amount(value=Decimal("0.01"))},
+        {"outside": Amount(rows=1)},
+        {"too_old": Amount(value=Decimal(1))},
+    ],
+)
+def test_a_tally_that_lacks_a_row_or_a_cent_does_not_add_up(wrong):
+    assert Tally().adds_up
+    assert not Tally(**wrong).adds_up
+
+
+def test_tallies_of_chunks_add_to_that_of_the_source():
+    one = judge(row("S-1", value="1"), row("S-1", value="2"), row("S-2", NOW - 40 * DAY, value="4")).tally
+    other = judge(row("S-3", value="8"), row("S-4", NOW - 47 * HOUR, value="16"), window=Window.of_date(date(2026, 3, 14))).tally
+
+    assert one + other == Tally(
+        read=Amount(rows=5, value=Decimal(31)),
+        recorded=Amount(rows=2, value=Decimal(9)),
+        duplicates=Amount(rows=1, value=Decimal(2)),
+        conflicting=1,
+        outside=Amount(rows=1, value=Decimal(16)),
+        too_old=Amount(rows=1, value=Decimal(4)),
+    )
+
+
+def test_a_chunk_without_rows_has_no_conversions_and_adds_up():
+    columns = {
+        name: pd.Series([], dtype=object)
+        for name in ("conversion_id", "occurred_at", "identity_key", "value", "timezone", "event_name")
+    }
+    evaluated = evaluate(columns, rules(goals=[]), LAST_2_DAYS, NOW)
+
+    assert (len(evaluated.conversions), evaluated.tally) == (0, Tally())

@@ -1,0 +1,229 @@
+"""What an answer means is decided for every answer there is, and doubt is one of the decisions."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webflow_conversions.delivery.outcomes import LONGEST_RETRY_AFTER, Answer, Outcome, Trouble, classify, retry_after_seconds
+from webflow_conversions.delivery.protocols import Claimed
+from webflow_conversions.delivery.settlements import settlement
+from webflow_conversions.rules.event import Event
+from webflow_conversions.rules.states import Reason, State, explain
+
+EVENT = Event(
+    event_name="sale",
+    user_domain="shop",
+    user_id="72349876",
+    action_id="w/s/e/1",
+    action_timestamp_ms=1_773_525_600_000,
+    value=Decimal("149.99"),
+)
+SENT = EVENT.body("123456789")
+NOW = datetime(2026, 3, 14, 22, tzinfo=UTC)
+
+
+# Classification
+
+
+def test_every_answer_has_an_outcome_and_only_a_200_with_the_echo_is_accepted():
+    for status, body, trouble in product((None, *range(100, 600)), (SENT, b"", b"\xff"), (None, *Trouble)):
+        outcome = classify(SENT, Answer(status=status, body=body, trouble=trouble))
+
+        assert isinstance(outcome, Outcome), (status, body, trouble)
+        assert (outcome is Outcome.ACCEPTED) == (status == 200 and body == SENT and trouble is None), (status, body, trouble)
+
+
+def test_a_200_whose_body_is_not_the_event_is_a_mismatch():
+    other = json.dumps({**json.loads(SENT), "userId": "somebody"}).encode()
+    for body in (b"", b"{}", b"OK", b"<html>", other, SENT[:-1]):
+        assert classify(SENT, Answer(status=200, body=body)) is Outcome.MISMATCHED
+    assert classify(SENT, Answer(status=200, trouble=Trouble.TOO_LARGE)) is Outcome.MISMATCHED
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 206, 299])
+def test_another_success_is_a_mismatch_even_with_the_echo(status):
+    assert classify(SENT, Answer(status=status, body=SENT)) is Outcome.MISMATCHED
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_refusal_of_the_event_is_for_good(status):
+    assert classify(SENT, Answer(status=status)) is Outcome.REFUSED
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_stops(status):
+    assert classify(SENT, Answer(status=status, body=SENT)) is Outcome.STOP
+
+
+@pytest.mark.parametrize("status", [408, 429, 503])
+def test_an_api_that_does_not_take_it_now_gets_it_later(status):
+    assert classify(SENT, Answer(status=status)) is Outcome.LATER
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 504, 507, 520, 599])
+def test_a_failure_of_the_server_leaves_a_doubt(status):
+    assert classify(SENT, Answer(status=status)) is Outcome.IN_DOUBT
+
+
+def test_a_lost_answer_leaves_a_doubt_and_a_request_that_never_left_does_not():
+    assert classify(SENT, Answer(trouble=Trouble.LOST)) is Outcome.IN_DOUBT
+    assert classify(SENT, Answer(status=200, body=SENT, trouble=Trouble.LOST)) is Outcome.IN_DOUBT
+    assert classify(SENT, Answer(status=200, body=SENT[:9], trouble=Trouble.LOST)) is Outcome.IN_DOUBT
+    assert classify(SENT, Answer(trouble=Trouble.UNSENT)) is Outcome.UNSENT
+    assert classify(SENT, Answer()) is Outcome.IN_DOUBT
+
+
+def test_a_host_that_cannot_prove_who_it_is_stops():
+    assert classify(SENT, Answer(trouble=Trouble.UNTRUSTED)) is Outcome.STOP
+
+
+def rejecting(*statuses):
+    return [status for status in statuses if classify(SENT, Answer(status=status)) is Outcome.REFUSED]
+
+
+def test_a_redirect_is_about_the_address_and_rejects_no_row():
+    assert rejecting(301, 302, 303, 304, 307, 308) == []
+
+
+def test_a_wrong_address_a_wrong_method_or_a_proxy_that_wants_a_login_rejects_no_row():
+    assert rejecting(404, 405, 407, 410, 426) == []
+
+
+# Retry-After
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0),
+        ("1", 1),
+        (" 120 ", 120),
+        ("007", 7),
+        ("3600", 3600),
+        ("Sat, 14 Mar 2026 22:00:30 GMT", 30),
+        ("Saturday, 14-Mar-26 22:00:30 GMT", 30),
+        ("Sat Mar 14 22:00:30 2026", 30),  # asctime(), which names no zone and means UTC
+        ("Sat, 14 Mar 2026 22:00:30 -0000", 30),
+        ("Sat, 14 Mar 2026 23:00:30 +0100", 30),
+        ("Sat, 14 Mar 2026 21:59:59 GMT", 0),
+        ("Fri, 01 Jan 1999 00:00:00 GMT", 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_a_date_that_is_past_is_now(header, seconds):
+    assert retry_after_seconds(header, NOW) == seconds
+
+
+@pytest.mark.parametrize("header", ["3601", "86400", "9" * 400, "Sun, 15 Mar 2026 22:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_absurd_retry_after_is_an_hour(header):
+    assert retry_after_seconds(header, NOW) == LONGEST_RETRY_AFTER == 3_600
+
+
+@pytest.mark.parametrize("header", [None, "", " ", "soon", "-1", "+5", "1.5", "1e3", "0x10", "²", "１２", "nan", "inf", "60 seconds", "60, 120", "Mon, 99 Foo 2026 00:00:00 GMT", "Fri, 31 Dec 99999 23:59:59 GMT", "Sat, 14 Mar 2026 22:00:30 +9999", "\x00"])  # fmt: skip
+def test_a_retry_after_that_says_nothing_is_none(header):
+    assert retry_after_seconds(header, NOW) is None
+
+
+@given(
+    st.none()
+    | st.text()
+    | st.integers().map(str)
+    | st.datetimes().map(lambda moment: moment.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+)
+def test_any_retry_after_is_none_or_between_now_and_an_hour(header):
+    seconds = retry_after_seconds(header, NOW)
+
+    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+
+
+# What is recorded
+
+
+def settle(outcome, answer=None, *, resend=True, failures=0, chance=0.5):
+    return settlement(
+        Claimed(id=7, event=EVENT, failures=failures),
+        outcome,
+        answer or Answer(),
+        sent_at=1_773_525_600.0,
+        resend=resend,
+        chance=lambda: chance,
+    )
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("status", [None, 200, 204, 302, 400, 401, 429, 500])
+def test_every_outcome_has_a_settlement_whose_reason_explains_its_state(outcome, status):
+    for resend in (True, False):
+        result = settle(outcome, Answer(status=status, body=b"no"), resend=resend)
+
+        assert result.id == 7
+        assert result.state in {State.READY, State.SENDING, State.ACCEPTED, State.REJECTED}
+        assert (result.reason is None) == (result.state in {State.READY, State.ACCEPTED})
+        assert result.reason is None or explain(result.reason).state is result.state
+
+
+def test_an_accepted_conversion_is_accepted_without_a_reason():
+    result = settle(Outcome.ACCEPTED, Answer(status=200, body=SENT))
+
+    assert (result.state, result.reason, result.http_status, result.attempts, result.doubts) == (State.ACCEPTED, None, 200, 1, 0)
+
+
+def test_a_refusal_rejects_with_its_status_and_what_the_api_said():
+    result = settle(Outcome.REFUSED, Answer(status=422, body=b" unknown goal "))
+
+    assert (result.state, result.reason, result.trouble, result.attempts) == (State.REJECTED, "refused_422", "unknown goal", 1)
+
+
+@pytest.mark.parametrize("body", [SENT, b'{"error": "bad", "event": ' + SENT + b"}", b"x" * 50 + SENT])
+def test_what_the_api_said_is_not_kept_if_it_repeats_the_user(body):
+    assert "72349876" not in (settle(Outcome.REFUSED, Answer(status=400, body=body)).trouble or "")
+
+
+@pytest.mark.parametrize("body", [b"\x00" * 9, b"\xff\xfe", b"x" * 10**6])
+def test_what_the_api_said_can_be_stored_and_is_short(body):
+    trouble = settle(Outcome.REFUSED, Answer(status=400, body=body)).trouble
+
+    assert trouble is None or (len(trouble) <= 200 and "\x00" not in trouble and trouble.encode("utf-8"))
+
+
+def test_a_mismatch_is_rejected_and_not_sent_again():
+    result = settle(Outcome.MISMATCHED, Answer(status=200, body=b"?"))
+
+    assert (result.state, result.reason, result.attempts, result.retry_seconds) == (State.REJECTED, Reason.ECHO_MISMATCH, 1, None)
+
+
+def test_a_doubt_is_resent_after_a_back_off_or_waits_for_a_person():
+    resent, held = (
+        settle(Outcome.IN_DOUBT, Answer(trouble=Trouble.LOST), resend=resend, failures=2, chance=1.0) for resend in (True, False)
+    )
+
+    assert (resent.state, resent.reason, resent.attempts, resent.doubts, resent.failures) == (State.READY, None, 1, 1, 1)
+    assert resent.retry_seconds == 0.5 * 2**3
+    assert (held.state, held.reason, held.attempts, held.doubts, held.retry_seconds) == (
+        State.SENDING,
+        Reason.IN_DOUBT,
+        1,
+        1,
+        None,
+    )
+
+
+@pytest.mark.parametrize("outcome", [Outcome.LATER, Outcome.STOP])
+def test_what_the_api_did_not_take_stays_ready_and_is_no_failure_of_its_own(outcome):
+    result = settle(outcome, Answer(status=429 if outcome is Outcome.LATER else 401))
+
+    assert (result.state, result.reason, result.doubts, result.failures) == (State.READY, None, 0, 0)
+
+
+@pytest.mark.parametrize("trouble", [Trouble.UNSENT, Trouble.UNTRUSTED])
+def test_a_request_of_which_no_byte_left_is_no_attempt(trouble):
+    answer = Answer(trouble=trouble, detail="no connection")
+    result = settle(classify(SENT, answer), answer)
+
+    assert result.state is State.READY
+    assert result.attempts == 0
+    assert result.sent_at is None
