@@ -1,5 +1,9 @@
-"""What tests share: a real PostgreSQL, and a database of its own for each test."""
+"""What tests share: a real PostgreSQL, a database of its own for each test, and a home for Airflow that is nobody's."""
 
+import atexit
+import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,6 +12,13 @@ from typing import Any
 import pytest
 
 from demo.postgres import PostgresServer
+
+# Airflow reads these when it is first imported, whichever test does that.
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="webflow-tests-airflow-")
+atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
+for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[_name]
+os.environ |= {"AIRFLOW_HOME": _AIRFLOW_HOME, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 
 
 @pytest.fixture(scope="session")
