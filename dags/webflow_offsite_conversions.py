@@ -91,13 +91,13 @@ with DAG(
         task_id="plan",
         date="{{ params.date }}",
         sources="{{ params.sources }}",
-        dry_run="{{ params.dry_run }}",
+        is_dry_run="{{ params.dry_run }}",
         force="{{ params.force }}",
     )
     run = plan.output["run"]
-    extract = ExtractConversionsOperator.partial(
-        task_id="extract", plan=run, map_index_template="{{ task.source }}"
-    ).expand(source=plan.output)
+    extract = ExtractConversionsOperator.partial(task_id="extract", plan=run, map_index_template="{{ task.source }}").expand(
+        source=plan.output
+    )
     identify = IdentifyConversionsOperator(task_id="identify", plan=run, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     push = WebflowPushConversionsOperator.partial(
         task_id="push", plan=run, map_index_template="{{ task.work.destination }} {{ task.work.worker }}"

@@ -6,14 +6,25 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from webflow_conversions.errors import Unusable
 from webflow_conversions.rules.evaluation import SourceRules
@@ -37,12 +48,19 @@ def _zone(name: str) -> str:
     return name
 
 
+def _written_out(moment: Any) -> Any:
+    if moment is not None and not (isinstance(moment, str) and re.match(r"\d{4}-\d\d-\d\d", moment)):
+        raise ValueError("write the moment as 2026-01-05T09:00:00Z")
+    return moment
+
+
 EventName = Annotated[str, AfterValidator(_event_name)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}$")]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.\-]{1,200}$")]
 SqlPath = Annotated[str, StringConstraints(min_length=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 class _Part(BaseModel):
@@ -88,8 +106,8 @@ class GoalPeriod(_Part):
     """The time in which a custom goal has an event name."""
 
     event_name: EventName
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
+    valid_from: Moment | None = None
+    valid_to: Moment | None = None
 
     @model_validator(mode="after")
     def _starts_before_it_ends(self) -> Self:
@@ -101,19 +119,19 @@ class GoalPeriod(_Part):
 class Delivery(_Part):
     """How conversions go out."""
 
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    workers: Annotated[int, Field(ge=1, le=64, strict=True)] = 2
     in_doubt: InDoubt = InDoubt.RESEND
-    attempts_per_run: Annotated[int, Field(ge=1, le=100)] = 6
-    patience_seconds: Annotated[float, Field(gt=0, le=86_400)] = 900
+    attempts_per_run: Annotated[int, Field(ge=1, le=100, strict=True)] = 6
+    patience_seconds: Annotated[float, Field(gt=0, le=86_400, strict=True)] = 900
 
 
 class Guards(_Part):
     """When a run looks wrong and stops before it sends; null switches one off."""
 
-    volume_factor: Annotated[float, Field(gt=1)] | None = 5
-    value_factor: Annotated[float, Field(gt=1)] | None = 10
+    volume_factor: Annotated[float, Field(gt=1, strict=True)] | None = 5
+    value_factor: Annotated[float, Field(gt=1, strict=True)] | None = 10
     rejected_share: Share | None = 0.5
-    min_rows: Annotated[int, Field(ge=1)] = 200
+    min_rows: Annotated[int, Field(ge=1, strict=True)] = 200
     empty_source: bool = True
 
 
@@ -125,7 +143,7 @@ class Configuration(_Part):
     goals: list[GoalPeriod] | None = None
     delivery: Delivery = Delivery()
     guards: Guards = Guards()
-    retention_days: Annotated[int, Field(ge=31)] = 90
+    retention_days: Annotated[int, Field(ge=31, strict=True)] = 90
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -194,9 +212,28 @@ class ConfigurationFile:
         return text
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as data: a key that is written twice is a mistake, and a date is left to the field that it is for."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - so the base class has it
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _parse(path: Path) -> Configuration:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise Unusable(
             f"The configuration {path} cannot be read ({_why(error)}): put it there, or name another file in {ENVIRONMENT_VARIABLE}."
@@ -204,7 +241,8 @@ def _parse(path: Path) -> Configuration:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
-        raise Unusable(f"The configuration {path} is no YAML{line}: {getattr(error, 'problem', None) or error}.") from error
+        what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
+        raise Unusable(f"The configuration {path} is no YAML{line}: {what}.") from error
     if not isinstance(document, dict):
         raise Unusable(f"The configuration {path} is no mapping with sources and known_users.")
     try:
@@ -212,7 +250,9 @@ def _parse(path: Path) -> Configuration:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise Unusable(f"The configuration {path} is wrong at {_place(first['loc'], document)}: {_sentence(first)}{more}.") from error
+        raise Unusable(
+            f"The configuration {path} is wrong at {_place(first['loc'], document)}: {_sentence(first)}{more}."
+        ) from error
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:
@@ -228,7 +268,7 @@ def _place(location: Sequence[int | str], document: Any) -> str:
             except (LookupError, TypeError):
                 document = None
             name = document.get("name") if isinstance(document, dict) else None
-            parts.append(f"[{name or step + 1}]")
+            parts.append(f"[{name if isinstance(name, str) and name.isprintable() and name else step + 1}]")
         else:
             document = document.get(step) if isinstance(document, dict) else None
             parts.append(f".{step}" if parts else step)
@@ -241,6 +281,10 @@ def _sentence(error: Any) -> str:
             return "this key is not known"
         case "missing":
             return "this key is missing"
+        case "too_short":
+            return "it needs at least one entry"
+        case "model_type":
+            return f"this should be a mapping of keys, not {error['input']!r}"
         case "value_error":
             return str(error["ctx"]["error"])
         case _:

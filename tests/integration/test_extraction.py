@@ -50,11 +50,15 @@ def test_rows_without_an_id_are_told_apart_by_what_they_say_and_recorded_once(ni
     tally = night.extract(night.begin())
     assert tally.duplicates == Amount(rows=1, value=Decimal(2))
     night.extract(night.begin("again"))
-    assert night.sql("SELECT count(*), min(state), min(reason) FROM webflow.conversions") == [(2, "rejected", "missing_conversion_id")]
+    assert night.sql("SELECT count(*), min(state), min(reason) FROM webflow.conversions") == [
+        (2, "rejected", "missing_conversion_id")
+    ]
 
 
 @pytest.mark.parametrize("chunk_rows", [1, 2, 100])
-def test_of_conflicting_rows_the_earliest_moment_stands_in_whatever_chunks_they_come(night: Night, chunk_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_conflicting_rows_the_earliest_moment_stands_in_whatever_chunks_they_come(
+    night: Night, chunk_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     night.person()
     for hours, value in [(2, 20), (5, 50), (3, 30), (5, 50)]:
         night.sale("a", ago=timedelta(hours=hours), value=value)
@@ -141,7 +145,9 @@ def test_a_ready_row_is_rejected_once_the_configuration_forbids_it(night: Night)
     assert night.states() == {"a": ("rejected", "unknown_goal")}
 
 
-def test_what_the_api_refused_waits_for_a_change_of_the_row_or_of_the_configuration(night: Night, simulator: SimulatorProcess) -> None:
+def test_what_the_api_refused_waits_for_a_change_of_the_row_or_of_the_configuration(
+    night: Night, simulator: SimulatorProcess
+) -> None:
     night.person()
     night.sale("a")
     simulator.faults([{"action": "status", "status": 422, "times": 1}])

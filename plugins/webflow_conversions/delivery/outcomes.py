@@ -20,6 +20,11 @@ class Trouble(StrEnum):
     TOO_LARGE = "too_large"
     """The answer was larger than any echo can be, and was not read."""
 
+    @property
+    def is_before_the_request(self) -> bool:
+        """Whether no byte of the request left."""
+        return self in (Trouble.UNSENT, Trouble.UNTRUSTED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -46,6 +51,8 @@ class Outcome(Enum):
     """A success whose body is not our data: it may have been received, and is not sent again."""
     REFUSED = auto()
     """The API refuses this event for good."""
+    MISROUTED = auto()
+    """Something that is not the API answered, whatever the event: it goes out later, unless nothing else is accepted either."""
     LATER = auto()
     """The API did not take it now: everybody slows down, and it goes out later."""
     UNSENT = auto()
@@ -80,9 +87,16 @@ def classify(sent: bytes, answer: Answer) -> Outcome:
             return Outcome.MISMATCHED
         case status if status >= 500:
             return Outcome.IN_DOUBT
+        case 405 | 407 | 421 | 426:
+            return Outcome.MISROUTED
+        case status if status < 400:
+            return Outcome.MISROUTED
         case _:
             return Outcome.REFUSED
 
+
+REFUSALS_OF_THE_ADDRESS = frozenset({404, 410})
+"""They concern the event only where the same address accepts others."""
 
 LONGEST_RETRY_AFTER = 3_600.0
 """Seconds; what asks for more is taken as this, so that one absurd header cannot stop tomorrow's run."""

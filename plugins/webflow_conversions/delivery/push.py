@@ -14,7 +14,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from webflow_conversions.delivery.ledger_thread import LedgerThread
-from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify, retry_after_seconds
+from webflow_conversions.delivery.outcomes import (
+    REFUSALS_OF_THE_ADDRESS,
+    Answer,
+    Outcome,
+    Trouble,
+    classify,
+    retry_after_seconds,
+)
 from webflow_conversions.delivery.outlook import Outlook, Rate
 from webflow_conversions.delivery.pacing import Pace
 from webflow_conversions.delivery.protocols import Backlog, Claim, Claimed, Clock, PushLedger, Settlement, Transport
@@ -40,6 +47,8 @@ LONG_REST_SECONDS = 5.0
 """Before a rest of this length the claimed rows go back: nobody should have to doubt about them."""
 UNPROVEN_REFUSALS = 20
 """So many refusals before anything was accepted, and it is not the rows that are wrong."""
+MISROUTED_IN_A_ROW = 20
+"""So many answers of something that is not the API, with nothing accepted in between, and the address is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +128,7 @@ class Push:
         self._out: dict[int, _Out] = {}
         self._outcomes: list[Settlement] = []
         self._unproven: list[Settlement] = []
+        self._misrouted_in_a_row = 0
         self._nothing_left = False
         self._end: Stopped | Unavailable | None = None
         self._grace_seconds = settings.timeout_seconds
@@ -260,6 +270,7 @@ class Push:
                 self.counts.accepted += 1
                 self._pace.clean(answer.seconds)
                 self._last_good_at = now
+                self._misrouted_in_a_row = 0
                 if self._unproven:
                     self._settle_unproven()
             case Outcome.REFUSED | Outcome.MISMATCHED:
@@ -269,6 +280,11 @@ class Push:
                     self._doubt_refusals(result)
                     return
                 self.counts.rejected[str(result.reason)] += 1
+            case Outcome.MISROUTED:
+                self.counts.deferred += 1
+                self._misrouted_in_a_row += 1
+                if self._misrouted_in_a_row == MISROUTED_IN_A_ROW:
+                    self._finish(_why_misrouted(answer, self._settings.destination))
             case Outcome.LATER:
                 self.counts.deferred += 1
                 asked = retry_after_seconds(answer.retry_after, self._clock.now())
@@ -281,7 +297,7 @@ class Push:
                 self._pace.slow_down(started_at=out.started_at, now=now)
             case Outcome.STOP:
                 self._finish(_why_stopped(answer, self._settings.destination))
-        if outcome in (Outcome.LATER, Outcome.UNSENT, Outcome.IN_DOUBT):
+        if outcome in (Outcome.MISROUTED, Outcome.LATER, Outcome.UNSENT, Outcome.IN_DOUBT):
             log.warning("%s: %s %s", out.conversion.event.action_id, outcome.name.lower(), result.trouble)
         self._outcomes.append(result)
 
@@ -312,8 +328,9 @@ class Push:
 
     def _settle_unproven(self) -> None:
         """Once something was accepted, or there are but a few of them, the refusals are the rows' own; else they are nobody's."""
-        own = self.counts.accepted > 0 or len(self._unproven) < UNPROVEN_REFUSALS
+        few = len(self._unproven) < UNPROVEN_REFUSALS
         for result in self._unproven:
+            own = self.counts.accepted > 0 or (few and result.http_status not in REFUSALS_OF_THE_ADDRESS)
             if own:
                 self.counts.rejected[str(result.reason)] += 1
             self._outcomes.append(result if own else replace(result, state=State.READY, reason=None))
@@ -385,7 +402,9 @@ class Push:
             self._look_ahead_at = now + OUTLOOK_SECONDS
             moment, rate = self._clock.now(), self._rate.value or self._rows_per_second
             left = (next_import(moment) - moment).total_seconds()
-            self._jobs.ask("look ahead", lambda: self._ledger.backlog(moment, rate, left), lambda found: self._looked(moment, found))
+            self._jobs.ask(
+                "look ahead", lambda: self._ledger.backlog(moment, rate, left), lambda found: self._looked(moment, found)
+            )
 
     def _looked(self, moment: datetime, backlog: Backlog) -> None:
         self._rate.look(self._clock.monotonic(), backlog.rows)
@@ -399,6 +418,13 @@ class Push:
             self._finish(
                 Unavailable(f"The API gave no good answer for {waited:.0f} seconds: what is left stays ready for the next run.")
             )
+
+
+def _why_misrouted(answer: Answer, connection: str) -> Stopped:
+    return Stopped(
+        f"The last {MISROUTED_IN_A_ROW} answers were HTTP {answer.status}, and no event was accepted in between: correct the host of "
+        f"connection {connection}, or the proxy on the way. No conversion was rejected for it."
+    )
 
 
 def _why_stopped(answer: Answer, connection: str) -> Stopped:

@@ -15,7 +15,7 @@ def settlement(
 
     :param resend: whether a conversion in doubt is sent again, or waits for a person.
     """
-    status, left = answer.status, outcome is not Outcome.UNSENT
+    status, left = answer.status, answer.trouble is None or not answer.trouble.is_before_the_request
     state, reason, trouble = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
     doubts = failures = 0
     retry_seconds = None
@@ -23,9 +23,11 @@ def settlement(
         case Outcome.ACCEPTED:
             state, trouble = State.ACCEPTED, None
         case Outcome.REFUSED if status is not None:
-            state, reason, trouble = State.REJECTED, refused(status), _excerpt(answer.body)
+            state, reason, trouble = State.REJECTED, refused(status), _excerpt(answer.body) or trouble
         case Outcome.MISMATCHED:
             state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value
+        case Outcome.MISROUTED:
+            failures, retry_seconds = 1, backoff_seconds(conversion.failures + 1, chance)
         case Outcome.IN_DOUBT:
             doubts = failures = 1
             if resend:
@@ -47,6 +49,6 @@ def settlement(
 
 
 def _excerpt(body: bytes) -> str | None:
-    """The beginning of a refusal, for people; an echo of the event in it would hold the user ID, so a JSON object is left out."""
+    """The beginning of what the API said, for people; None if it repeats the event, which holds the user ID."""
     text = body[:200].decode("utf-8", "replace").replace("\x00", "\ufffd").strip()
     return None if not text or "userId" in text else text

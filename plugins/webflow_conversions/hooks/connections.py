@@ -28,7 +28,9 @@ def connection_named(name: str) -> Connection:
     try:
         return BaseHook.get_connection(name)
     except AirflowNotFoundException as error:
-        raise Unusable(f"There is no connection {name}: create it under Admin > Connections, or as AIRFLOW_CONN_{name.upper()}.") from error
+        raise Unusable(
+            f"There is no connection {name}: create it under Admin > Connections, or as AIRFLOW_CONN_{name.upper()}."
+        ) from error
 
 
 def ledger_session(name: str = LEDGER) -> Session:
@@ -51,7 +53,9 @@ def warehouse(name: str) -> Warehouse:
     try:
         hook = connection.get_hook()
     except Exception as error:
-        raise Unusable(f"Connection {name} of type {connection.conn_type} has no hook here: install its provider ({error}).") from error
+        raise Unusable(
+            f"Connection {name} of type {connection.conn_type} has no hook here: install its provider ({error})."
+        ) from error
     if not isinstance(hook, DbApiHook):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: a warehouse needs a type that speaks SQL.")
     if isinstance(hook, PostgresHook):

@@ -92,7 +92,9 @@ class WebflowHook(BaseHook):
             case Outcome.REFUSED:
                 raise Unusable(f"Webflow refuses event {action_id} ({trouble}): compare it with the API's contract.")
             case Outcome.STOP:
-                raise Stopped(f"Webflow refuses the token of connection {self.webflow_conn_id} ({trouble}): put a valid one there.")
+                raise Stopped(
+                    f"Webflow refuses the token of connection {self.webflow_conn_id} ({trouble}): put a valid one there."
+                )
             case Outcome.LATER | Outcome.UNSENT:
                 raise Unavailable(f"Webflow did not take event {action_id} now ({trouble}): send it again later.")
             case Outcome.MISMATCHED | Outcome.IN_DOUBT:
@@ -134,7 +136,10 @@ class WebflowHook(BaseHook):
 def _verdict(api: Api, status: int) -> tuple[bool, str]:
     match status:
         case 401 | 403:
-            return False, f"Webflow refuses the token (HTTP {status}): put the off-site conversion token from Insights > Tracking settings."
+            return (
+                False,
+                f"Webflow refuses the token (HTTP {status}): put the off-site conversion token from Insights > Tracking settings.",
+            )
         case 400 | 422:
             return True, (
                 f"{api.url} answers, and does not refuse the token: it refused an incomplete event (HTTP {status}), as it should. "
@@ -154,14 +159,21 @@ def _verdict(api: Api, status: int) -> tuple[bool, str]:
 
 
 def _checked_event(
-    event_name: str, user_domain: str, user_id: str, action_id: str, action_timestamp: datetime, value: Decimal | float | str | None
+    event_name: str,
+    user_domain: str,
+    user_id: str,
+    action_id: str,
+    action_timestamp: datetime,
+    value: Decimal | float | str | None,
 ) -> Event:
     now = datetime.now(UTC)
     if action_timestamp.tzinfo is None:
         raise Unusable("action_timestamp has no time zone: give an aware datetime.")
     milliseconds = to_milliseconds(action_timestamp)
     if not oldest_sendable_ms(now) <= milliseconds <= latest_sendable_ms(now):
-        raise Unusable(f"action_timestamp {action_timestamp} is older than 2 days or in the future: Webflow ignores such conversions.")
+        raise Unusable(
+            f"action_timestamp {action_timestamp} is older than 2 days or in the future: Webflow ignores such conversions."
+        )
     if not is_event_name(event_name):
         raise Unusable(f"event_name {event_name!r} is not 1 to 40 printable ASCII characters without a space.")
     if not (user_domain and user_id and action_id):

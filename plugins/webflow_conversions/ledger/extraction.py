@@ -112,6 +112,8 @@ class Extraction:
 def as_csv(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:
     """The frame for ``COPY … WITH (FORMAT csv)``: null is an empty field, so no text in it may be empty."""
     text = StringIO()
-    csv.writer(text).writerows(zip(*(frame[name].to_numpy(dtype=object, na_value=None).tolist() for name in columns), strict=True))
+    csv.writer(text).writerows(
+        zip(*(frame[name].to_numpy(dtype=object, na_value=None).tolist() for name in columns), strict=True)
+    )
     text.seek(0)
     return text

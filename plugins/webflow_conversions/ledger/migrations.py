@@ -25,7 +25,9 @@ def migrations() -> list[Migration]:
     folder = files("webflow_conversions.ledger").joinpath("sql", "migrations")
     found = [(entry, _NAME.fullmatch(entry.name)) for entry in folder.iterdir()]
     return sorted(
-        Migration(version=int(match[1]), name=entry.name, sql=entry.read_text(encoding="utf-8")) for entry, match in found if match
+        Migration(version=int(match[1]), name=entry.name, sql=entry.read_text(encoding="utf-8"))
+        for entry, match in found
+        if match
     )
 
 
@@ -58,5 +60,7 @@ def migrate(session: Session, *, up_to: int | None = None) -> list[str]:
         due = [migration for migration in known if migration.version > current]
         for migration in due:
             cursor.execute(migration.sql)
-            cursor.execute("INSERT INTO webflow.schema_migrations (version, name) VALUES (%s, %s)", (migration.version, migration.name))
+            cursor.execute(
+                "INSERT INTO webflow.schema_migrations (version, name) VALUES (%s, %s)", (migration.version, migration.name)
+            )
     return [migration.name for migration in due]

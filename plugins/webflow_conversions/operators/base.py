@@ -58,7 +58,9 @@ class ConversionsOperator(BaseOperator):
 
     def source_query(self, source: Source, run: Run) -> SourceQuery:
         """The query of a source, for a run."""
-        return SourceQuery(warehouse=warehouse(source.warehouse_conn_id), name=source.name, sql=self.file.sql(source.sql), run=run)
+        return SourceQuery(
+            warehouse=warehouse(source.warehouse_conn_id), name=source.name, sql=self.file.sql(source.sql), run=run
+        )
 
     def known_users(self) -> KnownUsers:
         """The query for known users."""
@@ -70,4 +72,6 @@ class ConversionsOperator(BaseOperator):
     def digest_for(self, destination: str) -> str:
         """The fingerprint under which a row that this destination refused stays refused."""
         api = WebflowHook(destination).get_conn()
-        return digest(self.settings.model_dump(mode="json", exclude={"delivery", "guards", "retention_days"}), api.url, api.customer_id)
+        return digest(
+            self.settings.model_dump(mode="json", exclude={"delivery", "guards", "retention_days"}), api.url, api.customer_id
+        )

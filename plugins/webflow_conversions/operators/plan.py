@@ -20,25 +20,25 @@ class PlanConversionsOperator(ConversionsOperator):
 
     :param date: conversions of this UTC date (``YYYY-MM-DD``) only; default the run's data interval.
     :param sources: these only; default all.
-    :param dry_run: everything but the sending.
+    :param is_dry_run: everything but the sending.
     :param force: past the guards, once.
     """
 
-    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "date", "sources", "dry_run", "force")
+    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "date", "sources", "is_dry_run", "force")
 
     def __init__(
         self,
         *,
         date: str | None = None,
         sources: list[str] | None = None,
-        dry_run: bool = False,
+        is_dry_run: bool = False,
         force: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.date = date
         self.sources = sources
-        self.dry_run = dry_run
+        self.is_dry_run = is_dry_run
         self.force = force
 
     def execute(self, context: Context) -> list[str]:
@@ -56,7 +56,7 @@ class PlanConversionsOperator(ConversionsOperator):
             window=window,
             sources=sources,
             destinations=destinations,
-            dry_run=bool(self.dry_run),
+            dry_run=bool(self.is_dry_run),
             force=bool(self.force),
             clock_offset=self._clock_offset(destinations),
             now=started,

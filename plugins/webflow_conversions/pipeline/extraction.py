@@ -65,7 +65,9 @@ def extract(
                 met = pending.result()
                 changed += met.changed
                 tally += Tally(
-                    recorded=Amount(rows=-met.again.rows, value=-met.again.value), duplicates=met.again, conflicting=met.conflicting
+                    recorded=Amount(rows=-met.again.rows, value=-met.again.value),
+                    duplicates=met.again,
+                    conflicting=met.conflicting,
                 )
 
         def handle(chunk: Chunk) -> None:

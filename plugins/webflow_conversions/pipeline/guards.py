@@ -52,7 +52,9 @@ def objections(
     for source, figures in now.items():
         runs = earlier.get(source, ())
         if limits.empty_source and whole_window and figures.read_rows == 0 and _always_had_rows(runs):
-            found.append(f"{source} returned no rows at all, and in each of the last {len(runs)} runs it did (guards.empty_source)")
+            found.append(
+                f"{source} returned no rows at all, and in each of the last {len(runs)} runs it did (guards.empty_source)"
+            )
         share = figures.rejected_rows / figures.recorded_rows if figures.recorded_rows else 0
         if limits.rejected_share is not None and figures.recorded_rows >= limits.min_rows and share > limits.rejected_share:
             found.append(

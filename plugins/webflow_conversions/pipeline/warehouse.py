@@ -25,9 +25,7 @@ class Warehouse(Protocol):
     def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
         """The columns that a query returns, in lower case."""
 
-    def read(
-        self, sql: str, parameters: Mapping[str, Any], columns: Sequence[str], handle: Callable[[Chunk], None]
-    ) -> None:
+    def read(self, sql: str, parameters: Mapping[str, Any], columns: Sequence[str], handle: Callable[[Chunk], None]) -> None:
         """Call back with one chunk of rows after the other."""
 
 

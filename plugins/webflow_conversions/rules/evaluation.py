@@ -157,7 +157,13 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
     stored_names, stored_ids, stored_keys = ([_storable(text) for text in texts] for texts in (names, ids, keys))
     # The first thing that is wrong is the reason.
     reasons = [
-        (Reason.MISSING_CONVERSION_ID if conversion_id is None else None if stored_id is conversion_id else Reason.INVALID_CONVERSION_ID)
+        (
+            Reason.MISSING_CONVERSION_ID
+            if conversion_id is None
+            else None
+            if stored_id is conversion_id
+            else Reason.INVALID_CONVERSION_ID
+        )
         or (Reason.MISSING_EVENT_NAME if name is None else None if is_event_name(name) else Reason.INVALID_EVENT_NAME)
         or time_reason
         or goal_reason
@@ -203,7 +209,9 @@ def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
     kept = kept.assign(rows=kept["action_id"].map(judged["action_id"].value_counts())).sort_index()
     facts = ["action_timestamp_ms", "value", "identity_key", "detail"]
     beside = dropped[["action_id"]].merge(kept[["action_id", *facts]], on="action_id")
-    same = (dropped[facts].reset_index(drop=True).astype(object).fillna("") == beside[facts].astype(object).fillna("")).all(axis=1)
+    same = (dropped[facts].reset_index(drop=True).astype(object).fillna("") == beside[facts].astype(object).fillna("")).all(
+        axis=1
+    )
     return kept, dropped, int((~same).sum())
 
 

@@ -71,7 +71,6 @@ class Event:
             f'"actionId":{_quoted(self.action_id)},"actionTimestamp":{self.action_timestamp_ms}{value}}}'
         ).encode("ascii")
 
-
     @staticmethod
     def incomplete(customer_id: str) -> bytes:
         """A document that lacks all that makes a conversion: it can count for nobody."""
@@ -96,6 +95,4 @@ def is_echo(sent: bytes, received: bytes) -> bool:
     if not isinstance(theirs, dict):
         return False
     ours = json.loads(sent, parse_float=Decimal, parse_int=Decimal)
-    return all(
-        name in theirs and type(theirs[name]) is type(value) and theirs[name] == value for name, value in ours.items()
-    )
+    return all(name in theirs and type(theirs[name]) is type(value) and theirs[name] == value for name, value in ours.items())

@@ -24,7 +24,9 @@ SESSION_MAX_MS = 24 * 60 * 60 * 1000
 """A session ends after 24 hours at the latest (…is attributed, 4)."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}")
-_PHONE = re.compile(r"\+[1-9][\d\s()./-]{5,20}\d|\(?0\d{1,5}\)?(?: \d{2,8}){1,5}|\(\d{3}\) ?\d{3}[ .-]\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}")
+_PHONE = re.compile(
+    r"\+[1-9][\d\s()./-]{5,20}\d|\(?0\d{1,5}\)?(?: \d{2,8}){1,5}|\(\d{3}\) ?\d{3}[ .-]\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}"
+)
 
 
 class PersonalData(StrEnum):
@@ -55,10 +57,14 @@ def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame
 
     A time without an offset is UTC, a number is an epoch; what is neither is not known.
     """
-    rows = pd.concat([pd.DataFrame(chunk, dtype=object) for chunk in chunks] or [pd.DataFrame(columns=list(_TEXTS))], ignore_index=True)
+    rows = pd.concat(
+        [pd.DataFrame(chunk, dtype=object) for chunk in chunks] or [pd.DataFrame(columns=list(_TEXTS))], ignore_index=True
+    )
     frame = pd.DataFrame({name: [as_text(value) for value in rows[name]] for name in _TEXTS}, dtype=object)
     several = frame["identity_key"].duplicated(keep=False)  # nobody else needs to be compared
-    frame["identified_at"] = _milliseconds(rows["identified_at"].where(several, None)) if len(rows) else pd.array([], dtype="Int64")
+    frame["identified_at"] = (
+        _milliseconds(rows["identified_at"].where(several, None)) if len(rows) else pd.array([], dtype="Int64")
+    )
     for name in OPTIONAL_COLUMNS:
         frame[name] = _milliseconds(rows[name]) if name in rows else pd.array([pd.NA] * len(rows), dtype="Int64")
     return frame
@@ -74,7 +80,9 @@ def _milliseconds(values: pd.Series) -> pd.Series:
         if not left.any():
             break
         milliseconds, reasons = to_utc_milliseconds(values[left], kind=kind, zones="UTC")
-        found[left] = pd.array([ms if reason is None else pd.NA for ms, reason in zip(milliseconds, reasons, strict=True)], dtype="Int64")
+        found[left] = pd.array(
+            [ms if reason is None else pd.NA for ms, reason in zip(milliseconds, reasons, strict=True)], dtype="Int64"
+        )
     return found
 
 
@@ -91,13 +99,18 @@ def choose_users(conversions: pd.DataFrame, known_users: pd.DataFrame, personal_
     :return: columns ``id``, ``user_domain``, ``user_id``, ``reason``, one row a conversion with a known user.
     """
     pairs = conversions.merge(known_users, on="identity_key", how="inner")
-    pairs["void"] = [_is_void(domain) or _is_void(user) for domain, user in zip(pairs["user_domain"], pairs["user_id"], strict=True)]
+    pairs["void"] = [
+        _is_void(domain) or _is_void(user) for domain, user in zip(pairs["user_domain"], pairs["user_id"], strict=True)
+    ]
     pairs["identified"] = pairs["identified_at"].fillna(_ALWAYS_MS)
     pairs["after"] = pairs["identified"] > pairs["action_timestamp_ms"]
     pairs["attribution"] = _attribution(pairs)
     pairs["lost"] = pairs["attribution"].notna()
     best = pairs if pairs["id"].is_unique else _best(pairs)
-    users = [_user(*row, personal_data) for row in zip(best["user_domain"], best["user_id"], best["void"], best["attribution"], strict=True)]
+    users = [
+        _user(*row, personal_data)
+        for row in zip(best["user_domain"], best["user_id"], best["void"], best["attribution"], strict=True)
+    ]
     result = pd.DataFrame(users, columns=["user_domain", "user_id", "reason"], dtype=object)
     result.insert(0, "id", best["id"].to_numpy())
     return result
@@ -120,8 +133,12 @@ def with_users(conversions: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
 def _best(pairs: pd.DataFrame) -> pd.DataFrame:
     """One row a conversion: the chosen user's, and of several such the one that lets Webflow attribute it."""
     order = {"id": True, "void": True, "after": True, "identified": False, "user_id": True, "user_domain": True}
-    chosen = pairs.sort_values(list(order), ascending=list(order.values())).drop_duplicates("id")[["id", "user_domain", "user_id"]]
-    return chosen.merge(pairs, on=["id", "user_domain", "user_id"]).sort_values(["id", "lost", "attribution"]).drop_duplicates("id")
+    chosen = pairs.sort_values(list(order), ascending=list(order.values())).drop_duplicates("id")[
+        ["id", "user_domain", "user_id"]
+    ]
+    return (
+        chosen.merge(pairs, on=["id", "user_domain", "user_id"]).sort_values(["id", "lost", "attribution"]).drop_duplicates("id")
+    )
 
 
 _ALWAYS_MS = -(2**62)

@@ -79,9 +79,7 @@ def came_from_delivery(reason: str | None) -> bool:
 
     Such a rejection stands until the source row or the configuration changes.
     """
-    return reason is not None and (
-        reason.startswith(REFUSED_PREFIX) or reason in (Reason.ECHO_MISMATCH, Reason.WRITTEN_OFF)
-    )
+    return reason is not None and (reason.startswith(REFUSED_PREFIX) or reason in (Reason.ECHO_MISMATCH, Reason.WRITTEN_OFF))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

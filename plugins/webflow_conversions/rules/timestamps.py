@@ -96,7 +96,11 @@ def to_utc_milliseconds(
         case TimestampKind.AWARE:
             found = _aware(given)
         case TimestampKind.LOCAL:
-            named = zones[present].reset_index(drop=True) if isinstance(zones, pd.Series) else pd.Series([zones] * len(given), dtype=object)
+            named = (
+                zones[present].reset_index(drop=True)
+                if isinstance(zones, pd.Series)
+                else pd.Series([zones] * len(given), dtype=object)
+            )
             found = _local(given, named, ambiguous, nonexistent)
     milliseconds[present], reasons[present] = found
     return milliseconds, reasons
@@ -167,9 +171,7 @@ def _aware(values: pd.Series) -> tuple[Milliseconds, Reasons]:
     return _milliseconds_of(moments), reasons
 
 
-def _local(
-    values: pd.Series, zones: pd.Series, ambiguous: Ambiguous, nonexistent: Nonexistent
-) -> tuple[Milliseconds, Reasons]:
+def _local(values: pd.Series, zones: pd.Series, ambiguous: Ambiguous, nonexistent: Nonexistent) -> tuple[Milliseconds, Reasons]:
     if pd.api.types.is_datetime64_dtype(values.dtype):
         parsed, reasons = values, np.full(len(values), None, dtype=object)
     else:

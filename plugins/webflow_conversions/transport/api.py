@@ -1,15 +1,20 @@
 """Where the API is and who we are there: what a connection of type ``webflow`` says, checked once."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
 
 from webflow_conversions.errors import Unusable
 
 DEFAULT_HOST = "https://log.intellimize.co"
 PATH = "/event"
 
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -53,11 +58,17 @@ class Api:
         """
         customer_id, token = (login or "").strip(), (password or "").strip()
         if not customer_id:
-            raise Unusable(f"Connection {connection} has no customer ID: put your Analyze/Optimize account ID into its Customer ID field.")
+            raise Unusable(
+                f"Connection {connection} has no customer ID: put your Analyze/Optimize account ID into its Customer ID field."
+            )
         if not token:
-            raise Unusable(f"Connection {connection} has no token: put the off-site conversion token (Insights > Tracking settings) there.")
+            raise Unusable(
+                f"Connection {connection} has no token: put the off-site conversion token (Insights > Tracking settings) there."
+            )
         if not all("!" <= character <= "~" for character in token + customer_id):
-            raise Unusable(f"The token or the customer ID of connection {connection} holds a space or a character that no token has: paste it anew.")
+            raise Unusable(
+                f"The token or the customer ID of connection {connection} holds a space or a character that no token has: paste it anew."
+            )
         return cls(
             url=_url(connection, host, port, schema),
             customer_id=customer_id,
@@ -70,18 +81,19 @@ class Api:
 
 def _url(connection: str, host: str | None, port: int | None, schema: str | None) -> str:
     text = (host or "").strip() or DEFAULT_HOST
-    if "://" not in text:
-        text = f"{schema or 'https'}://{text}"
-    parts = urlsplit(text)
+    if "@" in text:
+        raise Unusable(
+            f"The host of connection {connection} holds a login or a token: put them into the Customer ID and Token fields."
+        )
     try:
-        own_port = parts.port
-    except ValueError:
-        own_port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or own_port == -1:
+        url = parse_url(text if "://" in text else f"{schema or 'https'}://{text}")
+    except LocationParseError:
+        url = Url()
+    if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.host or "") or url.query or url.fragment:
         raise Unusable(f"The host of connection {connection} is {text!r}, which is no address such as {DEFAULT_HOST}.")
-    netloc = parts.netloc if own_port or not port else f"{parts.netloc}:{port}"
-    path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{netloc}{path if path.endswith(PATH) else path + PATH}"
+    netloc = f"{url.host}:{url.port or port}" if url.port or port else str(url.host)
+    path = (url.path or "").rstrip("/")
+    return f"{url.scheme}://{netloc}{path if path.endswith(PATH) else path + PATH}"
 
 
 def _number(connection: str, extra: Mapping[str, Any], name: str, default: float | None, *, least: float, most: float) -> Any:
@@ -90,7 +102,7 @@ def _number(connection: str, extra: Mapping[str, Any], name: str, default: float
         return default
     try:
         number = float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if isinstance(given, bool) or not least <= number <= most or (name == "concurrency" and number != int(number)):
         raise Unusable(f"{name} of connection {connection} is {given!r}: set a number from {least:g} to {most:g}.")

@@ -90,7 +90,11 @@ class Warehouse:
             raise self._refusal(error) from error
 
     def _refusal(self, error: sa.exc.DBAPIError) -> Unusable | Unavailable:
-        if error.connection_invalidated or isinstance(error, sa.exc.OperationalError) and self._engine.dialect.name == "postgresql":
+        if (
+            error.connection_invalidated
+            or isinstance(error, sa.exc.OperationalError)
+            and self._engine.dialect.name == "postgresql"
+        ):
             return Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.")
         return Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}.")
 
@@ -163,9 +167,7 @@ def _statement(sql: str, parameters: Mapping[str, Any]) -> sa.TextClause:
     """The SQL with those of the parameters bound that it names; a list becomes an expanding bind."""
     text = sa.text(sql)
     named = {name: parameters[name] for name in text.compile().params if name in parameters}
-    return text.bindparams(
-        *(sa.bindparam(name, value, expanding=isinstance(value, list)) for name, value in named.items())
-    )
+    return text.bindparams(*(sa.bindparam(name, value, expanding=isinstance(value, list)) for name, value in named.items()))
 
 
 def _first_line(error: Exception) -> str:
