@@ -21,7 +21,17 @@ Running twice sends nothing twice.
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, MultipleCronTriggerTimetable, Param, RetryAction, RetryRule, TriggerRule
+from airflow.sdk import (
+    DAG,
+    Asset,
+    ExceptionRetryPolicy,
+    MultipleCronTriggerTimetable,
+    Param,
+    RetryAction,
+    RetryRule,
+    TriggerRule,
+    XComArg,
+)
 
 from webflow_conversions.operators.extract import ExtractConversionsOperator
 from webflow_conversions.operators.identify import IdentifyConversionsOperator
@@ -81,7 +91,7 @@ with DAG(
             False,
             type="boolean",
             title="Force",
-            description="Go past the guards (many times the usual volume, most rows rejected) this once. What is sent cannot be taken back.",
+            description="Go past the guards (many times the usual volume, say) this once. What is sent cannot be taken back.",
         ),
     },
     render_template_as_native_obj=True,
@@ -94,7 +104,7 @@ with DAG(
         is_dry_run="{{ params.dry_run }}",
         force="{{ params.force }}",
     )
-    run = plan.output["run"]
+    run = XComArg(plan, key="run")
     extract = ExtractConversionsOperator.partial(task_id="extract", plan=run, map_index_template="{{ task.source }}").expand(
         source=plan.output
     )

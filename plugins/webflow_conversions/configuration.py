@@ -236,7 +236,7 @@ def _parse(path: Path) -> Configuration:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise Unusable(
-            f"The configuration {path} cannot be read ({_why(error)}): put it there, or name another file in {ENVIRONMENT_VARIABLE}."
+            f"The configuration {path} cannot be read ({_why(error)}): put it there, or name another in {ENVIRONMENT_VARIABLE}."
         ) from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)

@@ -141,7 +141,7 @@ def test_a_missing_file_is_named_with_the_way_to_name_another(tmp_path):
 
     assert str(error.value) == (
         f"The configuration {tmp_path / 'nowhere.yaml'} cannot be read (No such file or directory): "
-        "put it there, or name another file in WEBFLOW_CONVERSIONS_CONFIG."
+        "put it there, or name another in WEBFLOW_CONVERSIONS_CONFIG."
     )
 
 

@@ -305,7 +305,7 @@ class Push:
         if seconds > self._settings.patience_seconds:
             self._finish(
                 Unavailable(
-                    f"The API asks to wait for {seconds:.0f} seconds, longer than delivery.patience_seconds: the rest stays ready."
+                    f"The API asks to wait {seconds:.0f} seconds, more than delivery.patience_seconds: the rest stays ready."
                 )
             )
         if for_all and not self._jobs.is_busy("rest"):
@@ -321,8 +321,8 @@ class Push:
             reasons = ", ".join(f"{reason} ({times})" for reason, times in Counter(r.reason for r in self._unproven).items())
             self._finish(
                 Stopped(
-                    f"The API refused the first {UNPROVEN_REFUSALS} events and accepted none: {reasons}. Check host and customer ID "
-                    f"of connection {self._settings.destination}, and the goals; no conversion was rejected for it."
+                    f"The API refused the first {UNPROVEN_REFUSALS} events and accepted none: {reasons}. Check host and customer "
+                    f"ID of connection {self._settings.destination}, and the goals; no conversion was rejected for it."
                 )
             )
 
@@ -422,8 +422,8 @@ class Push:
 
 def _why_misrouted(answer: Answer, connection: str) -> Stopped:
     return Stopped(
-        f"The last {MISROUTED_IN_A_ROW} answers were HTTP {answer.status}, and no event was accepted in between: correct the host of "
-        f"connection {connection}, or the proxy on the way. No conversion was rejected for it."
+        f"The last {MISROUTED_IN_A_ROW} answers were HTTP {answer.status}, and nothing was accepted in between: correct the "
+        f"host of connection {connection}, or the proxy on the way. No conversion was rejected for it."
     )
 
 

@@ -138,12 +138,12 @@ def _verdict(api: Api, status: int) -> tuple[bool, str]:
         case 401 | 403:
             return (
                 False,
-                f"Webflow refuses the token (HTTP {status}): put the off-site conversion token from Insights > Tracking settings.",
+                f"Webflow refuses the token (HTTP {status}): put the one from Insights > Tracking settings.",
             )
         case 400 | 422:
             return True, (
-                f"{api.url} answers, and does not refuse the token: it refused an incomplete event (HTTP {status}), as it should. "
-                "No conversion was sent. Not proved: that the customer ID is yours, and that goals and users exist."
+                f"{api.url} answers, and does not refuse the token: it refused an incomplete event (HTTP {status}), as it "
+                "should. No conversion was sent. Not proved: that the customer ID is yours, and that goals and users exist."
             )
         case 200:
             return True, (
@@ -229,4 +229,4 @@ def _clock_offset(date: str | None, sent_at: datetime, received_at: datetime) ->
     if theirs.tzinfo is None:
         return None
     least, most = theirs - received_at, theirs + timedelta(seconds=1) - sent_at
-    return least if least > timedelta() else most if most < timedelta() else timedelta()
+    return least if least > timedelta() else min(most, timedelta())

@@ -112,8 +112,11 @@ class Extraction:
 def as_csv(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:
     """The frame for ``COPY … WITH (FORMAT csv)``: null is an empty field, so no text in it may be empty."""
     text = StringIO()
-    csv.writer(text).writerows(
-        zip(*(frame[name].to_numpy(dtype=object, na_value=None).tolist() for name in columns), strict=True)
-    )
+    csv.writer(text).writerows(zip(*(_values(frame[name]) for name in columns), strict=True))
     text.seek(0)
     return text
+
+
+def _values(column: pd.Series) -> list[Any]:
+    values: list[Any] = column.to_numpy(dtype=object, na_value=None).tolist()  # type: ignore[call-overload]
+    return values

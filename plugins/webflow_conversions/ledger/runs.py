@@ -132,7 +132,7 @@ class Runs:
         )
 
     def remove_old(self, keep: timedelta, now: datetime) -> int:
-        """Remove, in small batches, what finished and is older than ``keep``: never what may still be sent; how many conversions."""
+        """Remove, in small batches, what finished before ``keep`` ago, never what may still be sent; how many conversions."""
         self._remove_extracted(now)
         before = now - keep
         parameters = {"before": before, "before_ms": to_milliseconds(before), "rows": _BATCH_ROWS}

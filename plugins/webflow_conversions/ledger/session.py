@@ -66,7 +66,7 @@ class Session:
         """Run one statement in a transaction of its own; the number of rows that it touched."""
         with self.transaction() as cursor:
             cursor.execute(statement(name), parameters)
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     def close(self) -> None:
         """Give the connection back; the next use opens another."""

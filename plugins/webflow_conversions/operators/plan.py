@@ -12,11 +12,14 @@ from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.operators.base import ConversionsOperator, now
 from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.window import Window, WindowError, parse_date
 
 
 class PlanConversionsOperator(ConversionsOperator):
     """Opens a run. Returns the names of its sources; pushes the run itself to XCom as ``run``.
+
+    All parameters are templated, and are to be rendered as native objects.
 
     :param date: conversions of this UTC date (``YYYY-MM-DD``) only; default the run's data interval.
     :param sources: these only; default all.
@@ -30,9 +33,9 @@ class PlanConversionsOperator(ConversionsOperator):
         self,
         *,
         date: str | None = None,
-        sources: list[str] | None = None,
-        is_dry_run: bool = False,
-        force: bool = False,
+        sources: list[str] | str | None = None,
+        is_dry_run: bool | str = False,
+        force: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -111,7 +114,10 @@ class PlanConversionsOperator(ConversionsOperator):
 
     def _check_queries(self, run: Run) -> None:
         """Refuse a query that cannot work; a warehouse that is away is for the extraction to try again."""
-        queries = [self.known_users(), *(self.source_query(self.settings.source(name), run) for name in run.sources)]
+        queries: list[KnownUsers | SourceQuery] = [
+            self.known_users(),
+            *(self.source_query(self.settings.source(name), run) for name in run.sources),
+        ]
         for query in queries:
             try:
                 self.log.debug("columns %s", query.columns)

@@ -7,11 +7,11 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from webflow_conversions.configuration import InDoubt
 from webflow_conversions.delivery.push import Push, PushSettings
 from webflow_conversions.hooks.webflow import WebflowHook
 from webflow_conversions.ledger.push import PushQueue, Worker
 from webflow_conversions.operators.base import ConversionsOperator
-from webflow_conversions.configuration import InDoubt
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.transport.api import Api
 from webflow_conversions.transport.libcurl import CurlTransport

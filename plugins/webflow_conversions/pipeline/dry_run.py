@@ -60,9 +60,10 @@ def dry_run(
         chosen = users.of(page)
         rejected = dict(zip(chosen["id"], chosen["reason"], strict=True))
         fates = page["id"].map(lambda identifier, rejected=rejected: rejected.get(identifier, Reason.UNKNOWN_USER))
-        for reason, rows in page.groupby(fates.fillna("").to_numpy()):
-            state = State.HELD if reason == Reason.UNKNOWN_USER else State.REJECTED if reason else State.READY
-            _add(states, state, str(reason) or None, rows)
+        for reason, rows in page.groupby(fates.fillna("")):
+            code = str(reason)
+            state = State.HELD if code == Reason.UNKNOWN_USER else State.REJECTED if code else State.READY
+            _add(states, state, code or None, rows)
     return DryRun(tally=tally, states=states, first_ready=ledger.first_ready)
 
 

@@ -180,7 +180,7 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
         for name, conversion_id, *said in zip(names, ids, raw["occurred_at"], raw_zones, keys, raw_values, strict=True)
     ]
     timestamps = pd.array(moments, dtype="Int64")
-    timestamps[[reason is not None for reason in time_reasons]] = pd.NA
+    timestamps[np.array([reason is not None for reason in time_reasons], dtype=bool)] = pd.NA
     columns: dict[str, Any] = {
         "action_id": action_ids,
         "event_name": stored_names,
@@ -259,4 +259,6 @@ _CULPRIT = {
 def _detail(reason: Reason, raw: Mapping[str, Sequence[Any]], row: int) -> str | None:
     """What the source gave where it is wrong; never who the customer is."""
     culprit = _CULPRIT.get(reason)
-    return f"{culprit} = {_storable(str(raw[culprit][row])[:100])}" if culprit in raw else None
+    if culprit is None or culprit not in raw:
+        return None
+    return f"{culprit} = {_storable(str(raw[culprit][row])[:100])}"

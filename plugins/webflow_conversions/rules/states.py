@@ -100,7 +100,7 @@ def explain(reason: str) -> Explanation:
         return Explanation(
             state=State.REJECTED,
             meaning=f"Webflow refused the event for good, with HTTP status {reason.removeprefix(REFUSED_PREFIX)}.",
-            remedy="Compare the event with the API's contract; it is sent again once the source row or the configuration changes, or by hand.",
+            remedy="Compare it with the API's contract; it goes out again once row or configuration change, or by hand.",
         )
     try:
         return EXPLANATIONS[Reason(reason)]
@@ -137,7 +137,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.INVALID_TIMESTAMP: Explanation(
         state=State.REJECTED,
         meaning="occurred_at is no moment of the kind that the source's configuration promises.",
-        remedy="Compare the value in detail with timestamps.kind: local has no offset, aware has one, epochs are plain numbers of the right unit.",
+        remedy="Compare detail with timestamps.kind: local has no offset, aware has one, epochs are numbers of that unit.",
     ),
     Reason.UNKNOWN_TIMEZONE: Explanation(
         state=State.REJECTED,
@@ -231,8 +231,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.ECHO_MISMATCH: Explanation(
         state=State.REJECTED,
-        meaning="The answer was a success, but its body was not the event that was sent; Webflow may have received it.",
-        remedy="Check what stands between Airflow and the API (a proxy?); send it again by hand only if Webflow does not have it.",
+        meaning="The answer was a success, but its body was not the event that was sent; Webflow may have it.",
+        remedy="Check what stands between Airflow and the API (a proxy?); send it again only if Webflow does not have it.",
     ),
     Reason.IN_DOUBT: Explanation(
         state=State.SENDING,

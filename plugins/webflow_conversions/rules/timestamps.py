@@ -132,6 +132,7 @@ def _epoch(values: pd.Series, *, per_unit: int) -> tuple[Milliseconds, Reasons]:
     return np.where(usable, milliseconds, 0), reasons
 
 
+_NOTHING = np.array(None, dtype=object)
 _NO_MOMENT = np.iinfo(np.int64).max
 _EXACT = Context(prec=500)
 
@@ -166,7 +167,7 @@ def _aware(values: pd.Series) -> tuple[Milliseconds, Reasons]:
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return _milliseconds_of(values), np.full(len(values), None, dtype=object)
     texts, has_offset, reasons = _texts_of(values)
-    moments = _parse(np.where(has_offset, texts, None), utc=True)
+    moments = _parse(np.where(has_offset, texts, _NOTHING), utc=True)
     reasons[_none(reasons) & moments.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
     return _milliseconds_of(moments), reasons
 
@@ -176,7 +177,7 @@ def _local(values: pd.Series, zones: pd.Series, ambiguous: Ambiguous, nonexisten
         parsed, reasons = values, np.full(len(values), None, dtype=object)
     else:
         texts, has_offset, reasons = _texts_of(values)
-        parsed = _parse(np.where(has_offset, None, texts), utc=False)
+        parsed = _parse(np.where(has_offset, _NOTHING, texts), utc=False)
         reasons[_none(reasons) & parsed.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
     walls = parsed.to_numpy(dtype="datetime64[us]")
     milliseconds = np.zeros(len(values), dtype=np.int64)
@@ -235,8 +236,8 @@ def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
 def _parse(texts: Reasons, *, utc: bool) -> pd.Series:
     """ISO texts as datetimes of microseconds; NaT for null and for a date that the calendar does not have."""
     unit = "datetime64[us, UTC]" if utc else "datetime64[us]"
-    parsed = pd.to_datetime(pd.Series(texts, dtype=object), format="ISO8601", errors="coerce", utc=utc).astype(unit)
-    for row in np.flatnonzero(parsed.isna().to_numpy() & ~_none(texts)):
+    parsed: pd.Series = pd.to_datetime(pd.Series(texts, dtype=object), format="ISO8601", errors="coerce", utc=utc).astype(unit)  # type: ignore[call-overload]
+    for row in np.flatnonzero(parsed.isna().to_numpy() & ~_none(texts)).tolist():
         # pandas takes no seconds in an offset, as PostgreSQL writes it for moments before standard time.
         try:
             parsed.iloc[row] = pd.Timestamp(datetime.fromisoformat(texts[row]).astimezone(UTC) if utc else texts[row])
@@ -247,7 +248,7 @@ def _parse(texts: Reasons, *, utc: bool) -> pd.Series:
 
 def _milliseconds_of(moments: pd.Series) -> Milliseconds:
     """Floored milliseconds of datetimes; 0 for NaT."""
-    milliseconds = moments.dt.as_unit("us").astype("int64").to_numpy() // 1000
+    milliseconds: Milliseconds = moments.dt.as_unit("us").astype("int64").to_numpy() // 1000
     return np.where(moments.isna().to_numpy(), 0, milliseconds)
 
 

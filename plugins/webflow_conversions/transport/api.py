@@ -62,12 +62,10 @@ class Api:
                 f"Connection {connection} has no customer ID: put your Analyze/Optimize account ID into its Customer ID field."
             )
         if not token:
-            raise Unusable(
-                f"Connection {connection} has no token: put the off-site conversion token (Insights > Tracking settings) there."
-            )
+            raise Unusable(f"Connection {connection} has no token: put the one from Insights > Tracking settings there.")
         if not all("!" <= character <= "~" for character in token + customer_id):
             raise Unusable(
-                f"The token or the customer ID of connection {connection} holds a space or a character that no token has: paste it anew."
+                f"Token or customer ID of connection {connection} hold a space or a character that neither has: paste it anew."
             )
         return cls(
             url=_url(connection, host, port, schema),

@@ -6,6 +6,7 @@ elsewhere), proxies taken from the environment as curl understands it.
 
 import os
 from io import BytesIO
+from pathlib import Path
 
 import certifi
 import pycurl
@@ -25,7 +26,7 @@ def ca_bundle() -> str:
     """The file of trusted certificates: the one that the environment names as for curl, OpenSSL or requests, else certifi's."""
     for variable in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         path = os.environ.get(variable)
-        if path and os.path.isfile(path):
+        if path and Path(path).is_file():
             return path
     return certifi.where()
 

@@ -47,7 +47,7 @@ class Warehouse:
         :raises Unavailable: if it does not answer.
         """
         with self._connect() as connection:
-            result = self._execute(connection, _statement(f"SELECT * FROM (\n{sql}\n) source_rows WHERE 1 = 0", parameters))
+            result = self._execute(connection, _statement(f"SELECT * FROM (\n{sql}\n) source_rows WHERE 1 = 0", parameters))  # noqa: S608
             return [name.lower() for name in result.keys()]
 
     def read(
@@ -69,7 +69,7 @@ class Warehouse:
         def hand_over(values: Iterable[list[Any]]) -> None:
             handle({name: pd.Series(of_column, dtype=object) for name, of_column in zip(columns, values, strict=True)})
 
-        statement = _statement(f"SELECT {', '.join(columns)} FROM (\n{sql}\n) source_rows", parameters)
+        statement = _statement(f"SELECT {', '.join(columns)} FROM (\n{sql}\n) source_rows", parameters)  # noqa: S608 - the query is the user's own
         with self._connect() as connection:
             dialect = connection.dialect
             if (dialect.name, dialect.driver) == ("postgresql", "psycopg2"):
@@ -90,10 +90,8 @@ class Warehouse:
             raise self._refusal(error) from error
 
     def _refusal(self, error: sa.exc.DBAPIError) -> Unusable | Unavailable:
-        if (
-            error.connection_invalidated
-            or isinstance(error, sa.exc.OperationalError)
-            and self._engine.dialect.name == "postgresql"
+        if error.connection_invalidated or (
+            isinstance(error, sa.exc.OperationalError) and self._engine.dialect.name == "postgresql"
         ):
             return Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.")
         return Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}.")
@@ -117,7 +115,7 @@ class Warehouse:
     ) -> None:
         lines = _Lines(hand_over, chunk_rows)
         try:
-            with connection.connection.cursor() as cursor:
+            with connection.connection.driver_connection.cursor() as cursor:  # type: ignore[union-attr]
                 cursor.execute(_READ_ONLY)
                 cursor.copy_expert(f"COPY ({self._with_values(cursor, statement, connection.dialect)}) TO STDOUT", lines)
         except psycopg2.OperationalError as error:
@@ -131,7 +129,8 @@ class Warehouse:
         """The query with its values in it, since COPY takes no binds; psycopg2 writes a tuple as a list for IN."""
         compiled = statement.compile(dialect=dialect)
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in compiled.params.items()}
-        return cursor.mogrify(_EXPANDING.sub(r"%(\1)s", compiled.string), values).decode()
+        query: bytes = cursor.mogrify(_EXPANDING.sub(r"%(\1)s", compiled.string), values)
+        return query.decode()
 
 
 class _Lines:
