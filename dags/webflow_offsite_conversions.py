@@ -19,7 +19,7 @@ Running twice sends nothing twice.
   goes out with the next run, or by clearing `push` and `reconcile`, until it is 2 days old.
 """
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 from airflow.sdk import (
     DAG,
@@ -32,7 +32,10 @@ from airflow.sdk import (
     TriggerRule,
     XComArg,
 )
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
+from webflow_conversions.operators import notices
 from webflow_conversions.operators.extract import ExtractConversionsOperator
 from webflow_conversions.operators.identify import IdentifyConversionsOperator
 from webflow_conversions.operators.plan import PlanConversionsOperator
@@ -40,6 +43,26 @@ from webflow_conversions.operators.push import WebflowPushConversionsOperator
 from webflow_conversions.operators.reconcile import ReconcileConversionsOperator
 
 DAYS_THAT_COUNT = timedelta(days=2)
+RUNS_AT = (time(22, 0), time(23, 15))
+DEADLINE = time(23, 40)
+"""All UTC. Webflow imports at midnight."""
+
+
+def since_midnight(moment: time) -> timedelta:
+    """The moment as time since midnight."""
+    return timedelta(hours=moment.hour, minutes=moment.minute)
+
+
+# A scheduled run's logical date is the start of its data interval. Every run gets both; the callback goes by the clock.
+deadlines = [
+    DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
+        interval=DAYS_THAT_COUNT + since_midnight(DEADLINE) - since_midnight(at),
+        callback=AsyncCallback(notices.warn_at_deadline, kwargs={"at": f"{DEADLINE:%H:%M}"}),
+        name=f"the import, for the run of {at:%H:%M}",
+    )
+    for at in RUNS_AT
+]
 
 retry_policy = ExceptionRetryPolicy(
     rules=[
@@ -55,7 +78,12 @@ with DAG(
     dag_id="webflow_offsite_conversions",
     description="Offline sales and CRM conversions, every night before Webflow's import at midnight UTC.",
     doc_md=__doc__,
-    schedule=MultipleCronTriggerTimetable("0 22 * * *", "15 23 * * *", timezone="UTC", interval=DAYS_THAT_COUNT),
+    schedule=MultipleCronTriggerTimetable(
+        *(f"{at.minute} {at.hour} * * *" for at in RUNS_AT), timezone="UTC", interval=DAYS_THAT_COUNT
+    ),
+    deadline=deadlines,
+    on_failure_callback=notices.notify_of_failure,
+    on_success_callback=notices.notify_of_recovery,
     catchup=False,
     max_active_runs=1,
     default_args={

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -135,6 +136,27 @@ class Guards(_Part):
     empty_source: bool = True
 
 
+class NoticeTo(_Part):
+    """An Airflow notifier by its dotted path. Its arguments may hold ``{{ subject }}``, ``{{ message }}`` and ``{{ html }}``."""
+
+    notifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    arguments: dict[str, Any] = {}
+
+    def build(self) -> Any:
+        """The notifier.
+
+        :raises Unusable: if there is no such class here, or it does not take the arguments.
+        """
+        module, _, name = self.notifier.rpartition(".")
+        try:
+            return getattr(import_module(module), name)(**self.arguments)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise Unusable(
+                f"The notifier {self.notifier} of the configuration cannot be used here: {error}. "
+                "Install its provider, or correct its path and arguments."
+            ) from error
+
+
 class Configuration(_Part):
     """The whole file."""
 
@@ -143,6 +165,7 @@ class Configuration(_Part):
     goals: list[GoalPeriod] | None = None
     delivery: Delivery = Delivery()
     guards: Guards = Guards()
+    notices: list[NoticeTo] = []
     retention_days: Annotated[int, Field(ge=31, strict=True)] = 90
 
     @model_validator(mode="after")

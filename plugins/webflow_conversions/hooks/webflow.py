@@ -91,6 +91,13 @@ class WebflowHook(BaseHook):
                 self.log.info("event %s was received", action_id)
             case Outcome.REFUSED:
                 raise Unusable(f"Webflow refuses event {action_id} ({trouble}): compare it with the API's contract.")
+            case Outcome.MISROUTED:
+                raise Unusable(
+                    f"{api.url} answers event {action_id} as no API would ({trouble}): correct the host of connection "
+                    f"{self.webflow_conn_id}, or the proxy on the way."
+                )
+            case Outcome.STOP if answer.trouble is Trouble.UNTRUSTED:
+                raise Stopped(f"{api.url} cannot prove who it is ({trouble}): nothing is sent to it.")
             case Outcome.STOP:
                 raise Stopped(
                     f"Webflow refuses the token of connection {self.webflow_conn_id} ({trouble}): put a valid one there."

@@ -73,5 +73,7 @@ class ConversionsOperator(BaseOperator):
         """The fingerprint under which a row that this destination refused stays refused."""
         api = WebflowHook(destination).get_conn()
         return digest(
-            self.settings.model_dump(mode="json", exclude={"delivery", "guards", "retention_days"}), api.url, api.customer_id
+            self.settings.model_dump(mode="json", exclude={"delivery", "guards", "notices", "retention_days"}),
+            api.url,
+            api.customer_id,
         )

@@ -49,6 +49,8 @@ class PlanConversionsOperator(ConversionsOperator):
         sources = self._sources()
         window = self._window(context, started)
         destinations = list(self.settings.destinations(sources))
+        for notice in self.settings.notices:
+            notice.build()
         session = self.ledger()
         for name in migrate(session):
             self.log.info("brought the ledger to %s", name)

@@ -1,0 +1,36 @@
+"""What a notice needs to know of the ledger."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.notices import RunRecord, Stake
+from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
+
+
+def run_record(session: Session, dag_id: str, run_id: str) -> RunRecord | None:
+    """The record of a run; None if plan never opened one.
+
+    :raises Unavailable: if the ledger is away.
+    """
+    found = session.fetch("run_record", {"dag_id": dag_id, "run_id": run_id})
+    return RunRecord(**found[0]._asdict()) if found else None
+
+
+def stake(session: Session, dag_id: str, run_id: str, sources: Mapping[str, Sequence[str]], now: datetime) -> Stake:
+    """What could still go out at ``now`` from the given sources by destination, and how the run stands that should send it.
+
+    :raises Unavailable: if the ledger is away.
+    """
+    scope = {
+        "destinations": list(sources),
+        "sources": [source for of_destination in sources.values() for source in of_destination],
+        "start_ms": oldest_sendable_ms(now),
+        "end_ms": latest_sendable_ms(now) + 1,
+    }
+    ready: dict[str | None, Amount] = {}
+    for row in session.fetch("ready_in_scope", scope):
+        ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
+    in_doubt = (Amount(rows=row.rows, value=row.value) for row in session.fetch("in_doubt", scope))
+    return Stake(run=run_record(session, dag_id, run_id), ready=ready, in_doubt=sum(in_doubt, Amount()))

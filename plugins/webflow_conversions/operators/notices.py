@@ -1,0 +1,127 @@
+"""Notices through Airflow's own notifiers: the deadline before the import, a run that broke, the first that is well again.
+
+Scheduled runs only: who triggers a run or a backfill is watching it. What was told already is kept in the Airflow
+variable ``<dag_id>.notices``, so that it is told once.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from airflow.sdk import Variable
+from asgiref.sync import sync_to_async
+
+from webflow_conversions.configuration import Configuration, ConfigurationFile
+from webflow_conversions.errors import ConversionsError
+from webflow_conversions.hooks.connections import ledger_session
+from webflow_conversions.operators.base import configuration_path, now
+
+log = logging.getLogger(__name__)
+
+
+async def warn_at_deadline(context: dict[str, Any], at: str) -> str:
+    """Callback of the Dag's deadline, run by the triggerer; returns what it did.
+
+    :param at: the time of day, in UTC, of the deadline that counts; Airflow knows only how long after a run's logical
+        date a deadline is, and a night has several runs.
+    """
+    return await sync_to_async(_warn_at_deadline, thread_sensitive=False)(context, at)
+
+
+def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
+    run = context["dag_run"]
+    if run["run_type"] != "scheduled":
+        return "silent: not a scheduled run"
+    from webflow_conversions.ledger.stakes import stake
+    from webflow_conversions.pipeline.notices import deadline_notice
+    from webflow_conversions.rules.window import next_import
+
+    moment, due = now(), datetime.fromisoformat(str(context["deadline"]["deadline_time"]))
+    if f"{due.astimezone(UTC):%H:%M}" != at or not due <= moment < next_import(due):
+        return "silent: not the hour before an import"
+    dag_id, run_id, night = run["dag_id"], run["dag_run_id"], f"{due.astimezone(UTC):%Y-%m-%d}"
+    told = _told(dag_id)
+    if told.get("deadline") == night:
+        return "silent: told already"
+    settings = _settings()
+    sources = settings.destinations([source.name for source in settings.sources])
+    notice = deadline_notice(stake(ledger_session(), dag_id, run_id, sources, moment), moment)
+    if notice is None:
+        return "silent: nothing is at stake"
+    _tell(settings, notice, context)
+    _remember(dag_id, told | {"deadline": night})
+    return notice.subject
+
+
+def notify_of_failure(context: Mapping[str, Any]) -> None:
+    """Callback of a failed run: tells it, unless the run before had failed too."""
+    dag_id, run_id = context["dag"].dag_id, context["run_id"]
+    told = _told(dag_id)
+    if not run_id.startswith("scheduled__") or told.get("broken_since"):
+        return
+    from webflow_conversions.ledger.stakes import run_record
+    from webflow_conversions.pipeline.notices import failure_notice
+
+    try:
+        record = run_record(ledger_session(), dag_id, run_id)
+        problems = list(record.problems) if record else []
+    except ConversionsError as error:
+        problems = [str(error).rstrip(".")]
+    _tell(_settings(), failure_notice(run_id, problems, _failed_tasks(context)), context)
+    _remember(dag_id, told | {"broken_since": run_id})
+
+
+def notify_of_recovery(context: Mapping[str, Any]) -> None:
+    """Callback of a run that succeeded: tells it, if the one before had failed."""
+    dag_id, run_id = context["dag"].dag_id, context["run_id"]
+    told = _told(dag_id)
+    if not run_id.startswith("scheduled__") or not told.get("broken_since"):
+        return
+    from webflow_conversions.pipeline.notices import recovery_notice
+
+    _tell(_settings(), recovery_notice(run_id, told["broken_since"]), context)
+    _remember(dag_id, told | {"broken_since": None})
+
+
+def _settings() -> Configuration:
+    return ConfigurationFile(configuration_path()).configuration
+
+
+def _failed_tasks(context: Mapping[str, Any]) -> list[str]:
+    if "ti" not in context:
+        return []
+    states = context["ti"].get_task_states(context["dag"].dag_id, run_ids=[context["run_id"]])
+    return sorted(task for task, state in states.get(context["run_id"], {}).items() if state == "failed")
+
+
+def _tell(settings: Configuration, notice: Any, context: Mapping[str, Any]) -> None:
+    """Hand the notice to every notifier; one that fails keeps none from the others, and fails the callback at the end."""
+    if not settings.notices:
+        log.warning("nobody is told, since the configuration names no notices: %s %s", notice.subject, notice.message)
+    failures: list[Exception] = []
+    for one in settings.notices:
+        given = dict(context) | {"subject": notice.subject, "message": notice.message, "html": f"<p>{escape(notice.message)}</p>"}
+        try:
+            notifier = one.build()
+            notifier.render_template_fields(given)
+            notifier.notify(given)
+        except Exception as error:
+            log.exception("the notice could not be handed to %s", one.notifier)
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("not everybody was told", failures)
+
+
+def _told(dag_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = Variable.get(_variable(dag_id), default={}, deserialize_json=True)
+    return found
+
+
+def _remember(dag_id: str, told: dict[str, Any]) -> None:
+    Variable.set(_variable(dag_id), told, description="What the notices have told already.", serialize_json=True)
+
+
+def _variable(dag_id: str) -> str:
+    return f"{dag_id}.notices"

@@ -1,0 +1,103 @@
+"""What people are told without asking: that tonight's import will be missed, that a run broke, that all is well again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.window import next_import
+
+FRESH = timedelta(minutes=2)
+"""A push writes its outlook every 15 seconds; what is older than this speaks of a push that is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A subject line and a few sentences."""
+
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What the ledger knows of a run. ``forecast`` is the last outlook that one of its pushes wrote."""
+
+    is_ended: bool
+    problems: Sequence[str]
+    unread_sources: Sequence[str]
+    forecast: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stake:
+    """What is ready, by its last trouble, and what is in doubt. ``run`` is None if plan never opened it."""
+
+    run: RunRecord | None
+    ready: Mapping[str | None, Amount] = field(default_factory=dict)
+    in_doubt: Amount = field(default_factory=Amount)
+
+
+def deadline_notice(stake: Stake, now: datetime) -> Notice | None:
+    """The warning before the import; None where nothing is at stake."""
+    ready = sum(stake.ready.values(), Amount())
+    late = _late(stake.run, ready, now)
+    unread = list(stake.run.unread_sources) if stake.run else []
+    if not (late.rows or unread or stake.run is None):
+        return None
+    import_at = next_import(now)
+    head = _amount(late) if late.rows else "An unknown number of conversions"
+    sentences = [
+        f"At {now.astimezone(UTC):%H:%M} UTC, {head} will miss Webflow's import at {import_at:%H:%M} UTC.",
+        *_why(stake, unread),
+        "What is ready stays ready: it goes out with the next run as long as it is not older than 2 days.",
+    ]
+    return Notice(subject=f"Webflow: {head} will miss tonight's import", message=" ".join(sentences))
+
+
+def failure_notice(run_id: str, problems: Sequence[str], failed_tasks: Sequence[str]) -> Notice:
+    """A run broke, and the one before it had not."""
+    tasks = ", ".join(failed_tasks) or "a task"
+    why = f"{'; '.join(problems)}." if problems else f"{tasks} failed: the last line of its log says why."
+    return Notice(
+        subject=f"Webflow: {run_id} failed",
+        message=f"{why} Nothing was lost; the next notice comes when a run is well again.",
+    )
+
+
+def recovery_notice(run_id: str, broken_since: str) -> Notice:
+    """All is well again."""
+    return Notice(
+        subject=f"Webflow: conversions go out again since {run_id}",
+        message=f"{run_id} sent all that was due. Failed since: {broken_since}.",
+    )
+
+
+def _late(run: RunRecord | None, ready: Amount, now: datetime) -> Amount:
+    """What will not be out in time: by a fresh outlook what it says, else all that is ready."""
+    forecast = run.forecast if run and not run.is_ended else None
+    if forecast is None or now - datetime.fromisoformat(forecast["at"]) > FRESH:
+        return ready
+    return min(ready, Amount(rows=forecast["late_rows"], value=Decimal(forecast["late_value"])), key=lambda amount: amount.rows)
+
+
+def _why(stake: Stake, unread: Sequence[str]) -> list[str]:
+    if stake.run is None:
+        return ["Tonight's run did not come past its plan task: the last line of that task's log says why."]
+    found = [f"{'; '.join(stake.run.problems)}."] if stake.run.problems else []
+    if unread and not stake.run.problems:
+        found.append(f"Not read so far: {', '.join(unread)}.")
+    troubles = [f"{trouble} ({_amount(amount)})" for trouble, amount in stake.ready.items() if trouble]
+    if troubles and not stake.run.problems:
+        found.append(f"Last trouble: {'; '.join(troubles)}.")
+    if not found:
+        found.append("The run is still going.")
+    if stake.in_doubt.rows:
+        found.append(f"In doubt, since the answer was lost: {_amount(stake.in_doubt)}.")
+    return found
+
+
+def _amount(amount: Amount) -> str:
+    return f"{amount.rows:,} conversion{'' if amount.rows == 1 else 's'} ({amount.value:,.2f})"

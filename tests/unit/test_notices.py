@@ -1,0 +1,69 @@
+"""What people are told: how much will miss the import and why; nothing where nothing is at stake."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from webflow_conversions.pipeline.notices import RunRecord, Stake, deadline_notice, failure_notice, recovery_notice
+from webflow_conversions.rules.evaluation import Amount
+
+NOW = datetime(2026, 3, 14, 23, 40, tzinfo=UTC)
+READY = {None: Amount(rows=1200, value=Decimal("5000.50")), "HTTP 503": Amount(rows=34, value=Decimal(10))}
+
+
+def record(**fields):
+    return RunRecord(**{"is_ended": False, "problems": [], "unread_sources": [], "forecast": None, **fields})
+
+
+def forecast(late_rows, *, age=timedelta(seconds=20)):
+    return {"at": (NOW - age).isoformat(), "late_rows": late_rows, "late_value": "12.34"}
+
+
+def test_all_that_is_ready_misses_the_import_where_nothing_moves():
+    notice = deadline_notice(Stake(run=record(), ready=READY), NOW)
+
+    assert notice.subject == "Webflow: 1,234 conversions (5,010.50) will miss tonight's import"
+    assert "At 23:40 UTC, 1,234 conversions (5,010.50) will miss Webflow's import at 00:00 UTC." in notice.message
+    assert "Last trouble: HTTP 503 (34 conversions (10.00))." in notice.message
+
+
+def test_a_fresh_outlook_says_what_comes_too_late():
+    assert "7 conversions (12.34)" in deadline_notice(Stake(run=record(forecast=forecast(7)), ready=READY), NOW).subject
+    assert deadline_notice(Stake(run=record(forecast=forecast(0)), ready=READY), NOW) is None
+
+
+@pytest.mark.parametrize("run", [record(forecast=forecast(0, age=timedelta(minutes=3))), record(is_ended=True, forecast=forecast(0))])
+def test_the_outlook_of_a_push_that_is_gone_counts_for_nothing(run):
+    assert "1,234 conversions" in deadline_notice(Stake(run=run, ready=READY), NOW).subject
+
+
+def test_nothing_at_stake_is_no_notice():
+    assert deadline_notice(Stake(run=record()), NOW) is None
+    assert deadline_notice(Stake(run=record(is_ended=True, problems=["x"])), NOW) is None
+
+
+def test_a_run_that_never_began_and_a_source_that_was_not_read_are_told_without_a_number():
+    never = deadline_notice(Stake(run=None), NOW)
+    unread = deadline_notice(Stake(run=record(unread_sources=["shop", "crm"])), NOW)
+
+    assert never.subject == unread.subject == "Webflow: An unknown number of conversions will miss tonight's import"
+    assert "did not come past its plan task" in never.message
+    assert "Not read so far: shop, crm." in unread.message
+
+
+def test_the_problems_of_an_ended_run_are_the_reason():
+    stake = Stake(run=record(is_ended=True, problems=["shop: 3 ready, not sent"]), ready=READY, in_doubt=Amount(rows=1, value=Decimal(5)))
+    message = deadline_notice(stake, NOW).message
+
+    assert "shop: 3 ready, not sent." in message
+    assert "In doubt, since the answer was lost: 1 conversion (5.00)." in message
+
+
+def test_a_failure_names_its_problems_or_the_tasks_that_failed():
+    assert failure_notice("run", ["shop: was not read to its end"], ["extract"]).message.startswith("shop: was not read to its end. ")
+    assert failure_notice("run", [], ["plan"]).message.startswith("plan failed: the last line of its log says why. ")
+
+
+def test_a_recovery_says_since_when_it_was_broken():
+    assert recovery_notice("scheduled__b", "scheduled__a").message == "scheduled__b sent all that was due. Failed since: scheduled__a."
