@@ -138,7 +138,7 @@ with DAG(
     )
     identify = IdentifyConversionsOperator(task_id="identify", plan=run, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     push = WebflowPushConversionsOperator.partial(
-        task_id="push", plan=run, map_index_template="{{ task.work.destination }} {{ task.work.worker }}"
+        task_id="push", plan=run, pool="webflow", map_index_template="{{ task.work.destination }} {{ task.work.worker }}"
     ).expand(work=identify.output)
     reconcile = ReconcileConversionsOperator(
         task_id="reconcile",

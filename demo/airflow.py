@@ -59,6 +59,9 @@ SETTINGS: Mapping[str, str] = {
 }
 """A small, quick Airflow, by the names of its environment variables after ``AIRFLOW__``."""
 
+POOLS: Mapping[str, int] = {"webflow": 4}
+"""The pool that pushes are in."""
+
 FINAL_STATES = frozenset({"success", "failed"})
 
 _LAST_CHARACTERS = 4000
@@ -129,6 +132,11 @@ class AirflowApi:
         if run_after:
             body["run_after"] = run_after.isoformat()
         return str(self.post(f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def create_pool(self, name: str, slots: int) -> None:
+        """Create a pool, unless it is there."""
+        if all(pool["name"] != name for pool in self._all("/pools", "pools")):
+            self.post("/pools", {"name": name, "slots": slots})
 
     def wait_until_parsed(self, dag_id: str, *, timeout_seconds: float = 60) -> dict[str, Any]:
         """Wait until the Dag was parsed since this Airflow started.
@@ -227,6 +235,7 @@ class AirflowStack(AirflowApi):
     :param database_url: SQLAlchemy's URL of an existing PostgreSQL database for the metadata.
     :param environment: more for the environment of every process, like ``AIRFLOW_CONN_…`` and ``AIRFLOW__…``; wins
         over what the stack sets. Airflow's variables in the environment of the caller do not count.
+    :param pools: the slots of each of Airflow's pools that there are to be.
     """
 
     username = "admin"
@@ -240,6 +249,7 @@ class AirflowStack(AirflowApi):
         dags_folder: Path = REPOSITORY / "dags",
         plugins_folder: Path = REPOSITORY / "plugins",
         environment: Mapping[str, str] | None = None,
+        pools: Mapping[str, int] = POOLS,
         start_timeout_seconds: float = 180,
     ) -> None:
         super().__init__()
@@ -250,6 +260,7 @@ class AirflowStack(AirflowApi):
         self._dags_folder = dags_folder.resolve()
         self._plugins_folder = plugins_folder.resolve()
         self._more_environment = dict(environment or {})
+        self._pools = pools
         self._start_timeout_seconds = start_timeout_seconds
         self._environment: dict[str, str] = {}
         self._components: dict[str, subprocess.Popen[bytes]] = {}
@@ -271,6 +282,8 @@ class AirflowStack(AirflowApi):
                 self._guard.watch(self._components[name].pid)
             self._wait(self._well, self._start_timeout_seconds, self._diagnosis)
             self.log_in(self.username, self.password)
+            for pool, slots in self._pools.items():
+                self.create_pool(pool, slots)
         except BaseException:
             self.stop()
             raise

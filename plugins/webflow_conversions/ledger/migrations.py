@@ -1,8 +1,12 @@
 """The ledger's schema, brought up to date by numbered SQL files: each once, each with its record in one transaction."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+
+from psycopg2.errors import InsufficientPrivilege
+from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.session import Session
@@ -36,31 +40,40 @@ def migrate(session: Session, *, up_to: int | None = None) -> list[str]:
 
     :param up_to: the version to stop at; default the newest.
     :return: the names of the files that were applied.
-    :raises Unusable: if the ledger was made by a newer release.
+    :raises Unusable: if the ledger was made by a newer release, or its role may not change it.
     """
     known = [migration for migration in migrations() if up_to is None or migration.version <= up_to]
-    with session.transaction() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        cursor.execute("SELECT to_regclass('webflow.schema_migrations') IS NOT NULL")
-        exists = cursor.fetchone()[0]
-        if not exists:
-            cursor.execute("CREATE SCHEMA IF NOT EXISTS webflow")
-            cursor.execute(
-                "CREATE TABLE webflow.schema_migrations"
-                " (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-            )
-        cursor.execute("SELECT coalesce(max(version), 0) FROM webflow.schema_migrations")
-        current = cursor.fetchone()[0]
-        newest = migrations()[-1].version
-        if current > newest:
-            raise Unusable(
-                f"The ledger's schema has version {current}, and this release of webflow_conversions knows {newest}: "
-                "install the newer release on every machine of this Airflow."
-            )
-        due = [migration for migration in known if migration.version > current]
-        for migration in due:
-            cursor.execute(migration.sql)
-            cursor.execute(
-                "INSERT INTO webflow.schema_migrations (version, name) VALUES (%s, %s)", (migration.version, migration.name)
-            )
+    try:
+        with session.transaction() as cursor:
+            return _apply(cursor, known)
+    except InsufficientPrivilege as error:
+        raise Unusable(
+            f"The ledger has to be brought to version {known[-1].version}, and the role of its connection may not do it "
+            f"({str(error).splitlines()[0]}): run python -m webflow_conversions.ledger as the ledger's owner."
+        ) from error
+
+
+def _apply(cursor: Cursor, known: Sequence[Migration]) -> list[str]:
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    cursor.execute("SELECT to_regclass('webflow.schema_migrations') IS NOT NULL")
+    if not cursor.fetchone()[0]:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS webflow")
+        cursor.execute(
+            "CREATE TABLE webflow.schema_migrations"
+            " (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+    cursor.execute("SELECT coalesce(max(version), 0) FROM webflow.schema_migrations")
+    current = cursor.fetchone()[0]
+    newest = migrations()[-1].version
+    if current > newest:
+        raise Unusable(
+            f"The ledger's schema has version {current}, and this release of webflow_conversions knows {newest}: "
+            "install the newer release on every machine of this Airflow."
+        )
+    due = [migration for migration in known if migration.version > current]
+    for migration in due:
+        cursor.execute(migration.sql)
+        cursor.execute(
+            "INSERT INTO webflow.schema_migrations (version, name) VALUES (%s, %s)", (migration.version, migration.name)
+        )
     return [migration.name for migration in due]

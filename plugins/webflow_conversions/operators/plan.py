@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Context
+from airflow.sdk import Context, Variable
 
 from webflow_conversions.errors import Stopped, Unavailable, Unusable
+from webflow_conversions.hooks import scheduler
 from webflow_conversions.hooks.webflow import WebflowHook
+from webflow_conversions.ledger import deployment
 from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.runs import Runs
+from webflow_conversions.ledger.session import Session
 from webflow_conversions.operators.base import ConversionsOperator, now
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
@@ -46,6 +49,7 @@ class PlanConversionsOperator(ConversionsOperator):
 
     def execute(self, context: Context) -> list[str]:
         started = now()
+        self._check_scheduler(context)
         sources = self._sources()
         window = self._window(context, started)
         destinations = list(self.settings.destinations(sources))
@@ -54,6 +58,7 @@ class PlanConversionsOperator(ConversionsOperator):
         session = self.ledger()
         for name in migrate(session):
             self.log.info("brought the ledger to %s", name)
+        self._settle_deployment(session)
         dag_run = context["dag_run"]
         run = Runs(session, dag_run.dag_id).begin(
             run_id=dag_run.run_id,
@@ -70,6 +75,22 @@ class PlanConversionsOperator(ConversionsOperator):
         self.log.info("run %s may send conversions of %s in %s", run.run_id, ", ".join(sources), window)
         context["ti"].xcom_push(key="run", value=run.to_json())
         return sources
+
+    def _check_scheduler(self, context: Context) -> None:
+        """Refuse a release other than the scheduler's, and a pool that is missing."""
+        told = Variable.get(scheduler.VARIABLE, default=None, deserialize_json=True)
+        if told is None:
+            self.log.warning("The scheduler has not loaded plugins/webflow_plugin.py: its release and its pools are not checked.")
+            return
+        scheduler.check(told, {task.pool for task in context["dag"].tasks})
+
+    @staticmethod
+    def _settle_deployment(session: Session) -> None:
+        """Refuse a ledger that belongs to another Airflow."""
+        known = Variable.get(deployment.VARIABLE, default=None)
+        settled = deployment.belong_to(session, known)
+        if settled != known:
+            Variable.set(deployment.VARIABLE, settled, "Whose ledger connection webflow_ledger leads to.")
 
     def _sources(self) -> list[str]:
         names = list(dict.fromkeys(self.sources or [source.name for source in self.settings.sources]))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from webflow_conversions import __version__
+from webflow_conversions.errors import Unusable
 from webflow_conversions.rules.window import Window
 
 
@@ -31,6 +33,7 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """For an XCom."""
         return {
+            "package": __version__,
             "id": self.id,
             "run_id": self.run_id,
             "window_start": self.window.start.isoformat(),
@@ -43,7 +46,16 @@ class Run:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """Out of an XCom."""
+        """Out of an XCom.
+
+        :raises Unusable: if another release of this package wrote it.
+        """
+        planned_by = document.get("package")
+        if planned_by != __version__:
+            raise Unusable(
+                f"This worker has webflow_conversions {__version__}, and the run was planned by {planned_by}: install the same "
+                "release on every machine of this Airflow, and clear the run from plan on."
+            )
         offset = document["clock_offset_seconds"]
         return cls(
             id=document["id"],

@@ -1,0 +1,1 @@
+INSERT INTO webflow.deployment (id) VALUES (%(id)s) ON CONFLICT DO NOTHING

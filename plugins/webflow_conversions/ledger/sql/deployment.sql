@@ -1,0 +1,1 @@
+SELECT id, since FROM webflow.deployment
