@@ -15,7 +15,7 @@ from webflow_conversions.ledger.dry_run import DryRunExtraction
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.identification import Identification
 from webflow_conversions.ledger.migrations import migrate
-from webflow_conversions.ledger.push import PushQueue, Worker
+from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.dry_run import DryRun, dry_run
@@ -149,9 +149,12 @@ class Night:
         return run
 
     def queue(self, run: Run, *, worker: int = 0, try_number: int = 1, **options: Any) -> PushQueue:
-        options = {"resend": True, "attempts_per_run": 4, "requests_per_second": None, "configuration": "configuration"} | options
-        place = Worker(destination=DESTINATION, sources=run.sources, number=worker, try_number=try_number)
-        return PushQueue(Session(self.connect), run, place, **options)
+        options = {"resend": True, "attempts_per_run": 4, "configuration": "configuration"} | options
+        return PushQueue(Session(self.connect), run, self._worker(run, worker, try_number), **options)
+
+    @staticmethod
+    def _worker(run: Run, number: int, try_number: int) -> Worker:
+        return Worker(destination=DESTINATION, sources=run.sources, number=number, try_number=try_number)
 
     def push(self, run: Run, transport: Transport | str, *, worker: int = 0, try_number: int = 1, **options: Any) -> PushCounts:
         """Push to a URL, or over a transport."""
@@ -170,10 +173,9 @@ class Night:
         given = replace(SETTINGS, resend=options.get("resend", True), **(settings or {}))
         if isinstance(transport, str):
             transport = curl(transport, given)
-        queue = self.queue(
-            run, worker=worker, try_number=try_number, requests_per_second=given.requests_per_second, **options
-        )
-        return Push(queue, transport, given, self.clock, lambda: 0.0)
+        queue = self.queue(run, worker=worker, try_number=try_number, **options)
+        forecasts = RunForecasts(Session(self.connect), run, self._worker(run, worker, try_number))
+        return Push(queue, transport, given, forecasts, clock=self.clock, chance=lambda: 0.0)
 
     def problems(self, run: Run) -> list[str]:
         return problems(self.runs.accounts(run, [DESTINATION], self.clock.at), self.runs.pushes(run))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any, TypeVar
 
 from webflow_conversions.errors import Unavailable
@@ -12,17 +13,19 @@ RETRY_SECONDS = 1.0
 
 
 class LedgerThread:
-    """Runs jobs in one thread, at most one of a kind at a time.
+    """Runs jobs in one thread, in the order in which they were asked for, at most one of a kind at a time.
 
-    A job that finds the ledger away is repeated until it is back; jobs are such that this does no harm.
+    A job that finds the ledger away is repeated until it is back, and those after it wait: an outcome that is recorded
+    late must not come after a newer claim of the same row. Jobs are such that repeating them does no harm.
+
+    ``away`` is why the ledger could not be reached just now; None if it could.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-        self._jobs: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Future[Any] | None]] = {}
-        self._repeat_at = 0.0
+    def __init__(self, name: str = "ledger") -> None:
         self.away: Unavailable | None = None
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._jobs: dict[str, tuple[Future[Any], Callable[[Any], None]]] = {}
+        self._closing = Event()
 
     def is_busy(self, kind: str) -> bool:
         """Whether a job of this kind is under way."""
@@ -35,36 +38,35 @@ class LedgerThread:
 
     def ask(self, kind: str, job: Callable[[], T], then: Callable[[T], None]) -> None:
         """Do a job; ``then`` gets its result in :meth:`collect`."""
-        self._jobs[kind] = (job, then, self._pool.submit(job))
+        self._jobs[kind] = self._pool.submit(self._until_done, job), then
 
     def collect(self) -> None:
-        """Hand over the results of the jobs that are done, and repeat those that found the ledger away.
+        """Hand over the results of the jobs that are done.
 
         :raises Exception: what a job raised, unless the ledger was away.
         """
-        for kind, (job, then, future) in list(self._jobs.items()):
-            if future is None:
-                if self._monotonic() >= self._repeat_at:
-                    self._jobs[kind] = (job, then, self._pool.submit(job))
-                continue
-            if not future.done():
-                continue
-            try:
-                result = future.result()
-            except Unavailable as error:
-                self.away = error
-                self._repeat_at = self._monotonic() + RETRY_SECONDS
-                self._jobs[kind] = (job, then, None)
-                continue
-            self.away = None
-            del self._jobs[kind]
-            then(result)
+        for kind, (future, then) in list(self._jobs.items()):
+            if future.done():
+                del self._jobs[kind]
+                then(future.result())
 
     def wait(self, seconds: float) -> None:
         """Wait until a job is done, at most so long."""
-        futures = [future for _, _, future in self._jobs.values() if future is not None]
-        wait(futures, timeout=seconds, return_when="FIRST_COMPLETED")
+        wait([future for future, _ in self._jobs.values()], timeout=seconds, return_when="FIRST_COMPLETED")
 
     def close(self) -> None:
         """Let the job that runs end, and forget the others."""
+        self._closing.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _until_done(self, job: Callable[[], T]) -> T:
+        while True:
+            try:
+                result = job()
+            except Unavailable as error:
+                self.away = error
+                if self._closing.wait(RETRY_SECONDS):
+                    raise
+            else:
+                self.away = None
+                return result

@@ -22,14 +22,6 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A committed claim. ``first_slot_seconds`` from now the first of it may leave, where there is a limit a second."""
-
-    conversions: Sequence[Claimed]
-    first_slot_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """What came of a claimed conversion.
 
@@ -68,13 +60,22 @@ class PushLedger(Protocol):
         """Register this push, and declare earlier tries of it dead."""
 
     def recover(self, now: datetime) -> int:
-        """Take up what dead pushes left in doubt; how many."""
+        """Take up what dead pushes left in doubt; how many. It may go out once no request of theirs can be out."""
 
-    def claim(self, rows: int, now: datetime) -> Claim:
-        """Claim the rows that expire first, and commit the claim."""
+    def claim(self, rows: int, now: datetime) -> Sequence[Claimed]:
+        """Claim the rows that expire first, and commit the claim; in the order of expiry."""
+
+    def reserve(self, slots: int, seconds_apart: float) -> float:
+        """Reserve the next slots of the destination, for this push alone; the seconds until the first."""
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
         """Record outcomes; how many of the rows were still this push's."""
+
+    def release(self, known: Sequence[int]) -> int:
+        """Give back what is recorded as claimed by this push and is none of these; how many.
+
+        Such rows come from a claim whose commit was not confirmed: the push does not know of them, and never sent them.
+        """
 
     def renew(self, lease_seconds: float, counts: dict[str, Any]) -> float | None:
         """Keep the lease; the seconds for which the destination rests, or None if this push was declared dead."""
@@ -85,14 +86,18 @@ class PushLedger(Protocol):
     def seconds_to_retry(self, now: datetime) -> float | None:
         """When the next row of this run may be claimed; None if there is none."""
 
+    def end(self, counts: dict[str, Any]) -> None:
+        """Give the lease back: nothing is out any more."""
+
+
+class Forecasts(Protocol):
+    """The ledger as the lookout sees it."""
+
     def backlog(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Backlog:
         """What waits, and how it would fare at this rate."""
 
-    def forecast(self, document: dict[str, Any]) -> None:
+    def record(self, document: dict[str, Any]) -> None:
         """Write the outlook into the run's record."""
-
-    def end(self, counts: dict[str, Any]) -> None:
-        """Give the lease back."""
 
 
 class Transport(Protocol):

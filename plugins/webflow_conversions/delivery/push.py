@@ -8,12 +8,13 @@ doubt. Nothing is retried out of memory; what is to be tried again goes back to 
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from webflow_conversions.delivery.ledger_thread import LedgerThread
+from webflow_conversions.delivery.lookout import Lookout
 from webflow_conversions.delivery.outcomes import (
     REFUSALS_OF_THE_ADDRESS,
     Answer,
@@ -22,26 +23,29 @@ from webflow_conversions.delivery.outcomes import (
     classify,
     retry_after_seconds,
 )
-from webflow_conversions.delivery.outlook import Outlook, Rate
 from webflow_conversions.delivery.pacing import Pace
-from webflow_conversions.delivery.protocols import Backlog, Claim, Claimed, Clock, PushLedger, Settlement, Transport
+from webflow_conversions.delivery.protocols import Claimed, Clock, Forecasts, PushLedger, Settlement, Transport
 from webflow_conversions.delivery.settlements import settlement
+from webflow_conversions.delivery.slots import Slots
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.rules.states import Reason, State
-from webflow_conversions.rules.window import latest_sendable_ms, next_import, oldest_sendable_ms
+from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
 
 log = logging.getLogger(__name__)
 
-SMALLEST_CLAIM, LARGEST_CLAIM = 50, 1_000
+LARGEST_CLAIM = 1_000
 CLAIM_SECONDS = 0.25
-"""A claim is what goes out in this time, so that little is in doubt after a crash."""
+"""A claim is what goes out in this time, or in two rounds of requests: little is in doubt after a crash."""
 SETTLE_ROWS = 500
 SETTLE_SECONDS = 0.25
 RENEW_SECONDS = 2.0
-OUTLOOK_SECONDS = 15.0
+LEASE_MARGIN_SECONDS = 10.0
+LOOK_AGAIN_SECONDS = 2.0
+"""While rows wait for their next attempt, so often the push looks whether others need it sooner."""
 GRACE_SECONDS = 2.5
 """How long flying requests may take to end after a stop: Airflow kills 5 seconds after SIGTERM."""
-LAST_JOBS_SECONDS = 1.0
+LAST_JOBS_SECONDS = 1.5
+"""How long the ledger may take for the last outcomes after that."""
 POLL_SECONDS, IDLE_SECONDS = 0.01, 0.1
 LONG_REST_SECONDS = 5.0
 """Before a rest of this length the claimed rows go back: nobody should have to doubt about them."""
@@ -71,7 +75,7 @@ class PushSettings:
     @property
     def lease_seconds(self) -> float:
         """Long enough to renew it in time, and for the last request to end within it."""
-        return 2 * self.timeout_seconds + 10
+        return 2 * self.timeout_seconds + LEASE_MARGIN_SECONDS
 
 
 @dataclass(slots=True)
@@ -107,6 +111,8 @@ class Push:
     """Sends what is due to one destination until nothing is left that may go out in this run.
 
     :meth:`run` blocks; :meth:`stop` may be called from a signal handler or another thread.
+
+    :param forecasts: where the outlook goes; None for no outlook.
     """
 
     def __init__(
@@ -114,6 +120,8 @@ class Push:
         ledger: PushLedger,
         transport: Transport,
         settings: PushSettings,
+        forecasts: Forecasts | None = None,
+        *,
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -123,71 +131,83 @@ class Push:
         self._settings = settings
         self._clock = clock or Clock()
         self._chance = chance
-        self._jobs = LedgerThread(self._clock.monotonic)
-        self._queue: deque[tuple[Claimed, float]] = deque()  # with the moment before which it must not leave
+        self._jobs = LedgerThread()
+        self._lookout = None if forecasts is None else Lookout(forecasts, self._clock)
+        self._queue: deque[Claimed] = deque()
+        self._slots = Slots(settings.requests_per_second)
         self._out: dict[int, _Out] = {}
         self._outcomes: list[Settlement] = []
         self._unproven: list[Settlement] = []
         self._misrouted_in_a_row = 0
-        self._nothing_left = False
+        self._is_empty = False
         self._end: Stopped | Unavailable | None = None
-        self._grace_seconds = settings.timeout_seconds
 
         now = self._clock.monotonic()
         self._pace = Pace(most=settings.concurrency, timeout_seconds=settings.timeout_seconds, now=now, chance=chance)
-        self._rate = Rate()
-        self._last_good_at = self._claim_at = self._settle_at = self._renew_at = self._lease_until = now
-        self._look_ahead_at = now + OUTLOOK_SECONDS
+        self._claim_at = self._settle_at = self._renew_at = self._lease_until = now
+        self._land_until: float | None = None
+        self._bad_since: float | None = None
+        self._last_trouble = ""
         self._finished, self._finished_at, self._rows_per_second = 0, now, 0.0
 
     def stop(self) -> None:
         """Claim nothing more, let what is out end for some seconds, record it, and give the rest back."""
-        self._grace_seconds = GRACE_SECONDS
+        self._land_until = self._clock.monotonic() + GRACE_SECONDS
         self._finish(Unavailable("The push was stopped: what it had claimed and not sent waits for the next one."))
-
-    def _finish(self, why: Stopped | Unavailable) -> None:
-        self._end = self._end or why
 
     def run(self) -> PushCounts:
         """Push until nothing is left to do.
 
-        :raises Stopped: if it would be the same for every conversion (a refused token, say), or after :meth:`stop`,
-            or if another push has taken this one's place. What is known is recorded first.
-        :raises Unavailable: if the API gave no good answer for as long as the settings have patience, or the ledger
-            was away for longer than the lease.
+        :raises Stopped: if it would be the same for every conversion (a refused token, say), or if another push has
+            taken this one's place. What is known is recorded first.
+        :raises Unavailable: after :meth:`stop`, if the API gave no good answer for as long as the settings have
+            patience, or if the ledger was away for longer than the lease.
         """
-        now = self._clock.monotonic()
-        self._ledger.begin(self._settings.lease_seconds)
-        self._lease_until, self._renew_at = now + self._settings.lease_seconds, now + RENEW_SECONDS
-        self.counts.recovered += self._ledger.recover(self._clock.now())
         try:
+            lease_until = self._clock.monotonic() + self._settings.lease_seconds
+            self._ledger.begin(self._settings.lease_seconds)
+            self._lease_until = lease_until
+            self.counts.recovered += self._ledger.recover(self._clock.now())
             while self._end is None and not self._is_done:
-                self._jobs.collect()
-                self._claim()
-                self._send()
-                self._receive()
-                self._settle()
-                self._renew()
-                self._look_ahead()
-                self._lose_patience()
-            self._wind_down()
+                self._turn()
+        except BaseException:
+            self.stop()
+            raise
         finally:
-            self._transport.close()
-            self._jobs.close()
+            self._wind_down()
         log.info("push to %s ended: %s", self._settings.destination, self.counts.to_json())
         if self._end is not None:
             raise self._end
         return self.counts
 
+    def _turn(self) -> None:
+        self._jobs.collect()
+        self._renew()
+        self._claim()
+        self._reserve()
+        self._send()
+        self._receive()
+        self._settle()
+        self._lose_patience()
+        if self._lookout is not None:
+            self._lookout.look()
+
+    def _finish(self, why: Stopped | Unavailable) -> None:
+        self._end = self._end or why
+
     # What is left to do
 
     @property
     def _is_done(self) -> bool:
-        return self._nothing_left and not (self._queue or self._out or self._outcomes) and not self._jobs.is_busy("settle")
+        return self._is_empty and self._is_idle
+
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._queue or self._out or self._outcomes or self._jobs.is_busy("settle"))
 
     def _claim(self) -> None:
         rows = self._claim_rows()
-        if len(self._queue) >= rows or self._nothing_left or self._jobs.is_busy("claim"):
+        if len(self._queue) >= rows or self._is_empty or self._jobs.is_busy("claim"):
             return
         now = self._clock.monotonic()
         if now >= max(self._claim_at, self._pace.rest_until - CLAIM_SECONDS) and now < self._lease_until:
@@ -195,36 +215,44 @@ class Push:
             self._jobs.ask("claim", lambda: self._ledger.claim(rows, moment), self._claimed)
 
     def _claim_rows(self) -> int:
-        rows = max(self._rows_per_second * CLAIM_SECONDS, SMALLEST_CLAIM)
+        rows = max(self._rows_per_second * CLAIM_SECONDS, 2 * self._pace.limit)
         if self._settings.requests_per_second is not None:
             rows = min(rows, self._settings.requests_per_second * CLAIM_SECONDS)
         return int(min(max(rows, 1), LARGEST_CLAIM))
 
-    def _claimed(self, claim: Claim) -> None:
-        now = self._clock.monotonic()
-        self.counts.claimed += len(claim.conversions)
-        interval = 1 / self._settings.requests_per_second if self._settings.requests_per_second else 0.0
-        first = now + (claim.first_slot_seconds or 0.0)
-        self._queue.extend((conversion, first + place * interval) for place, conversion in enumerate(claim.conversions))
-        if claim.conversions:
+    def _claimed(self, conversions: Sequence[Claimed]) -> None:
+        self.counts.claimed += len(conversions)
+        self._queue.extend(conversions)
+        if conversions:
             return
-        self._claim_at = now + IDLE_SECONDS
-        if not (self._queue or self._out or self._outcomes or self._jobs.is_busy("settle")):
-            moment = self._latest()
-            self._jobs.ask("claim", lambda: self._look_for_more(moment), self._looked_for_more)
+        self._claim_at = self._clock.monotonic() + IDLE_SECONDS
+        if self._is_idle:
+            moment, known = self._latest(), [refusal.id for refusal in self._unproven]
+            self._jobs.ask("claim", lambda: self._look_for_more(moment, known), self._looked_for_more)
 
-    def _look_for_more(self, now: datetime) -> tuple[int, float | None]:
+    def _look_for_more(self, now: datetime, known: list[int]) -> tuple[int, float | None]:
+        released = self._ledger.release(known)
         recovered = self._ledger.recover(now)
-        return recovered, 0.0 if recovered else self._ledger.seconds_to_retry(now)
+        return recovered, 0.0 if released else self._ledger.seconds_to_retry(now)
 
     def _looked_for_more(self, found: tuple[int, float | None]) -> None:
         recovered, seconds = found
         self.counts.recovered += recovered
         if seconds is None:
-            self._nothing_left = True
+            self._is_empty = True
             self._settle_unproven()
         else:
-            self._claim_at = self._clock.monotonic() + seconds
+            self._claim_at = self._clock.monotonic() + min(seconds, LOOK_AGAIN_SECONDS)
+
+    def _reserve(self) -> None:
+        """Ask for slots where there is a ceiling; not during a rest, since they would be missed."""
+        number = self._slots.missing(min(len(self._queue), self._claim_rows()))
+        if number > 0 and not self._jobs.is_busy("reserve") and self._clock.monotonic() >= self._pace.rest_until:
+            self._jobs.ask("reserve", lambda: self._reserve_now(number), lambda first: self._slots.add(first, number))
+
+    def _reserve_now(self, number: int) -> float:
+        seconds = self._ledger.reserve(number, self._slots.seconds_apart)
+        return self._clock.monotonic() + seconds
 
     # The wire
 
@@ -232,30 +260,36 @@ class Push:
         now = self._clock.monotonic()
         if now < self._pace.rest_until or now + self._settings.timeout_seconds > self._lease_until:
             return
-        moment = self._clock.now()
-        oldest, latest = oldest_sendable_ms(moment), latest_sendable_ms(self._latest())
-        while self._queue and self._transport.in_flight < self._pace.limit and self._queue[0][1] <= now:
-            conversion, _ = self._queue.popleft()
-            if conversion.event.action_timestamp_ms < oldest:
+        while self._queue and self._transport.in_flight < self._pace.limit:
+            slot = self._slots.next_at(now)
+            if slot is None or slot > now:
+                return
+            conversion, moment = self._queue.popleft(), self._clock.now()
+            if conversion.event.action_timestamp_ms < oldest_sendable_ms(moment):
                 self.counts.expired += 1
                 self._outcomes.append(Settlement(id=conversion.id, state=State.EXPIRED, reason=Reason.EXPIRED_UNSENT))
-            elif conversion.event.action_timestamp_ms > latest:
+            elif conversion.event.action_timestamp_ms > latest_sendable_ms(self._careful(moment)):
                 self._outcomes.append(Settlement(id=conversion.id, state=State.FUTURE))
             else:
+                self._slots.use()
                 body = conversion.event.body(self._settings.customer_id)
                 self._out[conversion.id] = _Out(conversion, body, now, moment.timestamp())
                 self._transport.send(conversion.id, body)
 
     def _receive(self) -> None:
         if self._out:
-            for tag, answer in self._transport.poll(POLL_SECONDS):
-                self._answered(self._out.pop(tag), answer)
+            self._take_in()
             self._measure()
         elif not self._jobs.is_idle:
             self._jobs.wait(POLL_SECONDS)
         else:
-            slot = self._queue[0][1] if self._queue else self._claim_at
-            self._clock.sleep(min(max(slot - self._clock.monotonic(), 0.0), IDLE_SECONDS))
+            now = self._clock.monotonic()
+            due = (self._slots.next_at(now) or now) if self._queue else self._claim_at
+            self._clock.sleep(min(max(due - now, self._pace.rest_until - now, POLL_SECONDS), IDLE_SECONDS))
+
+    def _take_in(self) -> None:
+        for tag, answer in self._transport.poll(POLL_SECONDS):
+            self._answered(self._out.pop(tag), answer)
 
     def _answered(self, out: _Out, answer: Answer) -> None:
         now = self._clock.monotonic()
@@ -269,13 +303,13 @@ class Push:
             case Outcome.ACCEPTED:
                 self.counts.accepted += 1
                 self._pace.clean(answer.seconds)
-                self._last_good_at = now
+                self._bad_since = None
                 self._misrouted_in_a_row = 0
                 if self._unproven:
                     self._settle_unproven()
             case Outcome.REFUSED | Outcome.MISMATCHED:
                 self._pace.clean(answer.seconds)
-                self._last_good_at = now
+                self._bad_since = None
                 if self.counts.accepted == 0:
                     self._doubt_refusals(result)
                     return
@@ -287,7 +321,7 @@ class Push:
                     self._finish(_why_misrouted(answer, self._settings.destination))
             case Outcome.LATER:
                 self.counts.deferred += 1
-                asked = retry_after_seconds(answer.retry_after, self._clock.now())
+                asked = retry_after_seconds(answer.retry_after, self._clock.now() + self._settings.clock_offset)
                 self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=asked), for_all=asked is not None)
             case Outcome.UNSENT:
                 self.counts.deferred += 1
@@ -298,21 +332,31 @@ class Push:
             case Outcome.STOP:
                 self._finish(_why_stopped(answer, self._settings.destination))
         if outcome in (Outcome.MISROUTED, Outcome.LATER, Outcome.UNSENT, Outcome.IN_DOUBT):
+            self._bad_since = self._bad_since or now
+            self._last_trouble = result.trouble or ""
             log.warning("%s: %s %s", out.conversion.event.action_id, outcome.name.lower(), result.trouble)
         self._outcomes.append(result)
 
     def _rest(self, seconds: float, *, for_all: bool) -> None:
+        if for_all and not self._jobs.is_busy("rest"):
+            self._jobs.ask("rest", lambda: self._ledger.rest(seconds), lambda _: None)
+        self._bear(seconds)
+
+    def _bear(self, seconds: float) -> None:
+        """A rest of this length has begun."""
         if seconds > self._settings.patience_seconds:
             self._finish(
                 Unavailable(
                     f"The API asks to wait {seconds:.0f} seconds, more than delivery.patience_seconds: the rest stays ready."
                 )
             )
-        if for_all and not self._jobs.is_busy("rest"):
-            self._jobs.ask("rest", lambda: self._ledger.rest(seconds), lambda _: None)
         if seconds > LONG_REST_SECONDS:
-            self._outcomes += [Settlement(id=conversion.id, state=State.READY) for conversion, _ in self._queue]
-            self._queue.clear()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Return what was claimed and never left."""
+        self._outcomes += [Settlement(id=conversion.id, state=State.READY) for conversion in self._queue]
+        self._queue.clear()
 
     def _doubt_refusals(self, result: Settlement) -> None:
         """Before anything was accepted, a refusal may be meant for all: wait with it for a proof."""
@@ -328,7 +372,7 @@ class Push:
 
     def _settle_unproven(self) -> None:
         """Once something was accepted, or there are but a few of them, the refusals are the rows' own; else they are nobody's."""
-        few = len(self._unproven) < UNPROVEN_REFUSALS
+        few = self._is_empty and len(self._unproven) < UNPROVEN_REFUSALS
         for result in self._unproven:
             own = self.counts.accepted > 0 or (few and result.http_status not in REFUSALS_OF_THE_ADDRESS)
             if own:
@@ -352,9 +396,9 @@ class Push:
 
     def _renew(self) -> None:
         now = self._clock.monotonic()
-        if now >= self._lease_until and self._jobs.away is not None:
-            self._finish(self._jobs.away)
-        if now >= self._renew_at and not self._jobs.is_busy("renew"):
+        if now >= self._lease_until:
+            self._finish(self._jobs.away or Unavailable("The lease of this push ended before the ledger renewed it."))
+        elif now >= self._renew_at and not self._jobs.is_busy("renew"):
             self._renew_at = now + RENEW_SECONDS
             lease, counts = self._settings.lease_seconds, self.counts.to_json()
             self._jobs.ask("renew", lambda: self._ledger.renew(lease, counts), lambda rest: self._renewed(now + lease, rest))
@@ -365,30 +409,62 @@ class Push:
         else:
             self._lease_until = until
             self._pace.rest_for(rest_seconds, self._clock.monotonic())
+            if rest_seconds > 0:
+                self._bear(rest_seconds)
 
     def _wind_down(self) -> None:
         """Let what is out end, record what is known, give back what never left."""
-        give_up_at = self._clock.monotonic() + self._grace_seconds
-        while self._out and self._clock.monotonic() < give_up_at:
-            for tag, answer in self._transport.poll(POLL_SECONDS):
-                self._answered(self._out.pop(tag), answer)
+        land_until = self._clock.monotonic() + self._settings.timeout_seconds
+        while self._out and self._clock.monotonic() < min(land_until, self._land_until or land_until):
+            self._take_in()
+            self._jobs.collect()
+            self._settle()
+        self._transport.close()
         for out in self._out.values():
             self._answered(out, Answer(trouble=Trouble.LOST, detail="stopped before the answer came"))
+        self._out.clear()
         self._settle_unproven()
-        give_up_at = self._clock.monotonic() + LAST_JOBS_SECONDS
-        while not self._jobs.is_idle and self._clock.monotonic() < give_up_at:
+        self._record_the_rest()
+        if self._lookout is not None:
+            self._lookout.close()
+        self._jobs.close()
+
+    def _record_the_rest(self) -> None:
+        self._wait_for("claim")
+        self._give_back()
+        outcomes = self._outcomes
+        self.counts.complete = self._end is None
+        counts = self.counts.to_json()
+
+        def end() -> int:
+            settled = self._ledger.settle(outcomes)
+            self._ledger.end(counts)
+            return settled
+
+        self._jobs.ask("end", end, lambda settled: self._settled(len(outcomes), settled))
+        self._wait_for("end")
+        if self._jobs.is_busy("end"):
+            self._finish(self._jobs.away or Unavailable("The ledger did not take the last outcomes in time."))
+
+    def _wait_for(self, kind: str) -> None:
+        """Wait for a job of the ledger: long if nobody is in a hurry, not long if it is away."""
+        since = self._clock.monotonic()
+        while self._jobs.is_busy(kind):
             self._jobs.wait(POLL_SECONDS)
             self._jobs.collect()
-        if self._jobs.is_idle:
-            self._settled(len(self._outcomes), self._ledger.settle(self._outcomes))
-            self.counts.complete = self._end is None
-            self._ledger.end(self.counts.to_json())
+            land_until = self._land_until or since + (0.0 if self._jobs.away else self._settings.lease_seconds)
+            if self._clock.monotonic() > land_until + LAST_JOBS_SECONDS:
+                break
 
     # The clock
 
     def _latest(self) -> datetime:
-        """Now, by the more careful of our clock and the API's, for what must not lie in the future."""
-        return self._clock.now() + min(self._settings.clock_offset, timedelta())
+        """Now, for what must not lie in the future."""
+        return self._careful(self._clock.now())
+
+    def _careful(self, now: datetime) -> datetime:
+        """The earlier of our clock and the API's."""
+        return now + min(self._settings.clock_offset, timedelta())
 
     def _measure(self) -> None:
         now = self._clock.monotonic()
@@ -396,27 +472,14 @@ class Push:
             self._rows_per_second = self._finished / (now - self._finished_at)
             self._finished, self._finished_at = 0, now
 
-    def _look_ahead(self) -> None:
-        now = self._clock.monotonic()
-        if now >= self._look_ahead_at and not self._jobs.is_busy("look ahead"):
-            self._look_ahead_at = now + OUTLOOK_SECONDS
-            moment, rate = self._clock.now(), self._rate.value or self._rows_per_second
-            left = (next_import(moment) - moment).total_seconds()
-            self._jobs.ask(
-                "look ahead", lambda: self._ledger.backlog(moment, rate, left), lambda found: self._looked(moment, found)
-            )
-
-    def _looked(self, moment: datetime, backlog: Backlog) -> None:
-        self._rate.look(self._clock.monotonic(), backlog.rows)
-        outlook = Outlook(at=moment, rows_per_second=self._rate.value or self._rows_per_second, backlog=backlog)
-        log.info("%s", outlook)
-        self._jobs.ask("forecast", lambda: self._ledger.forecast(outlook.to_json()), lambda _: None)
-
     def _lose_patience(self) -> None:
-        waited = self._clock.monotonic() - self._last_good_at
+        waited = 0.0 if self._bad_since is None else self._clock.monotonic() - self._bad_since
         if waited > self._settings.patience_seconds:
             self._finish(
-                Unavailable(f"The API gave no good answer for {waited:.0f} seconds: what is left stays ready for the next run.")
+                Unavailable(
+                    f"The API gave no good answer for {waited:.0f} seconds (last trouble: {self._last_trouble}): "
+                    "what is left stays ready for the next run."
+                )
             )
 
 

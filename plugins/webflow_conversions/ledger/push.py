@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg2.extras import Json
 
-from webflow_conversions.delivery.protocols import Backlog, Claim, Claimed, Settlement
+from webflow_conversions.delivery.protocols import Backlog, Claimed, Settlement
 from webflow_conversions.errors import Stopped
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.run import Run
@@ -41,7 +41,6 @@ class PushQueue:
         *,
         resend: bool,
         attempts_per_run: int,
-        requests_per_second: float | None,
         configuration: str,
     ) -> None:
         self._session = session
@@ -49,7 +48,6 @@ class PushQueue:
         self._worker = worker
         self._resend = resend
         self._attempts_per_run = attempts_per_run
-        self._requests_per_second = requests_per_second
         self._configuration = configuration
         self._push: int | None = None
 
@@ -58,16 +56,18 @@ class PushQueue:
 
         :raises Stopped: if the guards have not cleared the run.
         """
+        place = {"run": self._run.id, "destination": self._worker.destination, "worker": self._worker.number}
+        host = socket.gethostname()
+        gone = [row.id for row in self._session.fetch("earlier_tries", place) if row.host == host and not _is_running(row.pid)]
         found = self._session.fetch(
             "begin_push",
-            {
-                "run": self._run.id,
-                "destination": self._worker.destination,
-                "worker": self._worker.number,
+            place
+            | {
                 "try_number": self._worker.try_number,
-                "host": socket.gethostname(),
+                "host": host,
                 "pid": os.getpid(),
                 "lease_seconds": lease_seconds,
+                "gone": gone,
             },
         )
         if not found:
@@ -75,35 +75,36 @@ class PushQueue:
         self._push = found[0].id
 
     def recover(self, now: datetime) -> int:
-        """Take up what dead pushes left in doubt; how many."""
-        ((recovered,),) = self._session.fetch(
-            "recover",
-            {
-                "destination": self._worker.destination,
-                "oldest_ms": oldest_sendable_ms(now),
-                "resend": self._resend,
-                "run_id": self._run.run_id,
-            },
-        )
+        """Take up what dead pushes left in doubt; how many. It may go out once no request of theirs can be out."""
+        with self._session.transaction() as cursor:
+            cursor.execute(statement("bury_pushes"), {"destination": self._worker.destination})
+            cursor.execute(
+                statement("recover"),
+                {
+                    "destination": self._worker.destination,
+                    "oldest_ms": oldest_sendable_ms(now),
+                    "resend": self._resend,
+                    "run_id": self._run.run_id,
+                },
+            )
+            ((recovered,),) = cursor.fetchall()
         return int(recovered)
 
-    def claim(self, rows: int, now: datetime) -> Claim:
-        """Claim the rows that expire first, commit the claim, and reserve their slots where there is a limit a second."""
-        with self._session.transaction() as cursor:
-            cursor.execute(statement("claim"), self._scope(now) | {"rows": rows, "push": self._push})
-            conversions = sorted((_claimed(row) for row in cursor.fetchall()), key=_by_expiry)
-            first_slot_seconds = None
-            if conversions and self._requests_per_second is not None:
-                cursor.execute(
-                    statement("reserve_slots"),
-                    {
-                        "destination": self._worker.destination,
-                        "slots": len(conversions),
-                        "requests_per_second": self._requests_per_second,
-                    },
-                )
-                first_slot_seconds = cursor.fetchone().seconds
-        return Claim(conversions=conversions, first_slot_seconds=first_slot_seconds)
+    def claim(self, rows: int, now: datetime) -> list[Claimed]:
+        """Claim the rows that expire first, and commit the claim; in the order of expiry."""
+        found = self._session.fetch(
+            "claim",
+            _scope(self._run, self._worker, now)
+            | {"rows": rows, "push": self._push, "run_id": self._run.run_id, "max_failures": self._attempts_per_run},
+        )
+        return sorted(map(_claimed, found), key=_by_expiry)
+
+    def reserve(self, slots: int, seconds_apart: float) -> float:
+        """Reserve the next slots of the destination, for this push alone; the seconds until the first."""
+        ((seconds,),) = self._session.fetch(
+            "reserve_slots", {"destination": self._worker.destination, "slots": slots, "seconds_apart": seconds_apart}
+        )
+        return float(seconds)
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
         """Record outcomes; how many of the rows were still this push's."""
@@ -129,6 +130,10 @@ class PushQueue:
         )
         return int(settled)
 
+    def release(self, known: Sequence[int]) -> int:
+        """Give back what is recorded as claimed by this push and is none of these; how many."""
+        return self._session.execute("release_unknown", {"push": self._push, "known": list(known)})
+
     def renew(self, lease_seconds: float, counts: Mapping[str, Any]) -> float | None:
         """Keep the lease; the seconds for which the destination rests, or None if this push was declared dead."""
         found = self._session.fetch("renew_push", {"push": self._push, "lease_seconds": lease_seconds, "counts": Json(counts)})
@@ -140,12 +145,28 @@ class PushQueue:
 
     def seconds_to_retry(self, now: datetime) -> float | None:
         """When the next row of this run may be claimed; None if there is none."""
-        ((seconds,),) = self._session.fetch("seconds_to_retry", self._scope(now))
+        ((seconds,),) = self._session.fetch(
+            "seconds_to_retry",
+            _scope(self._run, self._worker, now) | {"run_id": self._run.run_id, "max_failures": self._attempts_per_run},
+        )
         return None if seconds is None else float(seconds)
+
+    def end(self, counts: Mapping[str, Any]) -> None:
+        """Give the lease back: nothing is out any more."""
+        self._session.execute("end_push", {"push": self._push, "counts": Json(counts)})
+
+
+class RunForecasts:
+    """How the conversions of a run that wait for a destination will fare."""
+
+    def __init__(self, session: Session, run: Run, worker: Worker) -> None:
+        self._session = session
+        self._run = run
+        self._worker = worker
 
     def backlog(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Backlog:
         """What waits, and how it would fare at this rate."""
-        parameters = self._scope(now) | {
+        parameters = _scope(self._run, self._worker, now) | {
             "oldest_ms": oldest_sendable_ms(now),
             "rows_per_second": rows_per_second,
             "seconds_to_import": seconds_to_import,
@@ -153,26 +174,31 @@ class PushQueue:
         (found,) = self._session.fetch("backlog", parameters)
         return Backlog(**found._asdict())
 
-    def forecast(self, document: Mapping[str, Any]) -> None:
+    def record(self, document: Mapping[str, Any]) -> None:
         """Write the outlook into the run's record."""
-        self._session.execute("forecast", {"run": self._run.id, "forecast": Json(document)})
+        self._session.execute(
+            "forecast", {"run": self._run.id, "destination": self._worker.destination, "forecast": Json(document)}
+        )
 
-    def end(self, counts: Mapping[str, Any]) -> None:
-        """Give back what was claimed and not sent, and the lease."""
-        with self._session.transaction() as cursor:
-            cursor.execute(statement("release_claimed"), {"push": self._push})
-            cursor.execute(statement("end_push"), {"push": self._push, "counts": Json(counts)})
 
-    def _scope(self, now: datetime) -> dict[str, Any]:
-        window = self._run.window
-        return {
-            "destination": self._worker.destination,
-            "sources": list(self._worker.sources),
-            "start_ms": max(window.start_ms, oldest_sendable_ms(now)),
-            "end_ms": min(window.end_ms, latest_sendable_ms(now) + 1),
-            "run_id": self._run.run_id,
-            "max_failures": self._attempts_per_run,
-        }
+def _scope(run: Run, worker: Worker, now: datetime) -> dict[str, Any]:
+    return {
+        "destination": worker.destination,
+        "sources": list(worker.sources),
+        "start_ms": max(run.window.start_ms, oldest_sendable_ms(now)),
+        "end_ms": min(run.window.end_ms, latest_sendable_ms(now) + 1),
+    }
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process of this machine runs; one that only has the same number by now counts, too."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def as_event(row: Any) -> Event:

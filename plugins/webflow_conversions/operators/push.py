@@ -10,7 +10,7 @@ from airflow.sdk import Context
 from webflow_conversions.configuration import InDoubt
 from webflow_conversions.delivery.push import Push, PushSettings
 from webflow_conversions.hooks.webflow import WebflowHook
-from webflow_conversions.ledger.push import PushQueue, Worker
+from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.operators.base import ConversionsOperator
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.transport.api import Api
@@ -33,6 +33,7 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         self.work = work
         self.plan = plan
         self._push: Push | None = None
+        self._is_killed = False
 
     def execute(self, context: Context) -> dict[str, Any]:
         run = Run.from_json(self.plan)
@@ -45,10 +46,13 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             try_number=context["ti"].try_number,
         )
         self._push = self._prepare(run, api, worker)
+        if self._is_killed:
+            self._push.stop()
         return self._push.run().to_json()
 
     def on_kill(self) -> None:
         """Stop in good order: Airflow sends SIGTERM, and kills five seconds later."""
+        self._is_killed = True
         if self._push is not None:
             self._push.stop()
 
@@ -60,7 +64,6 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             worker,
             resend=delivery.in_doubt is InDoubt.RESEND,
             attempts_per_run=delivery.attempts_per_run,
-            requests_per_second=api.requests_per_second,
             configuration=self.digest_for(worker.destination),
         )
         transport = CurlTransport(
@@ -79,4 +82,4 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             patience_seconds=delivery.patience_seconds,
             clock_offset=run.clock_offset or timedelta(),
         )
-        return Push(queue, transport, settings)
+        return Push(queue, transport, settings, RunForecasts(self.ledger(), run, worker))

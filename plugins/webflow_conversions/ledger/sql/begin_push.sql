@@ -1,8 +1,10 @@
--- Earlier tries of the same task are dead: Airflow starts another only when it knows that. A run that the guards
--- have not cleared gets no push.
+-- Earlier tries of the same task claim and record nothing more: Airflow starts another only when it gave them up. One
+-- whose process is gone has nothing out; what another may have out ends with its lease. A run that the guards have
+-- not cleared gets no push.
 WITH superseded AS (
     UPDATE webflow.pushes
-    SET ended_at = clock_timestamp()
+    SET ended_at = clock_timestamp(),
+        expires_at = CASE WHEN id = ANY (%(gone)s::bigint[]) THEN least(expires_at, clock_timestamp()) ELSE expires_at END
     WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
 )
 INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, expires_at)

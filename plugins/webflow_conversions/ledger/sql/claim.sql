@@ -6,10 +6,8 @@ WITH due AS (
       AND destination = %(destination)s
       AND source = ANY (%(sources)s)
       AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
-      AND (
-          run_id <> %(run_id)s
-          OR failures < %(max_failures)s AND (retry_at IS NULL OR retry_at <= clock_timestamp())
-      )
+      AND (retry_at IS NULL OR retry_at <= clock_timestamp())
+      AND (run_id <> %(run_id)s OR failures < %(max_failures)s)
       AND EXISTS (
           SELECT FROM webflow.pushes WHERE id = %(push)s AND ended_at IS NULL AND expires_at > clock_timestamp()
       )

@@ -1,4 +1,5 @@
 COPY pg_temp.staged (
-    action_id, event_name, conversion_id, action_timestamp_ms, value, identity_key, user_domain, user_id, state, reason, detail
+    action_id, event_name, conversion_id, action_timestamp_ms, value, identity_key, user_domain, user_id, state, reason, detail,
+    alike
 )
 FROM STDIN WITH (FORMAT csv)

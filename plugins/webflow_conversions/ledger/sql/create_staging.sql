@@ -9,5 +9,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged (
     user_id             text,
     state               text NOT NULL,
     reason              text,
-    detail              text
+    detail              text,
+    alike               integer NOT NULL
 ) ON COMMIT DELETE ROWS

@@ -1,1 +1,3 @@
-UPDATE webflow.runs SET forecast = %(forecast)s WHERE id = %(run)s
+UPDATE webflow.runs
+SET forecast = coalesce(forecast, '{}') || jsonb_build_object(%(destination)s::text, %(forecast)s::jsonb)
+WHERE id = %(run)s

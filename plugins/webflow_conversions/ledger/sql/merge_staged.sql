@@ -1,24 +1,33 @@
 -- Brings a chunk of judged source rows into the ledger, and says what it met there.
 --
--- A row that is new is added. A row that was there is judged again, unless a request for it has left or may
--- have: then a change is noted, and nothing else happens. Within one extraction the earliest moment stands.
--- A user that was found stays, as long as the source says the same. If another run adds the same conversion at
+-- A row that is new is added. A row that was there is judged again, unless a request for it has left or may have: then
+-- the reading keeps what the source says now, and nothing else happens. What has expired follows the source, but stays
+-- expired. A user that was found stays, as long as the source says the same. Of several rows of one reading that one
+-- stands which rules/evaluation.py would let stand if they came in one chunk. If another run adds the same conversion at
 -- the same moment, the statement fails on the unique action_id, and is to be repeated.
 WITH met AS MATERIALIZED (
     SELECT
         s.*,
         c.id AS conversion,
         c.state AS was,
-        e.value_before IS NOT NULL AS again,
-        nullif(e.value_before, 'NaN') AS value_before,
+        e.conversion IS NOT NULL AS again,
+        e.value AS value_before,
+        e.alike AS alike_before,
         c.state IN ('sending', 'accepted')
             OR c.attempts_in_doubt > 0
             OR coalesce(c.reason, '') IN ('echo_mismatch', 'written_off') AS is_out,
+        c.state = 'expired' AND s.state IN ('expired', 'rejected') AS is_past,
         (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
             IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.identity_key, c.detail) AS differs,
-        (coalesce(s.action_timestamp_ms, 9e18), s.state = 'rejected', coalesce(s.value, 'Infinity'), coalesce(s.identity_key, ''))
-            < (coalesce(c.action_timestamp_ms, 9e18), c.state = 'rejected', coalesce(c.value, 'Infinity'), coalesce(c.identity_key, ''))
-            AS is_earlier,
+        (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
+            IS NOT DISTINCT FROM (e.action_timestamp_ms, e.value, e.identity_key, e.detail) AS is_alike,
+        (
+            coalesce(s.action_timestamp_ms, 9e18), s.fault IS NOT NULL, coalesce(s.value, 'Infinity'),
+            s.identity_key IS NULL, coalesce(s.identity_key, '') COLLATE "C", coalesce(s.fault, ''), coalesce(s.detail, '') COLLATE "C"
+        ) < (
+            coalesce(e.action_timestamp_ms, 9e18), e.fault IS NOT NULL, coalesce(e.value, 'Infinity'),
+            e.identity_key IS NULL, coalesce(e.identity_key, '') COLLATE "C", coalesce(e.fault, ''), coalesce(e.detail, '') COLLATE "C"
+        ) AS is_earlier,
         CASE
             WHEN c.state = 'rejected' AND c.reason LIKE 'refused\_%%' THEN
                 c.refused_with <> %(configuration)s AND s.state IN ('ready', 'held', 'future')
@@ -28,12 +37,18 @@ WITH met AS MATERIALIZED (
             WHEN s.state = 'rejected' THEN c.state IN ('ready', 'held', 'future') OR c.state = 'rejected' AND c.reason <> s.reason
             ELSE false
         END AS is_judged_anew
-    FROM pg_temp.staged s
+    FROM (SELECT *, CASE WHEN reason = ANY (%(faults)s) THEN reason END AS fault FROM pg_temp.staged) s
     LEFT JOIN webflow.conversions c ON c.action_id = s.action_id
-    -- OFFSET 0 keeps this a look-up by key, a row at a time: as a plain join it reads the whole extraction.
+    -- What this reading has let stand so far. OFFSET 0 keeps this a look-up by key, a row at a time: as a plain join it
+    -- reads the whole extraction.
     LEFT JOIN LATERAL (
-        SELECT coalesce(value, 'NaN') AS value_before
-        FROM webflow.extracted
+        SELECT
+            conversion, alike, value,
+            CASE WHEN is_kept THEN x.action_timestamp_ms ELSE c.action_timestamp_ms END AS action_timestamp_ms,
+            CASE WHEN is_kept THEN x.identity_key ELSE c.identity_key END AS identity_key,
+            CASE WHEN is_kept THEN x.fault WHEN c.reason = ANY (%(faults)s) THEN c.reason END AS fault,
+            CASE WHEN is_kept THEN x.detail ELSE c.detail END AS detail
+        FROM webflow.extracted x
         WHERE extraction = %(extraction)s AND conversion = c.id
         OFFSET 0
     ) e ON true
@@ -42,41 +57,22 @@ WITH met AS MATERIALIZED (
     SET action_timestamp_ms = m.action_timestamp_ms,
         value = m.value,
         identity_key = m.identity_key,
-        user_domain = m.user_domain,
-        user_id = m.user_id,
-        state = m.state,
-        reason = m.reason,
         detail = m.detail,
+        user_domain = CASE WHEN m.is_past THEN c.user_domain ELSE m.user_domain END,
+        user_id = CASE WHEN m.is_past THEN c.user_id ELSE m.user_id END,
+        state = CASE WHEN m.is_past THEN c.state ELSE m.state END,
+        reason = CASE WHEN m.is_past THEN c.reason ELSE m.reason END,
+        settled_at = CASE WHEN m.is_past THEN c.settled_at WHEN m.state IN ('rejected', 'expired') THEN %(now)s END,
+        run_id = CASE WHEN m.is_past THEN c.run_id ELSE %(run_id)s END,
         failures = 0,
         retry_at = NULL,
-        settled_at = CASE WHEN m.state IN ('rejected', 'expired') THEN %(now)s END,
-        run_id = %(run_id)s
+        changed_after_sent_at = NULL
     FROM met m
     WHERE c.id = m.conversion
       AND c.state = m.was
       AND NOT m.is_out
-      AND CASE
-              WHEN m.again THEN m.is_earlier
-              WHEN m.differs THEN NOT (m.was = 'expired' AND m.state IN ('expired', 'rejected'))
-              ELSE m.is_judged_anew
-          END
+      AND CASE WHEN m.again THEN m.is_earlier ELSE m.differs OR m.is_judged_anew END
     RETURNING c.id
-), changed AS (
-    UPDATE webflow.conversions c
-    SET changed_after_sent_at = %(now)s
-    FROM met m
-    WHERE c.id = m.conversion AND m.is_out AND m.differs AND NOT m.again AND c.changed_after_sent_at IS NULL
-    RETURNING c.id
-), noted AS (
-    INSERT INTO webflow.history (conversion, what, detail, run_id)
-    SELECT c.id, 'changed_after_sent', concat_ws('; ',
-        CASE WHEN m.action_timestamp_ms IS DISTINCT FROM o.action_timestamp_ms
-             THEN format('time %%s, was %%s', m.action_timestamp_ms, o.action_timestamp_ms) END,
-        CASE WHEN m.value IS DISTINCT FROM o.value THEN format('value %%s, was %%s', m.value, o.value) END,
-        CASE WHEN m.identity_key IS DISTINCT FROM o.identity_key THEN 'another identity key' END), %(run_id)s
-    FROM changed c
-    JOIN met m ON m.conversion = c.id
-    JOIN webflow.conversions o ON o.id = c.id
 ), added AS (
     INSERT INTO webflow.conversions (
         destination, source, event_name, conversion_id, action_id, action_timestamp_ms, value, identity_key,
@@ -86,21 +82,43 @@ WITH met AS MATERIALIZED (
         user_domain, user_id, state, reason, detail, %(now)s, CASE WHEN state IN ('rejected', 'expired') THEN %(now)s END, %(run_id)s
     FROM met
     WHERE conversion IS NULL
-    RETURNING id, value
+    RETURNING id, action_id
 ), recorded AS (
-    INSERT INTO webflow.extracted (extraction, conversion, value)
-    SELECT %(extraction)s, id, value FROM added
-    UNION ALL
-    SELECT %(extraction)s, conversion, value FROM met WHERE conversion IS NOT NULL AND NOT again
+    INSERT INTO webflow.extracted (extraction, conversion, value, alike)
+    SELECT %(extraction)s, a.id, m.value, m.alike FROM added a JOIN met m ON m.action_id = a.action_id
+), stands AS (
+    -- Where the ledger was not to follow, what the source says is kept with the reading.
+    SELECT m.*, m.differs AND j.id IS NULL AS is_kept
+    FROM met m
+    LEFT JOIN judged j ON j.id = m.conversion
+    WHERE m.conversion IS NOT NULL
+), recorded_again AS (
+    INSERT INTO webflow.extracted (extraction, conversion, value, alike, is_kept, action_timestamp_ms, identity_key, fault, detail)
+    SELECT %(extraction)s, conversion, value, alike, is_kept,
+        CASE WHEN is_kept THEN action_timestamp_ms END, CASE WHEN is_kept THEN identity_key END,
+        CASE WHEN is_kept THEN fault END, CASE WHEN is_kept THEN detail END
+    FROM stands
+    WHERE NOT again
 ), replaced AS (
     UPDATE webflow.extracted e
-    SET value = m.value
+    SET value = s.value,
+        alike = s.alike,
+        is_kept = s.is_kept,
+        action_timestamp_ms = CASE WHEN s.is_kept THEN s.action_timestamp_ms END,
+        identity_key = CASE WHEN s.is_kept THEN s.identity_key END,
+        fault = CASE WHEN s.is_kept THEN s.fault END,
+        detail = CASE WHEN s.is_kept THEN s.detail END
+    FROM stands s
+    WHERE e.extraction = %(extraction)s AND e.conversion = s.conversion AND s.again AND s.is_earlier
+), counted AS (
+    UPDATE webflow.extracted e
+    SET alike = e.alike + m.alike
     FROM met m
-    WHERE e.extraction = %(extraction)s AND e.conversion = m.conversion AND m.again AND m.is_earlier
+    WHERE e.extraction = %(extraction)s AND e.conversion = m.conversion AND m.again AND m.is_alike
 )
 SELECT
     count(*) FILTER (WHERE again) AS again_rows,
     coalesce(sum(CASE WHEN is_earlier THEN value_before ELSE value END) FILTER (WHERE again), 0) AS again_value,
-    count(*) FILTER (WHERE again AND differs) AS conflicting_rows,
-    count(*) FILTER (WHERE is_out AND differs AND NOT again) AS changed_rows
+    coalesce(sum(CASE WHEN is_alike THEN 0 WHEN is_earlier THEN alike_before ELSE alike END) FILTER (WHERE again), 0)
+        AS conflicting_rows
 FROM met

@@ -1,15 +1,15 @@
--- Rows that a dead push had claimed are in doubt: their requests may have left. So are rows that wait for a
--- decision, once the policy says resend. What is too old by now can only be written down as such.
+-- Rows that a dead push had claimed are in doubt: their requests may have left. They go out again when its lease is
+-- over, since until then a request of it may be out. Rows that wait for a decision are taken up, too, once the policy
+-- says resend. What is too old by now can only be written down as such.
 WITH doubtful AS (
-    SELECT c.id, c.push_id IS NOT NULL AS is_new
+    SELECT c.id, c.push_id IS NOT NULL AS is_new, p.expires_at
     FROM webflow.conversions c
+    LEFT JOIN webflow.pushes p ON p.id = c.push_id
     WHERE c.state = 'sending'
       AND c.destination = %(destination)s
       AND (
           c.push_id IS NULL AND (%(resend)s OR c.action_timestamp_ms < %(oldest_ms)s)
-          OR c.push_id IS NOT NULL AND NOT EXISTS (
-              SELECT FROM webflow.pushes p WHERE p.id = c.push_id AND p.ended_at IS NULL AND p.expires_at > clock_timestamp()
-          )
+          OR c.push_id IS NOT NULL AND (p.id IS NULL OR p.ended_at IS NOT NULL)
       )
     FOR UPDATE OF c SKIP LOCKED
 ), recovered AS (
@@ -25,7 +25,7 @@ WITH doubtful AS (
         END,
         attempts = c.attempts + d.is_new::integer,
         attempts_in_doubt = c.attempts_in_doubt + d.is_new::integer,
-        retry_at = NULL,
+        retry_at = d.expires_at,
         settled_at = CASE WHEN c.action_timestamp_ms < %(oldest_ms)s THEN clock_timestamp() END,
         push_id = NULL
     FROM doubtful d

@@ -7,7 +7,7 @@ WITH outcome AS (
 ), settled AS (
     UPDATE webflow.conversions c
     SET state = o.state,
-        reason = o.reason,
+        reason = CASE WHEN o.state = 'expired' AND c.attempts_in_doubt > 0 THEN 'expired_in_doubt' ELSE o.reason END,
         trouble = o.trouble,
         http_status = coalesce(o.http_status, c.http_status),
         attempts = c.attempts + o.attempts,

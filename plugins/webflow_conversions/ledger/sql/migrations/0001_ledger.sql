@@ -49,8 +49,9 @@ CREATE INDEX conversions_ready ON webflow.conversions (destination, action_times
 CREATE INDEX conversions_waiting ON webflow.conversions (state, action_timestamp_ms, id) WHERE state IN ('held', 'future');
 CREATE INDEX conversions_sending ON webflow.conversions (push_id) WHERE state = 'sending';
 
--- What a run has sent: by the pushes that it had.
+-- What a run has sent: by the pushes that it had. What it was too late for: few, if all is well.
 CREATE INDEX conversions_accepted ON webflow.conversions (push_id) WHERE state = 'accepted';
+CREATE INDEX conversions_lost ON webflow.conversions (run_id) WHERE state = 'expired' AND reason IN ('expired_unsent', 'expired_in_doubt');
 
 CREATE TABLE webflow.runs (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -104,11 +105,22 @@ CREATE INDEX extractions_run ON webflow.extractions (run);
 -- Which conversions an extraction recorded, and the value that it read. No foreign keys: they would cost a
 -- lookup for each of a million rows, and reconcile looks for what is missing anyway.
 CREATE TABLE webflow.extracted (
-    extraction bigint NOT NULL,
-    conversion bigint NOT NULL,
-    value      numeric(15, 2),
+    extraction          bigint NOT NULL,
+    conversion          bigint NOT NULL,
+    value               numeric(15, 2),
+    alike               integer NOT NULL,
+    is_kept             boolean NOT NULL DEFAULT false,
+    action_timestamp_ms bigint,
+    identity_key        text,
+    fault               text,
+    detail              text,
     PRIMARY KEY (extraction, conversion)
 );
+CREATE INDEX extracted_kept ON webflow.extracted (extraction) WHERE is_kept;
+
+COMMENT ON COLUMN webflow.extracted.alike IS 'How many source rows said the same.';
+COMMENT ON COLUMN webflow.extracted.is_kept IS
+    'The ledger kept what it had, since a request has left or may have; the columns after this one are what the source said.';
 
 -- One row for each time a push task ran: what it holds as a lease, and what it did.
 CREATE TABLE webflow.pushes (

@@ -1,0 +1,59 @@
+"""Looks ahead while a push runs: into the log and into the run's record."""
+
+import logging
+from datetime import datetime
+
+from webflow_conversions.delivery.ledger_thread import LedgerThread
+from webflow_conversions.delivery.outlook import Outlook, Rate
+from webflow_conversions.delivery.protocols import Backlog, Clock, Forecasts
+from webflow_conversions.rules.window import next_import
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOKS_SECONDS = 3.0
+"""The first two looks only tell the rate."""
+OUTLOOK_SECONDS = 15.0
+WORTH = 20
+"""A look that took some time is followed by a pause of so many times that."""
+
+
+class Lookout:
+    """Counts what waits, now and then, and says how it will fare at the rate at which it shrinks.
+
+    It has a connection and a thread of its own: counting a long queue takes seconds, and the push must not wait for it.
+    """
+
+    def __init__(self, forecasts: Forecasts, clock: Clock) -> None:
+        self._forecasts = forecasts
+        self._clock = clock
+        self._jobs = LedgerThread("lookout")
+        self._rate = Rate()
+        self._look_at = clock.monotonic() + FIRST_LOOKS_SECONDS
+
+    def look(self) -> None:
+        """Look if it is time to; does not wait."""
+        self._jobs.collect()
+        if self._clock.monotonic() < self._look_at or not self._jobs.is_idle:
+            return
+        started_at, moment, rate = self._clock.monotonic(), self._clock.now(), self._rate.value
+        seconds = (next_import(moment) - moment).total_seconds()
+
+        def count() -> tuple[Backlog, float]:
+            return self._forecasts.backlog(moment, rate or 0.0, seconds), self._clock.monotonic() - started_at
+
+        self._jobs.ask("count", count, lambda found: self._counted(moment, started_at, rate, *found))
+
+    def close(self) -> None:
+        """Look no more."""
+        self._jobs.close()
+
+    def _counted(self, moment: datetime, started_at: float, rate: float | None, backlog: Backlog, took_seconds: float) -> None:
+        self._rate.look(started_at, backlog.rows)
+        if rate is None:
+            pause = FIRST_LOOKS_SECONDS if self._rate.value is None else 0.0
+        else:
+            pause = OUTLOOK_SECONDS
+            outlook = Outlook(at=moment, rows_per_second=rate, backlog=backlog)
+            log.log(logging.WARNING if backlog.late_rows or backlog.expiring_rows else logging.INFO, "%s", outlook)
+            self._jobs.ask("record", lambda: self._forecasts.record(outlook.to_json()), lambda _: None)
+        self._look_at = self._clock.monotonic() + max(pause, WORTH * took_seconds if pause else 0.0)

@@ -1,0 +1,3 @@
+SELECT id, host, pid
+FROM webflow.pushes
+WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
