@@ -64,6 +64,7 @@ POOLS: Mapping[str, int] = {"webflow": 4}
 
 FINAL_STATES = frozenset({"success", "failed"})
 
+_STATES_TOLD = FINAL_STATES | {"running", "up_for_retry", "upstream_failed", "skipped"}
 _LAST_CHARACTERS = 4000
 
 T = TypeVar("T")
@@ -156,20 +157,29 @@ class AirflowApi:
 
         return self._wait(parsed, timeout_seconds, lambda: f"There is no Dag {dag_id}.")
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout_seconds: float = 300) -> str:
+    def wait_for_run(
+        self, dag_id: str, run_id: str, timeout_seconds: float = 300, *, say: Callable[[str], None] | None = None
+    ) -> str:
         """Wait until a run has ended.
 
+        :param say: is told of every change of a task.
         :returns: ``success`` or ``failed``.
         :raises TimeoutError: it has not, with the states of its tasks.
         """
+        told: dict[str, str] = {}
 
         def final_state() -> str | None:
+            if say:
+                tasks = {task_name(task): task["state"] for task in self.task_instances(dag_id, run_id)}
+                for name, task_state in tasks.items():
+                    if task_state in _STATES_TOLD and told.get(name) != task_state:
+                        say(f"{name}: {task_state.replace('_', ' ')}")
+                        told[name] = task_state
             state = str(self.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
             return state if state in FINAL_STATES else None
 
         def complaint() -> str:
-            tasks = self.task_instances(dag_id, run_id)
-            states = ", ".join(f"{task['task_id']}[{task['map_index']}] {task['state']}" for task in tasks)
+            states = ", ".join(f"{task_name(task)} {task['state']}" for task in self.task_instances(dag_id, run_id))
             return f"{dag_id} {run_id} has not ended after {timeout_seconds:g} s: {states}"
 
         return self._wait(final_state, timeout_seconds, complaint)
@@ -186,6 +196,20 @@ class AirflowApi:
         """The log of one try of a task: a line for each message, and what goes with it as JSON."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         return "\n".join(map(_log_line, self.get(path, map_index=map_index, full_content=True)["content"]))
+
+    def failures(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """Why tasks of a run failed: by the task's name, the last error in the log of its last try."""
+        return {
+            task_name(task): self._last_error(dag_id, run_id, task)
+            for task in self.task_instances(dag_id, run_id)
+            if task["state"] == "failed"
+        }
+
+    def _last_error(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> str:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        lines = self.get(path, map_index=task["map_index"], full_content=True)["content"]
+        details = [detail for line in lines if isinstance(line, dict) for detail in line.get("error_detail") or ()]
+        return str(details[-1]["exc_value"]) if details else "its log has no error"
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
         """What a task pushed."""
@@ -453,6 +477,13 @@ class _Guard:
         """End it, and nothing else."""
         self._process.kill()
         self._process.communicate()
+
+
+def task_name(task: Mapping[str, Any]) -> str:
+    """What people call a task instance: its ID, and for one of a mapped task the label or else the number of its place."""
+    if task["map_index"] < 0:
+        return str(task["task_id"])
+    return f"{task['task_id']} [{task['rendered_map_index'] or task['map_index']}]"
 
 
 def end_sessions(sessions: Sequence[int], *, patience_seconds: float = 5.0) -> None:

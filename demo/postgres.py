@@ -100,7 +100,9 @@ class PostgresServer:
             if self._as_nobody:
                 nobody = pwd.getpwnam("nobody")
                 identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder, **identity)
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder, check=False, **identity
+            )
             if done.returncode:
                 output.seek(0)
                 raise RuntimeError(f"{' '.join(command)} failed: {output.read().strip()[-2000:]}")

@@ -1,4 +1,7 @@
 -- Deals that the CRM closed, and what they are worth. The stage decides the custom goal's event name.
+--
+-- A deal is often entered late, so this selects by the last change: whatever closed in the window has changed since.
+-- It returns older deals too, and the product says of each why it is not sent.
 SELECT
     deal.deal_id AS conversion_id,
     deal.closed_at AS occurred_at,
@@ -10,5 +13,4 @@ SELECT
         ELSE deal.stage
     END AS event_name
 FROM crm_deals deal
-WHERE deal.closed_at >= :window_start
-  AND deal.closed_at < :window_end
+WHERE deal.updated_at >= :window_start

@@ -1,0 +1,84 @@
+"""Whether the ledger and the simulator agree, conversion by conversion, and the tables that show it to people."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+ACCEPTED = """
+SELECT action_id, event_name, user_domain, user_id, action_timestamp_ms, value
+FROM webflow.conversions
+WHERE state = 'accepted'
+"""
+
+ENDS = """
+SELECT source, state, reason, count(*) AS rows, coalesce(sum(value), 0) AS value
+FROM webflow.conversions
+GROUP BY source, state, reason
+ORDER BY source, array_position(ARRAY['accepted', 'sending', 'ready', 'held', 'future', 'rejected', 'expired'], state), reason
+"""
+
+RUNS = "SELECT run_id, window_start, window_end, outcome, problems, counts FROM webflow.runs ORDER BY id"
+
+_SHOWN = 3
+
+
+def disagreements(accepted: Iterable[Any], events: Sequence[Mapping[str, Any]], customer_id: str) -> list[str]:
+    """What the ledger and the simulator tell differently, one sentence each; none if they agree.
+
+    :param accepted: the rows of :data:`ACCEPTED`.
+    :param events: what the simulator received, as its page of events has it.
+    """
+    sent = {row.action_id: _document(row, customer_id) for row in accepted}
+    times = Counter(event["action_id"] for event in events)
+    received = {event["action_id"]: json.loads(event["body"], parse_float=Decimal) for event in events}
+    found = {
+        "accepted in the ledger, but never received": sent.keys() - received.keys(),
+        "received, but not accepted in the ledger": received.keys() - sent.keys(),
+        "received with another payload than the ledger's": {
+            name for name in sent.keys() & received.keys() if sent[name] != received[name]
+        },
+        "received more than once": {name for name, count in times.items() if count > 1},
+        "received too old or from the future, so that Webflow may ignore it": {
+            event["action_id"] for event in events if not event["counts"]
+        },
+    }
+    return [f"{len(names):,} {what}: {_some(names)}" for what, names in found.items() if names]
+
+
+def _document(row: Any, customer_id: str) -> dict[str, Any]:
+    """The event that a row of the ledger stands for (webflow-api, The request)."""
+    document = {
+        "customerId": customer_id,
+        "eventName": row.event_name,
+        "userDomain": row.user_domain,
+        "userId": row.user_id,
+        "actionId": row.action_id,
+        "actionTimestamp": row.action_timestamp_ms,
+    }
+    return document if row.value is None else {**document, "value": row.value}
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table in plain text: numbers to the right, money with two places."""
+    cells = [list(map(str, titles)), *([_cell(value) for value in row] for row in rows)]
+    is_number = [all(isinstance(row[column], int | Decimal) for row in rows) for column in range(len(titles))]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, is_number, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else value or ""
