@@ -1,20 +1,49 @@
 """A night for each test, and a simulator for each module."""
 
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
 
+from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN, Night
 
 
+@pytest.fixture(scope="module")
+def night_database(postgres: PostgresServer) -> Callable[[], Any]:
+    """Opens connections to the database in which a module's nights take place, one after the other."""
+    name = f"night_{uuid.uuid4().hex}"
+    postgres.create_database(name)
+    return partial(postgres.connect, name)
+
+
+_DAWN = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+DROP SCHEMA public CASCADE;
+CREATE SCHEMA public;
+DO $$
+BEGIN
+    EXECUTE (
+        SELECT format('TRUNCATE %s RESTART IDENTITY', string_agg(format('webflow.%I', tablename), ', '))
+        FROM pg_tables WHERE schemaname = 'webflow' AND tablename <> 'schema_migrations'
+    );
+END $$
+"""
+"""Nothing of a night is left; the tables of the ledger stay, since making them anew costs most."""
+
+
 @pytest.fixture
-def night(database: Callable[[], Any]) -> Iterator[Night]:
+def night(night_database: Callable[[], Any]) -> Iterator[Night]:
     """An empty warehouse and a migrated ledger."""
-    made = Night(database)
+    made = Night(night_database)
     yield made
     made.session.close()
+    with closing(night_database()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(_DAWN)
 
 
 @pytest.fixture(scope="module")

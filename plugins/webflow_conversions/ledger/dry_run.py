@@ -38,7 +38,7 @@ class DryRunExtraction:
             self._recording.stage(cursor, conversions)
             cursor.execute(statement("drop_seen_from_staged"))
             shown = cursor.fetchone()
-            met = self._recording.merge(cursor, now)
+            self._recording.merge(cursor, now)
             cursor.execute(statement("states_of_staged"))
             for row in cursor.fetchall():
                 key = (row.state, row.reason)
@@ -48,9 +48,9 @@ class DryRunExtraction:
                 self.first_ready += [as_event(row) for row in cursor.fetchall()]
             cursor.connection.rollback()
         self._session.execute("add_seen", {"action_ids": conversions["action_id"].tolist()})
-        return Met(again=Amount(rows=shown.rows, value=shown.value), conflicting=0, changed=met.changed)
+        return Met(again=Amount(rows=shown.rows, value=shown.value), conflicting=0)
 
-    def end(self, tally: Tally, changed: int, now: datetime) -> None:
+    def end(self, tally: Tally, now: datetime) -> None:
         """Nothing is kept."""
 
     def waiting(self, state: State, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:

@@ -16,6 +16,7 @@ from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.evaluation import Amount, SourceRules, Tally
+from webflow_conversions.rules.states import FAULTS
 
 _STAGED = (
     "action_id",
@@ -29,6 +30,7 @@ _STAGED = (
     "state",
     "reason",
     "detail",
+    "alike",
 )
 _RACES = 3
 
@@ -76,16 +78,16 @@ class Extraction:
                 "destination": self._rules.destination,
                 "source": self._rules.source,
                 "configuration": self._configuration,
+                "faults": sorted(FAULTS),
                 "run_id": self._run.run_id,
                 "now": now,
             },
         )
         met = cursor.fetchone()
-        again = Amount(rows=met.again_rows, value=met.again_value)
-        return Met(again=again, conflicting=met.conflicting_rows, changed=met.changed_rows)
+        return Met(again=Amount(rows=met.again_rows, value=met.again_value), conflicting=met.conflicting_rows)
 
-    def end(self, tally: Tally, changed: int, now: datetime) -> None:
-        """Close the account of this reading."""
+    def end(self, tally: Tally, now: datetime) -> None:
+        """Note what differs from what was sent, and close the account of this reading."""
         amounts: dict[str, Any] = {
             f"{name}_{part}": getattr(getattr(tally, field), part)
             for name, field in (
@@ -97,16 +99,14 @@ class Extraction:
             )
             for part in ("rows", "value")
         }
-        self._session.execute(
-            "end_extraction",
-            {
-                **amounts,
-                "conflicting_rows": tally.conflicting,
-                "changed_after_sent_rows": changed,
-                "extraction": self._id,
-                "now": now,
-            },
-        )
+        with self._session.transaction() as cursor:
+            reading = {"extraction": self._id, "run_id": self._run.run_id, "now": now}
+            cursor.execute(statement("note_changes"), reading)
+            changed = cursor.fetchone().rows
+            cursor.execute(
+                statement("end_extraction"),
+                {**reading, **amounts, "conflicting_rows": tally.conflicting, "changed_after_sent_rows": changed},
+            )
 
 
 def as_csv(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:

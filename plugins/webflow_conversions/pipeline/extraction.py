@@ -19,13 +19,12 @@ from webflow_conversions.rules.states import State
 class Met:
     """What a chunk met in the ledger.
 
-    ``again`` are conversions that an earlier chunk of the same extraction had recorded; ``changed`` rows differ from
-    what was sent.
+    ``again`` are conversions that an earlier chunk of the same extraction had recorded; ``conflicting`` are the source
+    rows that say something else than those that stand now.
     """
 
     again: Amount
     conflicting: int
-    changed: int
 
 
 class ExtractionLedger(Protocol):
@@ -35,7 +34,7 @@ class ExtractionLedger(Protocol):
 
     def record(self, conversions: pd.DataFrame, now: datetime) -> Met: ...
 
-    def end(self, tally: Tally, changed: int, now: datetime) -> None: ...
+    def end(self, tally: Tally, now: datetime) -> None: ...
 
 
 def extract(
@@ -55,15 +54,14 @@ def extract(
     """
     source.columns, users.columns  # noqa: B018 - refused before anything is written
     ledger.begin(clock())
-    tally, changed = Tally(), 0
+    tally = Tally()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="record") as recorder:
         pending: Future[Met] | None = None
 
         def await_recorded() -> None:
-            nonlocal tally, changed
+            nonlocal tally
             if pending is not None:
                 met = pending.result()
-                changed += met.changed
                 tally += Tally(
                     recorded=Amount(rows=-met.again.rows, value=-met.again.value),
                     duplicates=met.again,
@@ -82,5 +80,5 @@ def extract(
 
         source.read(handle)
         await_recorded()
-    ledger.end(tally, changed, clock())
+    ledger.end(tally, clock())
     return tally

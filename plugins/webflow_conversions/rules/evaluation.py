@@ -97,7 +97,7 @@ class Evaluated:
     """A chunk's conversions for the ledger, one row each, and the tally of the whole chunk.
 
     Columns: ``action_id``, ``event_name``, ``conversion_id``, ``action_timestamp_ms`` (``Int64``), ``value``
-    (Decimal), ``identity_key``, ``state``, ``reason``, ``detail``; ``rows``, the source rows behind it.
+    (Decimal), ``identity_key``, ``state``, ``reason``, ``detail``; ``alike``, how many source rows say just this.
     """
 
     conversions: pd.DataFrame
@@ -194,25 +194,25 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
 
 
 def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """The row that stands for each conversion, with the number of ``rows`` behind it; the others; how many of these conflict.
+    """The row that stands for each conversion, with the number of rows that are ``alike``; the others; how many of these conflict.
 
-    Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value; the order in which
-    they came never matters.
+    Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value; neither their order
+    nor the chunks in which they came (``ledger/sql/merge_staged.sql``) ever matter.
     """
     if judged["action_id"].is_unique:
-        return judged.assign(rows=1), judged.iloc[:0], 0
+        return judged.assign(alike=1), judged.iloc[:0], 0
     order = judged.assign(
         void=judged["reason"].notna(), amount=[float("inf") if value is None else float(value) for value in judged["value"]]
     ).sort_values(["action_timestamp_ms", "void", "amount", "identity_key", "reason", "detail"], kind="stable")
     first = ~order["action_id"].duplicated()
     kept, dropped = judged.loc[order.index[first]], judged.loc[order.index[~first]]
-    kept = kept.assign(rows=kept["action_id"].map(judged["action_id"].value_counts())).sort_index()
     facts = ["action_timestamp_ms", "value", "identity_key", "detail"]
     beside = dropped[["action_id"]].merge(kept[["action_id", *facts]], on="action_id")
-    same = (dropped[facts].reset_index(drop=True).astype(object).fillna("") == beside[facts].astype(object).fillna("")).all(
-        axis=1
-    )
-    return kept, dropped, int((~same).sum())
+    same = dropped[facts].reset_index(drop=True).astype(object).fillna("") == beside[facts].astype(object).fillna("")
+    is_alike = same.all(axis=1).to_numpy()
+    alike = dropped["action_id"][is_alike].value_counts()
+    kept = kept.assign(alike=1 + kept["action_id"].map(alike).fillna(0).astype(int)).sort_index()
+    return kept, dropped, int((~is_alike).sum())
 
 
 def as_text(value: Any) -> str | None:

@@ -66,6 +66,27 @@ class Reason(StrEnum):
     WRITTEN_OFF = "written_off"
 
 
+FAULTS = frozenset(
+    {
+        Reason.MISSING_CONVERSION_ID,
+        Reason.INVALID_CONVERSION_ID,
+        Reason.MISSING_EVENT_NAME,
+        Reason.INVALID_EVENT_NAME,
+        Reason.MISSING_TIMESTAMP,
+        Reason.INVALID_TIMESTAMP,
+        Reason.UNKNOWN_TIMEZONE,
+        Reason.AMBIGUOUS_LOCAL_TIME,
+        Reason.NONEXISTENT_LOCAL_TIME,
+        Reason.UNKNOWN_GOAL,
+        Reason.GOAL_NOT_YET_CREATED,
+        Reason.GOAL_RENAMED,
+        Reason.INVALID_VALUE,
+        Reason.NEGATIVE_VALUE,
+        Reason.MISSING_IDENTITY,
+    }
+)
+"""What is wrong with a source row itself, whoever its user is and whenever it is read."""
+
 REFUSED_PREFIX = "refused_"
 
 
