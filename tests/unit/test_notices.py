@@ -17,7 +17,8 @@ def record(**fields):
 
 
 def forecast(late_rows, *, age=timedelta(seconds=20)):
-    return {"at": (NOW - age).isoformat(), "late_rows": late_rows, "late_value": "12.34"}
+    late = {"late_rows": late_rows, "late_value": "12.34"}
+    return {"webflow_default": {"at": (NOW - age).isoformat(), "waiting_rows": 2000, "waiting_value": "9000.00", **late}}
 
 
 def test_all_that_is_ready_misses_the_import_where_nothing_moves():
@@ -31,6 +32,12 @@ def test_all_that_is_ready_misses_the_import_where_nothing_moves():
 def test_a_fresh_outlook_says_what_comes_too_late():
     assert "7 conversions (12.34)" in deadline_notice(Stake(run=record(forecast=forecast(7)), ready=READY), NOW).subject
     assert deadline_notice(Stake(run=record(forecast=forecast(0)), ready=READY), NOW) is None
+
+
+def test_the_outlooks_of_all_destinations_count():
+    finished = {"waiting_rows": 0, "waiting_value": "0", "at": (NOW - timedelta(hours=1)).isoformat()}
+    both = {"another": forecast(5)["webflow_default"], "finished": finished, **forecast(7)}
+    assert "12 conversions (24.68)" in deadline_notice(Stake(run=record(forecast=both), ready=READY), NOW).subject
 
 
 @pytest.mark.parametrize("run", [record(forecast=forecast(0, age=timedelta(minutes=3))), record(is_ended=True, forecast=forecast(0))])

@@ -1,11 +1,13 @@
 """Looks ahead while a push runs: into the log and into the run's record."""
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 
 from webflow_conversions.delivery.ledger_thread import LedgerThread
 from webflow_conversions.delivery.outlook import Outlook, Rate
 from webflow_conversions.delivery.protocols import Backlog, Clock, Forecasts
+from webflow_conversions.errors import Unavailable
 from webflow_conversions.rules.window import next_import
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ class Lookout:
         self._jobs = LedgerThread("lookout")
         self._rate = Rate()
         self._look_at = clock.monotonic() + FIRST_LOOKS_SECONDS
+        self._has_spoken = False
 
     def look(self) -> None:
         """Look if it is time to; does not wait."""
@@ -36,7 +39,7 @@ class Lookout:
         if self._clock.monotonic() < self._look_at or not self._jobs.is_idle:
             return
         started_at, moment, rate = self._clock.monotonic(), self._clock.now(), self._rate.value
-        seconds = (next_import(moment) - moment).total_seconds()
+        seconds = _seconds_to_import(moment)
 
         def count() -> tuple[Backlog, float]:
             return self._forecasts.backlog(moment, rate or 0.0, seconds), self._clock.monotonic() - started_at
@@ -44,8 +47,13 @@ class Lookout:
         self._jobs.ask("count", count, lambda found: self._counted(moment, started_at, rate, *found))
 
     def close(self) -> None:
-        """Look no more."""
+        """Look no more; an outlook that was recorded is brought up to date."""
         self._jobs.close()
+        if self._has_spoken:
+            moment, rate = self._clock.now(), self._rate.value or 0.0
+            with suppress(Unavailable):
+                backlog = self._forecasts.backlog(moment, rate, _seconds_to_import(moment))
+                self._forecasts.record(Outlook(at=moment, rows_per_second=rate, backlog=backlog).to_json())
 
     def _counted(self, moment: datetime, started_at: float, rate: float | None, backlog: Backlog, took_seconds: float) -> None:
         self._rate.look(started_at, backlog.rows)
@@ -55,5 +63,10 @@ class Lookout:
             pause = OUTLOOK_SECONDS
             outlook = Outlook(at=moment, rows_per_second=rate, backlog=backlog)
             log.log(logging.WARNING if backlog.late_rows or backlog.expiring_rows else logging.INFO, "%s", outlook)
+            self._has_spoken = True
             self._jobs.ask("record", lambda: self._forecasts.record(outlook.to_json()), lambda _: None)
         self._look_at = self._clock.monotonic() + max(pause, WORTH * took_seconds if pause else 0.0)
+
+
+def _seconds_to_import(moment: datetime) -> float:
+    return (next_import(moment) - moment).total_seconds()

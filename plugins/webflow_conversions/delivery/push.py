@@ -425,9 +425,9 @@ class Push:
         self._out.clear()
         self._settle_unproven()
         self._record_the_rest()
+        self._jobs.close()
         if self._lookout is not None:
             self._lookout.close()
-        self._jobs.close()
 
     def _record_the_rest(self) -> None:
         self._wait_for("claim")

@@ -23,7 +23,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What the ledger knows of a run. ``forecast`` is the last outlook that one of its pushes wrote."""
+    """What the ledger knows of a run. ``forecast`` has the last outlook of its pushes, by destination."""
 
     is_ended: bool
     problems: Sequence[str]
@@ -76,11 +76,16 @@ def recovery_notice(run_id: str, broken_since: str) -> Notice:
 
 
 def _late(run: RunRecord | None, ready: Amount, now: datetime) -> Amount:
-    """What will not be out in time: by a fresh outlook what it says, else all that is ready."""
-    forecast = run.forecast if run and not run.is_ended else None
-    if forecast is None or now - datetime.fromisoformat(forecast["at"]) > FRESH:
+    """What will not be out in time: by fresh outlooks what they say, by old ones all that waited, else all that is ready."""
+    outlooks = (run.forecast or {}).values() if run and not run.is_ended else ()
+    if not outlooks:
         return ready
-    return min(ready, Amount(rows=forecast["late_rows"], value=Decimal(forecast["late_value"])), key=lambda amount: amount.rows)
+    return min(ready, sum((_late_by(outlook, now) for outlook in outlooks), Amount()), key=lambda amount: amount.rows)
+
+
+def _late_by(outlook: Mapping[str, Any], now: datetime) -> Amount:
+    part = "waiting" if now - datetime.fromisoformat(outlook["at"]) > FRESH else "late"
+    return Amount(rows=outlook[f"{part}_rows"], value=Decimal(outlook[f"{part}_value"]))
 
 
 def _why(stake: Stake, unread: Sequence[str]) -> list[str]:
