@@ -19,19 +19,9 @@ Running twice sends nothing twice.
   goes out with the next run, or by clearing `push` and `reconcile`, until it is 2 days old.
 """
 
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
-from airflow.sdk import (
-    DAG,
-    Asset,
-    ExceptionRetryPolicy,
-    MultipleCronTriggerTimetable,
-    Param,
-    RetryAction,
-    RetryRule,
-    TriggerRule,
-    XComArg,
-)
+from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TriggerRule, XComArg
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
@@ -41,6 +31,7 @@ from webflow_conversions.operators.identify import IdentifyConversionsOperator
 from webflow_conversions.operators.plan import PlanConversionsOperator
 from webflow_conversions.operators.push import WebflowPushConversionsOperator
 from webflow_conversions.operators.reconcile import ReconcileConversionsOperator
+from webflow_conversions.timetable import NightTimetable
 
 DAYS_THAT_COUNT = timedelta(days=2)
 RUNS_AT = (time(22, 0), time(23, 15))
@@ -78,9 +69,9 @@ with DAG(
     dag_id="webflow_offsite_conversions",
     description="Offline sales and CRM conversions, every night before Webflow's import at midnight UTC.",
     doc_md=__doc__,
-    schedule=MultipleCronTriggerTimetable(
-        *(f"{at.minute} {at.hour} * * *" for at in RUNS_AT), timezone="UTC", interval=DAYS_THAT_COUNT
-    ),
+    schedule=NightTimetable(*(f"{at.minute} {at.hour} * * *" for at in RUNS_AT), timezone="UTC", interval=DAYS_THAT_COUNT),
+    # Without one, unpausing would wait for the next night instead of making up for the last.
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     deadline=deadlines,
     on_failure_callback=notices.notify_of_failure,
     on_success_callback=notices.notify_of_recovery,
