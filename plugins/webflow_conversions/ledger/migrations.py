@@ -53,6 +53,13 @@ def migrate(session: Session, *, up_to: int | None = None) -> list[str]:
         ) from error
 
 
+def is_there(session: Session) -> bool:
+    """Whether the ledger was ever set up."""
+    with session.transaction() as cursor:
+        cursor.execute("SELECT to_regclass('webflow.runs') IS NOT NULL")
+        return bool(cursor.fetchone()[0])
+
+
 def _apply(cursor: Cursor, known: Sequence[Migration]) -> list[str]:
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     cursor.execute("SELECT to_regclass('webflow.schema_migrations') IS NOT NULL")

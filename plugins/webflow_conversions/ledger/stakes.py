@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from webflow_conversions.ledger.migrations import is_there
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.notices import RunRecord, Stake
 from webflow_conversions.rules.evaluation import Amount
@@ -14,6 +15,8 @@ def run_record(session: Session, dag_id: str, run_id: str) -> RunRecord | None:
 
     :raises Unavailable: if the ledger is away.
     """
+    if not is_there(session):
+        return None
     found = session.fetch("run_record", {"dag_id": dag_id, "run_id": run_id})
     return RunRecord(**found[0]._asdict()) if found else None
 
@@ -29,6 +32,8 @@ def stake(session: Session, dag_id: str, run_id: str, sources: Mapping[str, Sequ
         "start_ms": oldest_sendable_ms(now),
         "end_ms": latest_sendable_ms(now) + 1,
     }
+    if not is_there(session):
+        return Stake(run=None)
     ready: dict[str | None, Amount] = {}
     for row in session.fetch("ready_in_scope", scope):
         ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)

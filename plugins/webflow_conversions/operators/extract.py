@@ -38,11 +38,17 @@ class ExtractConversionsOperator(ConversionsOperator):
         if not run.dry_run:
             tally = extract(run, rules, query, users, Extraction(session, run, rules, configuration), now)
             self.log.info("%s: %s", source.name, tally_counts(tally))
+            self._summarize(context, f"{tally.read.rows:,} read, {tally.recorded.rows:,} recorded")
             return {"source": source.name, **tally_counts(tally)}
         shown = dry_run(run, rules, query, users, DryRunExtraction(session, run, rules, configuration), now)
         customer_id = WebflowHook(source.webflow_conn_id).get_conn().customer_id
         previews = [preview(event, customer_id) for event in shown.first_ready]
+        self._summarize(context, f"{shown.tally.read.rows:,} read, {shown.to_send.rows:,} would be sent")
         self.log.info("dry run of %s: %s would be sent; by state: %s", source.name, shown.to_send, state_counts(shown.states))
         for payload in previews:
             self.log.info("would send %s", payload)
         return {"source": source.name, **tally_counts(shown.tally), "states": state_counts(shown.states), "previews": previews}
+
+    def _summarize(self, context: Context, summary: str) -> None:
+        """What Airflow shows in place of the number of the mapped task."""
+        context["summary"] = f"{self.source}: {summary}"  # type: ignore[typeddict-unknown-key]

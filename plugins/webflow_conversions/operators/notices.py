@@ -35,7 +35,7 @@ def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
     if run["run_type"] != "scheduled":
         return "silent: not a scheduled run"
     from webflow_conversions.ledger.stakes import stake
-    from webflow_conversions.pipeline.notices import deadline_notice
+    from webflow_conversions.pipeline.notices import blind_notice, deadline_notice
     from webflow_conversions.rules.window import next_import
 
     moment, due = now(), datetime.fromisoformat(str(context["deadline"]["deadline_time"]))
@@ -47,7 +47,10 @@ def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
         return "silent: told already"
     settings = _settings()
     sources = settings.destinations([source.name for source in settings.sources])
-    notice = deadline_notice(stake(ledger_session(), dag_id, run_id, sources, moment), moment)
+    try:
+        notice = deadline_notice(stake(ledger_session(), dag_id, run_id, sources, moment), moment)
+    except ConversionsError as error:
+        notice = blind_notice(str(error), moment)
     if notice is None:
         return "silent: nothing is at stake"
     _tell(settings, notice, context)

@@ -1,7 +1,7 @@
 """plan: settles what the run may send, and refuses what cannot succeed, before anything is read or sent."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Context, Variable
@@ -109,8 +109,8 @@ class PlanConversionsOperator(ConversionsOperator):
             return Window.of_date(parse_date(self.date))
         start, end = context.get("data_interval_start"), context.get("data_interval_end")
         if start is not None and end is not None and start < end:
-            return Window(start=start, end=end)
-        return Window.up_to(end or context["dag_run"].run_after)
+            return Window(start=_plain(start), end=_plain(end))
+        return Window.up_to(_plain(end or context["dag_run"].run_after))
 
     def _clock_offset(self, destinations: Sequence[str]) -> timedelta | None:
         """The most careful of the destinations' clocks; each is asked whether it knows the token, too."""
@@ -146,3 +146,9 @@ class PlanConversionsOperator(ConversionsOperator):
                 self.log.debug("columns %s", query.columns)
             except Unavailable as error:
                 self.log.warning("%s", error)
+
+
+def _plain(moment: datetime) -> datetime:
+    """Airflow's moments are pendulum's, whose differences are no timedeltas."""
+    in_utc = moment.astimezone(UTC)
+    return datetime.combine(in_utc.date(), in_utc.time(), UTC)

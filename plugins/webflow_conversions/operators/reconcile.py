@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from webflow_conversions.errors import Unfinished
+from webflow_conversions.ledger.identification import Identification
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.operators.base import ConversionsOperator, now
 from webflow_conversions.pipeline.reconciliation import as_table, counts, problems
@@ -29,26 +30,30 @@ class ReconcileConversionsOperator(ConversionsOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         run = Run.from_json(self.plan)
-        runs = Runs(self.ledger(), context["dag_run"].dag_id)
+        session = self.ledger()
+        runs = Runs(session, context["dag_run"].dag_id)
         if run.dry_run:
             shown = {document["source"]: document for document in self.extracted or ()}
             missing = [f"{source}: was not read to its end" for source in run.sources if source not in shown]
             runs.end(run, missing, {"sources": shown})
-            self._raise_if(missing)
+            self._tell(context, run, {"sources": shown}, missing)
             return {"sources": shown}
+        Identification(session, session, run).expire(now())
         accounts = runs.accounts(run, list(self.settings.destinations(run.sources)), now())
-        pushes = runs.pushes(run)
-        found = [*runs.notes(run), *problems(accounts, pushes)]
-        document = counts(accounts, pushes)
+        pushes, lost = runs.pushes(run), runs.lost(run)
+        found = [*runs.notes(run), *problems(accounts, pushes, lost)]
+        document = counts(accounts, pushes, lost)
         runs.end(run, found, document)
         self.log.info("where the conversions of this run stand:\n%s", as_table(accounts))
         removed = runs.remove_old(timedelta(days=self.settings.retention_days), now())
         if removed:
             self.log.info("removed %s conversions that finished over %s days ago", removed, self.settings.retention_days)
-        self._raise_if(found)
+        self._tell(context, run, document, found)
         return document
 
-    @staticmethod
-    def _raise_if(found: list[str]) -> None:
-        if found:
-            raise Unfinished(f"The run is not complete: {'; '.join(found)}.")
+    def _tell(self, context: Context, run: Run, document: dict[str, Any], problems_found: list[str]) -> None:
+        """Fail the run where something is open, else give the counts to those who wait for the asset."""
+        if problems_found:
+            raise Unfinished(f"The run is not complete: {'; '.join(problems_found)}.")
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {"run_id": run.run_id, "dry_run": run.dry_run, **document}

@@ -12,6 +12,8 @@ from webflow_conversions.rules.window import next_import
 FRESH = timedelta(minutes=2)
 """A push writes its outlook every 15 seconds; what is older than this speaks of a push that is gone."""
 
+_UNKNOWN = "An unknown number of conversions"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
@@ -48,13 +50,21 @@ def deadline_notice(stake: Stake, now: datetime) -> Notice | None:
     if not (late.rows or unread or stake.run is None):
         return None
     import_at = next_import(now)
-    head = _amount(late) if late.rows else "An unknown number of conversions"
+    head = _amount(late) if late.rows else _UNKNOWN
     sentences = [
         f"At {now.astimezone(UTC):%H:%M} UTC, {head} will miss Webflow's import at {import_at:%H:%M} UTC.",
         *_why(stake, unread),
         "What is ready stays ready: it goes out with the next run as long as it is not older than 2 days.",
     ]
     return Notice(subject=f"Webflow: {head} will miss tonight's import", message=" ".join(sentences))
+
+
+def blind_notice(why: str, now: datetime) -> Notice:
+    """The warning before the import where the ledger cannot be asked."""
+    return Notice(
+        subject=f"Webflow: {_UNKNOWN} will miss tonight's import",
+        message=f"At {now.astimezone(UTC):%H:%M} UTC nobody can say what is out: {why}",
+    )
 
 
 def failure_notice(run_id: str, problems: Sequence[str], failed_tasks: Sequence[str]) -> Notice:
