@@ -124,9 +124,9 @@ with DAG(
         force="{{ params.force }}",
     )
     run = XComArg(plan, key="run")
-    extract = ExtractConversionsOperator.partial(task_id="extract", plan=run, map_index_template="{{ task.source }}").expand(
-        source=plan.output
-    )
+    extract = ExtractConversionsOperator.partial(
+        task_id="extract", plan=run, map_index_template="{{ summary | default(task.source) }}"
+    ).expand(source=plan.output)
     identify = IdentifyConversionsOperator(task_id="identify", plan=run, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     push = WebflowPushConversionsOperator.partial(
         task_id="push", plan=run, pool="webflow", map_index_template="{{ task.work.destination }} {{ task.work.worker }}"

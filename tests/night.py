@@ -178,7 +178,7 @@ class Night:
         return Push(queue, transport, given, forecasts, clock=self.clock, chance=lambda: 0.0)
 
     def problems(self, run: Run) -> list[str]:
-        return problems(self.runs.accounts(run, [DESTINATION], self.clock.at), self.runs.pushes(run))
+        return problems(self.runs.accounts(run, [DESTINATION], self.clock.at), self.runs.pushes(run), self.runs.lost(run))
 
     def rows(self) -> dict[str | None, Any]:
         """The ledger by conversion ID, as named tuples."""

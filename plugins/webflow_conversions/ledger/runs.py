@@ -8,10 +8,10 @@ from psycopg2.extras import Json
 
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
-from webflow_conversions.pipeline.reconciliation import MISSING, PushAccount, SourceAccount
+from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.evaluation import Amount, Tally
-from webflow_conversions.rules.window import Window, latest_sendable_ms, oldest_sendable_ms, to_milliseconds
+from webflow_conversions.rules.window import Window, latest_sendable_ms, to_milliseconds
 
 EXTRACTED_KEPT = timedelta(days=3)
 _BATCH_ROWS = 5_000
@@ -86,24 +86,28 @@ class Runs:
         return found
 
     def accounts(self, run: Run, destinations: Sequence[str], now: datetime) -> dict[str, SourceAccount]:
-        """Where the run stands, by source."""
+        """Where the run stands, by source; what is too old to be sent is to be expired before."""
         extractions = {row.source: row for row in self._session.fetch("extractions_of_run", {"run": run.id})}
         sent = {row.source: row for row in self._session.fetch("sent_by_run", {"run": run.id})}
         scope = {
             "destinations": list(destinations),
             "sources": list(run.sources),
-            "start_ms": max(run.window.start_ms, oldest_sendable_ms(now)),
+            "start_ms": run.window.start_ms,
             "end_ms": min(run.window.end_ms, latest_sendable_ms(run.latest(now)) + 1),
         }
         ready: dict[str, dict[str | None, Amount]] = {}
         for row in self._session.fetch("ready_in_scope", scope):
             ready.setdefault(row.source, {})[row.trouble] = Amount(rows=row.rows, value=row.value)
         in_doubt = {row.source: Amount(rows=row.rows, value=row.value) for row in self._session.fetch("in_doubt", scope)}
+        stands = {source: self._fetch_states(row.id) for source, row in extractions.items()}
         return {
             source: SourceAccount(
                 tally=_tally(extractions[source]) if source in extractions else None,
                 changed_after_sent=extractions[source].changed_after_sent_rows if source in extractions else 0,
-                states=self._states(extractions[source].id) if source in extractions else {},
+                states={
+                    (row.state or MISSING, row.reason): Amount(rows=row.rows, value=row.value) for row in stands.get(source, ())
+                },
+                altered=sum((_altered(row) for row in stands.get(source, ())), Altered()),
                 sent=Amount(rows=sent[source].rows, value=sent[source].value) if source in sent else Amount(),
                 sent_again=sent[source].sent_again if source in sent else 0,
                 ready=ready.get(source, {}),
@@ -111,6 +115,11 @@ class Runs:
             )
             for source in run.sources
         }
+
+    def lost(self, run: Run) -> dict[tuple[str, str], Amount]:
+        """What grew too old in this run without being accepted, whatever its window, by source and reason."""
+        rows = self._session.fetch("lost_in_run", {"run_id": run.run_id})
+        return {(row.source, row.reason): Amount(rows=row.rows, value=row.value) for row in rows}
 
     def pushes(self, run: Run) -> list[PushAccount]:
         """The pushes of the run."""
@@ -149,11 +158,12 @@ class Runs:
         while self._session.execute("remove_extracted", {"before": now - EXTRACTED_KEPT, "rows": _BATCH_ROWS}):
             continue
 
-    def _states(self, extraction: int) -> dict[tuple[str, str | None], Amount]:
-        return {
-            (row.state or MISSING, row.reason): Amount(rows=row.rows, value=row.value)
-            for row in self._session.fetch("states_of_extraction", {"extraction": extraction})
-        }
+    def _fetch_states(self, extraction: int) -> list[Any]:
+        return self._session.fetch("states_of_extraction", {"extraction": extraction})
+
+
+def _altered(row: Any) -> Altered:
+    return Altered(rows=row.altered_rows, read_value=row.altered_read_value, value=row.altered_value)
 
 
 def _tally(row: Any) -> Tally:

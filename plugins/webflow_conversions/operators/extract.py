@@ -5,14 +5,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from webflow_conversions.hooks.webflow import WebflowHook
-from webflow_conversions.ledger.dry_run import DryRunExtraction
-from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.operators.base import ConversionsOperator, now
-from webflow_conversions.pipeline.dry_run import dry_run, preview
-from webflow_conversions.pipeline.extraction import extract
-from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
-from webflow_conversions.pipeline.run import Run
 
 
 class ExtractConversionsOperator(ConversionsOperator):
@@ -30,6 +23,14 @@ class ExtractConversionsOperator(ConversionsOperator):
         self.plan = plan
 
     def execute(self, context: Context) -> dict[str, Any]:
+        from webflow_conversions.hooks.webflow import WebflowHook
+        from webflow_conversions.ledger.dry_run import DryRunExtraction
+        from webflow_conversions.ledger.extraction import Extraction
+        from webflow_conversions.pipeline.dry_run import dry_run, preview
+        from webflow_conversions.pipeline.extraction import extract
+        from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
+        from webflow_conversions.pipeline.run import Run
+
         run = Run.from_json(self.plan)
         source = self.settings.source(self.source)
         rules, query, users = self.settings.rules(source), self.source_query(source, run), self.known_users()

@@ -1,17 +1,18 @@
 """reconcile: proves that nothing is missing, writes the run's record, and fails the run where something is."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from webflow_conversions.errors import Unfinished
-from webflow_conversions.ledger.identification import Identification
-from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.operators.base import ConversionsOperator, now
-from webflow_conversions.pipeline.reconciliation import as_table, counts, problems
-from webflow_conversions.pipeline.run import Run
+
+if TYPE_CHECKING:
+    from webflow_conversions.pipeline.run import Run
 
 
 class ReconcileConversionsOperator(ConversionsOperator):
@@ -29,6 +30,11 @@ class ReconcileConversionsOperator(ConversionsOperator):
         self.extracted = extracted
 
     def execute(self, context: Context) -> dict[str, Any]:
+        from webflow_conversions.ledger.identification import Identification
+        from webflow_conversions.ledger.runs import Runs
+        from webflow_conversions.pipeline.reconciliation import as_table, counts, problems
+        from webflow_conversions.pipeline.run import Run
+
         run = Run.from_json(self.plan)
         session = self.ledger()
         runs = Runs(session, context["dag_run"].dag_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from webflow_conversions.pipeline.guards import SourceFigures
@@ -13,15 +14,28 @@ MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Altered:
+    """Conversions whose money in the ledger (``value``) is not what was read, and nobody knows why."""
+
+    rows: int = 0
+    read_value: Decimal = Decimal(0)
+    value: Decimal = Decimal(0)
+
+    def __add__(self, other: "Altered") -> "Altered":
+        return Altered(rows=self.rows + other.rows, read_value=self.read_value + other.read_value, value=self.value + other.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceAccount:
     """A source in a run: what its reading tallied, and where the ledger says its conversions stand, by state and reason.
 
-    ``tally`` is None if the source was not read to its end.
+    ``tally`` is None if the source was not read to its end. The money in ``states`` is what was read.
     """
 
     tally: Tally | None
     changed_after_sent: int = 0
     states: Mapping[tuple[str, str | None], Amount] = field(default_factory=dict)
+    altered: Altered = field(default_factory=Altered)
     sent: Amount = field(default_factory=Amount)
     sent_again: int = 0
     ready: Mapping[str | None, Amount] = field(default_factory=dict)
@@ -36,7 +50,11 @@ class PushAccount:
     accepted: int
 
 
-def problems(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount]) -> list[str]:
+Lost = Mapping[tuple[str, str], Amount]
+"""What grew too old in a run without being accepted, by source and reason."""
+
+
+def problems(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount], lost: Lost) -> list[str]:
     """What does not add up, and what should have gone out and did not: one sentence each, with figures."""
     found: list[str] = []
     for source, account in accounts.items():
@@ -45,6 +63,8 @@ def problems(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount
             found.append(f"{source}: {_amount(amount)} ready, not sent" + (f" (last trouble: {trouble})" if trouble else ""))
         if account.in_doubt.rows:
             found.append(f"{source}: {_amount(account.in_doubt)} in doubt: a request left, and its answer was lost")
+    for (source, reason), amount in lost.items():
+        found.append(f"{source}: {_amount(amount)} grew older than 2 days without being accepted ({reason})")
     counted, recorded = sum(push.accepted for push in pushes), sum(account.sent.rows for account in accounts.values())
     if pushes and all(push.is_complete for push in pushes) and counted != recorded:
         found.append(f"the pushes counted {counted:,} accepted conversions, the ledger has {recorded:,}")
@@ -64,6 +84,9 @@ def _unbalanced(source: str, account: SourceAccount) -> list[str]:
     missing = account.states.get((MISSING, None))
     if missing is not None:
         found.append(f"{source}: {_amount(missing)} recorded, but gone from the ledger")
+    if account.altered.rows:
+        altered = Amount(rows=account.altered.rows, value=account.altered.value)
+        found.append(f"{source}: {_amount(altered)} in the ledger, but read with a value of {account.altered.read_value:,.2f}")
     return found
 
 
@@ -80,7 +103,7 @@ def figures(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceFigures]:
     }
 
 
-def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount]) -> dict[str, Any]:
+def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount], lost: Lost) -> dict[str, Any]:
     """The run's record: by source what was read and sent, and by state and reason where it stands."""
     return {
         "sources": {
@@ -95,6 +118,7 @@ def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount])
             }
             for source, account in accounts.items()
         },
+        "lost": [{"source": source, "reason": reason, **to_json(amount)} for (source, reason), amount in lost.items()],
         "accepted_by_pushes": sum(push.accepted for push in pushes),
     }
 

@@ -1,4 +1,5 @@
--- What each source gave in the last runs that ended: rows read, and rows and money sent.
+-- What each source gave in the last runs that were let send: rows read, and rows and money sent. A run that the guards
+-- stopped says nothing about what is usual.
 SELECT
     source.key AS source,
     coalesce((source.value -> 'read' ->> 'rows')::bigint, 0) AS read_rows,
@@ -6,7 +7,7 @@ SELECT
     coalesce((source.value -> 'sent' ->> 'value')::numeric, 0) AS sent_value
 FROM (
     SELECT id, counts FROM webflow.runs
-    WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
+    WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND cleared_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
     ORDER BY id DESC
     LIMIT %(runs)s
 ) earlier

@@ -1,6 +1,26 @@
 -- Where the conversions of an extraction stand now, with the money that was read; state is null for what is missing.
-SELECT c.state, c.reason, count(*) AS rows, coalesce(sum(e.value), 0) AS value
-FROM webflow.extracted e
-LEFT JOIN webflow.conversions c ON c.id = e.conversion
-WHERE e.extraction = %(extraction)s
-GROUP BY c.state, c.reason
+-- Altered is what has other money in the ledger, though it was to follow this reading, and no later one has touched it.
+SELECT
+    state,
+    reason,
+    count(*) AS rows,
+    coalesce(sum(was_read), 0) AS value,
+    count(*) FILTER (WHERE is_altered) AS altered_rows,
+    coalesce(sum(was_read) FILTER (WHERE is_altered), 0) AS altered_read_value,
+    coalesce(sum(stands) FILTER (WHERE is_altered), 0) AS altered_value
+FROM (
+    SELECT
+        c.state,
+        c.reason,
+        e.value AS was_read,
+        c.value AS stands,
+        c.id IS NOT NULL AND NOT e.is_kept AND e.value IS DISTINCT FROM c.value AND NOT EXISTS (
+            SELECT FROM webflow.extracted later
+            WHERE later.extraction = ANY (ARRAY(SELECT id FROM webflow.extractions WHERE id > %(extraction)s))
+              AND later.conversion = e.conversion
+        ) AS is_altered
+    FROM webflow.extracted e
+    LEFT JOIN webflow.conversions c ON c.id = e.conversion
+    WHERE e.extraction = %(extraction)s
+) recorded
+GROUP BY state, reason
