@@ -1,7 +1,7 @@
 """Notices through Airflow's own notifiers: the deadline before the import, a run that broke, the first that is well again.
 
-Scheduled runs only: who triggers a run or a backfill is watching it. What was told already is kept in the Airflow
-variable ``<dag_id>.notices``, so that it is told once.
+Scheduled runs only: who triggers a run or a backfill is watching it. What was told is kept in two Airflow variables,
+``<dag_id>.deadline_told`` (the night) and ``<dag_id>.broken_since`` (the run), so that it is told once.
 """
 
 import logging
@@ -19,6 +19,9 @@ from webflow_conversions.hooks.connections import ledger_session
 from webflow_conversions.operators.base import configuration_path, now
 
 log = logging.getLogger(__name__)
+
+_DEADLINE_TOLD, _BROKEN_SINCE = "deadline_told", "broken_since"
+_DESCRIPTION = "What the notices have told already."
 
 
 async def warn_at_deadline(context: dict[str, Any], at: str) -> str:
@@ -42,8 +45,7 @@ def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
     if f"{due.astimezone(UTC):%H:%M}" != at or not due <= moment < next_import(due):
         return "silent: not the hour before an import"
     dag_id, run_id, night = run["dag_id"], run["dag_run_id"], f"{due.astimezone(UTC):%Y-%m-%d}"
-    told = _told(dag_id)
-    if told.get("deadline") == night:
+    if _told(dag_id, _DEADLINE_TOLD) == night:
         return "silent: told already"
     settings = _settings()
     sources = settings.destinations([source.name for source in settings.sources])
@@ -54,15 +56,14 @@ def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
     if notice is None:
         return "silent: nothing is at stake"
     _tell(settings, notice, context)
-    _remember(dag_id, told | {"deadline": night})
+    Variable.set(f"{dag_id}.{_DEADLINE_TOLD}", night, _DESCRIPTION)
     return notice.subject
 
 
 def notify_of_failure(context: Mapping[str, Any]) -> None:
     """Callback of a failed run: tells it, unless the run before had failed too."""
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
-    told = _told(dag_id)
-    if not run_id.startswith("scheduled__") or told.get("broken_since"):
+    if not run_id.startswith("scheduled__") or _told(dag_id, _BROKEN_SINCE):
         return
     from webflow_conversions.ledger.stakes import run_record
     from webflow_conversions.pipeline.notices import failure_notice
@@ -73,19 +74,19 @@ def notify_of_failure(context: Mapping[str, Any]) -> None:
     except ConversionsError as error:
         problems = [str(error).rstrip(".")]
     _tell(_settings(), failure_notice(run_id, problems, _failed_tasks(context)), context)
-    _remember(dag_id, told | {"broken_since": run_id})
+    Variable.set(f"{dag_id}.{_BROKEN_SINCE}", run_id, _DESCRIPTION)
 
 
 def notify_of_recovery(context: Mapping[str, Any]) -> None:
     """Callback of a run that succeeded: tells it, if the one before had failed."""
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
-    told = _told(dag_id)
-    if not run_id.startswith("scheduled__") or not told.get("broken_since"):
+    broken_since = _told(dag_id, _BROKEN_SINCE)
+    if not run_id.startswith("scheduled__") or not broken_since:
         return
     from webflow_conversions.pipeline.notices import recovery_notice
 
-    _tell(_settings(), recovery_notice(run_id, told["broken_since"]), context)
-    _remember(dag_id, told | {"broken_since": None})
+    _tell(_settings(), recovery_notice(run_id, broken_since), context)
+    Variable.set(f"{dag_id}.{_BROKEN_SINCE}", "", _DESCRIPTION)
 
 
 def _settings() -> Configuration:
@@ -117,14 +118,5 @@ def _tell(settings: Configuration, notice: Any, context: Mapping[str, Any]) -> N
         raise ExceptionGroup("not everybody was told", failures)
 
 
-def _told(dag_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = Variable.get(_variable(dag_id), default={}, deserialize_json=True)
-    return found
-
-
-def _remember(dag_id: str, told: dict[str, Any]) -> None:
-    Variable.set(_variable(dag_id), told, description="What the notices have told already.", serialize_json=True)
-
-
-def _variable(dag_id: str) -> str:
-    return f"{dag_id}.notices"
+def _told(dag_id: str, what: str) -> str:
+    return str(Variable.get(f"{dag_id}.{what}", default=""))
