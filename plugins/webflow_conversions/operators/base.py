@@ -1,24 +1,31 @@
-"""What the tasks of the Dag have in common: the configuration, the ledger, the clock."""
+"""What the tasks of the Dag have in common: the configuration, the ledger, the clock.
+
+The Dag's file imports the operators each time that Airflow reads it. So these modules import Airflow's SDK alone; what
+takes its time (pandas, database drivers) is imported when a task runs.
+"""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
 
-from webflow_conversions.configuration import ENVIRONMENT_VARIABLE, Configuration, ConfigurationFile, Source, digest
-from webflow_conversions.hooks.connections import LEDGER, ledger_session, warehouse
-from webflow_conversions.hooks.webflow import WebflowHook
-from webflow_conversions.ledger.session import Session
-from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
+if TYPE_CHECKING:
+    from webflow_conversions.configuration import Configuration, ConfigurationFile, Source
+    from webflow_conversions.ledger.session import Session
+    from webflow_conversions.pipeline.run import Run
+    from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 
 
 def configuration_path() -> Path:
     """The file that ``WEBFLOW_CONVERSIONS_CONFIG`` names, else ``include/conversions.yaml`` beside the Dags' folder."""
+    from webflow_conversions.configuration import ENVIRONMENT_VARIABLE
+
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     return Path(named) if named else Path(conf.get_mandatory_value("core", "dags_folder")).parent / "include" / "conversions.yaml"
 
@@ -37,7 +44,7 @@ class ConversionsOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("configuration", "ledger_conn_id")
 
-    def __init__(self, *, configuration: str | None = None, ledger_conn_id: str = LEDGER, **kwargs: Any) -> None:
+    def __init__(self, *, configuration: str | None = None, ledger_conn_id: str = "webflow_ledger", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.configuration = configuration
         self.ledger_conn_id = ledger_conn_id
@@ -45,6 +52,8 @@ class ConversionsOperator(BaseOperator):
     @cached_property
     def file(self) -> ConfigurationFile:
         """The configuration file."""
+        from webflow_conversions.configuration import ConfigurationFile
+
         return ConfigurationFile(Path(self.configuration) if self.configuration else configuration_path())
 
     @property
@@ -54,16 +63,24 @@ class ConversionsOperator(BaseOperator):
 
     def ledger(self) -> Session:
         """A session on the ledger, not opened yet."""
+        from webflow_conversions.hooks.connections import ledger_session
+
         return ledger_session(self.ledger_conn_id)
 
     def source_query(self, source: Source, run: Run) -> SourceQuery:
         """The query of a source, for a run."""
+        from webflow_conversions.hooks.connections import warehouse
+        from webflow_conversions.pipeline.warehouse import SourceQuery
+
         return SourceQuery(
             warehouse=warehouse(source.warehouse_conn_id), name=source.name, sql=self.file.sql(source.sql), run=run
         )
 
     def known_users(self) -> KnownUsers:
         """The query for known users."""
+        from webflow_conversions.hooks.connections import warehouse
+        from webflow_conversions.pipeline.warehouse import KnownUsers
+
         known = self.settings.known_users
         return KnownUsers(
             warehouse=warehouse(known.warehouse_conn_id), sql=self.file.sql(known.sql), personal_data=known.personal_data
@@ -71,6 +88,9 @@ class ConversionsOperator(BaseOperator):
 
     def digest_for(self, destination: str) -> str:
         """The fingerprint under which a row that this destination refused stays refused."""
+        from webflow_conversions.configuration import digest
+        from webflow_conversions.hooks.webflow import WebflowHook
+
         api = WebflowHook(destination).get_conn()
         return digest(
             self.settings.model_dump(mode="json", exclude={"delivery", "guards", "notices", "retention_days"}),

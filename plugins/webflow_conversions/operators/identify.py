@@ -1,19 +1,18 @@
 """identify: joins what waits to the known users, and lets the guards look before anything irrevocable happens."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from webflow_conversions.errors import Stopped, Unavailable
-from webflow_conversions.ledger.identification import Identification
-from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.operators.base import ConversionsOperator, now
-from webflow_conversions.pipeline.guards import Limits, objections
-from webflow_conversions.pipeline.identification import identify
-from webflow_conversions.pipeline.reconciliation import figures
-from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.window import MAX_AGE
+
+if TYPE_CHECKING:
+    from webflow_conversions.ledger.runs import Runs
+    from webflow_conversions.pipeline.run import Run
 
 
 class IdentifyConversionsOperator(ConversionsOperator):
@@ -31,6 +30,11 @@ class IdentifyConversionsOperator(ConversionsOperator):
         self.plan = plan
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
+        from webflow_conversions.ledger.identification import Identification
+        from webflow_conversions.ledger.runs import Runs
+        from webflow_conversions.pipeline.identification import identify
+        from webflow_conversions.pipeline.run import Run
+
         run = Run.from_json(self.plan)
         if run.dry_run:
             self.log.info("a dry run sends nothing")
@@ -55,6 +59,10 @@ class IdentifyConversionsOperator(ConversionsOperator):
         ]
 
     def _guard(self, run: Run, runs: Runs, destinations: list[str]) -> None:
+        from webflow_conversions.pipeline.guards import Limits, objections
+        from webflow_conversions.pipeline.reconciliation import figures
+        from webflow_conversions.rules.window import MAX_AGE
+
         limits = Limits(**self.settings.guards.model_dump())
         now_figures = figures(runs.accounts(run, destinations, now()))
         whole_window = run.window.end - run.window.start >= MAX_AGE

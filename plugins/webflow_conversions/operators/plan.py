@@ -1,22 +1,22 @@
 """plan: settles what the run may send, and refuses what cannot succeed, before anything is read or sent."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, Variable
 
 from webflow_conversions.errors import Stopped, Unavailable, Unusable
 from webflow_conversions.hooks import scheduler
-from webflow_conversions.hooks.webflow import WebflowHook
-from webflow_conversions.ledger import deployment
-from webflow_conversions.ledger.migrations import migrate
-from webflow_conversions.ledger.runs import Runs
-from webflow_conversions.ledger.session import Session
 from webflow_conversions.operators.base import ConversionsOperator, now
-from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.window import Window, WindowError, parse_date
+
+if TYPE_CHECKING:
+    from webflow_conversions.ledger.session import Session
+    from webflow_conversions.pipeline.run import Run
+    from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 
 
 class PlanConversionsOperator(ConversionsOperator):
@@ -48,6 +48,9 @@ class PlanConversionsOperator(ConversionsOperator):
         self.force = force
 
     def execute(self, context: Context) -> list[str]:
+        from webflow_conversions.ledger.migrations import migrate
+        from webflow_conversions.ledger.runs import Runs
+
         started = now()
         self._check_scheduler(context)
         sources = self._sources()
@@ -87,6 +90,8 @@ class PlanConversionsOperator(ConversionsOperator):
     @staticmethod
     def _settle_deployment(session: Session) -> None:
         """Refuse a ledger that belongs to another Airflow."""
+        from webflow_conversions.ledger import deployment
+
         known = Variable.get(deployment.VARIABLE, default=None)
         settled = deployment.belong_to(session, known)
         if settled != known:
@@ -114,6 +119,8 @@ class PlanConversionsOperator(ConversionsOperator):
 
     def _clock_offset(self, destinations: Sequence[str]) -> timedelta | None:
         """The most careful of the destinations' clocks; each is asked whether it knows the token, too."""
+        from webflow_conversions.hooks.webflow import WebflowHook
+
         offsets: list[timedelta] = []
         for destination in destinations:
             api = WebflowHook(destination).get_conn()

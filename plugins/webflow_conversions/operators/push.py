@@ -1,22 +1,20 @@
 """push: the custom Webflow operator."""
 
-import logging
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from webflow_conversions.configuration import InDoubt
-from webflow_conversions.delivery.push import Push, PushSettings
-from webflow_conversions.hooks.webflow import WebflowHook
-from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.operators.base import ConversionsOperator
-from webflow_conversions.pipeline.run import Run
-from webflow_conversions.transport.api import Api
-from webflow_conversions.transport.libcurl import CurlTransport
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from webflow_conversions.delivery.push import Push
+    from webflow_conversions.ledger.push import Worker
+    from webflow_conversions.pipeline.run import Run
+    from webflow_conversions.transport.api import Api
 
 
 class WebflowPushConversionsOperator(ConversionsOperator):
@@ -36,6 +34,10 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         self._is_killed = False
 
     def execute(self, context: Context) -> dict[str, Any]:
+        from webflow_conversions.hooks.webflow import WebflowHook
+        from webflow_conversions.ledger.push import Worker
+        from webflow_conversions.pipeline.run import Run
+
         run = Run.from_json(self.plan)
         destination = self.work["destination"]
         api = WebflowHook(destination).get_conn()
@@ -57,6 +59,11 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             self._push.stop()
 
     def _prepare(self, run: Run, api: Api, worker: Worker) -> Push:
+        from webflow_conversions.configuration import InDoubt
+        from webflow_conversions.delivery.push import Push, PushSettings
+        from webflow_conversions.ledger.push import PushQueue, RunForecasts
+        from webflow_conversions.transport.libcurl import CurlTransport
+
         delivery = self.settings.delivery
         queue = PushQueue(
             self.ledger(),
