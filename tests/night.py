@@ -24,7 +24,8 @@ from webflow_conversions.pipeline.identification import Identified, identify
 from webflow_conversions.pipeline.reconciliation import problems
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
-from webflow_conversions.rules.evaluation import SourceRules, Tally
+from webflow_conversions.rules.amounts import Tally
+from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.identity import PersonalData
 from webflow_conversions.rules.timestamps import TimestampKind
 from webflow_conversions.rules.window import Window

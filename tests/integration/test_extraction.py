@@ -9,7 +9,7 @@ import pytest
 from demo.simulator import SimulatorProcess
 from tests.night import NOW, Night
 from webflow_conversions.errors import Unavailable, Unusable
-from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.window import Window
 

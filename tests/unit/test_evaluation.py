@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.evaluation import LONGEST_TEXT, Amount, SourceRules, Tally, as_text, evaluate
+from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.evaluation import LONGEST_TEXT, SourceRules, as_text, evaluate
 from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.states import Reason, State, explain

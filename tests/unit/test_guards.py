@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from webflow_conversions.pipeline.guards import Earlier, Limits, SourceFigures, objections
-from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.amounts import Amount
 
 LIMITS = Limits(volume_factor=5, value_factor=10, rejected_share=0.5, min_rows=200, empty_source=True)
 

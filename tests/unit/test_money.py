@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webflow_conversions.rules.money import LIMIT, as_json_number, parse_value
+from webflow_conversions.rules.event import as_json_number
+from webflow_conversions.rules.money import LIMIT, parse_value
 from webflow_conversions.rules.states import Reason
 
 

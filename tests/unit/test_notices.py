@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from webflow_conversions.pipeline.notices import RunRecord, Stake, deadline_notice, failure_notice, recovery_notice
-from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.amounts import Amount
 
 NOW = datetime(2026, 3, 14, 23, 40, tzinfo=UTC)
 READY = {None: Amount(rows=1200, value=Decimal("5000.50")), "HTTP 503": Amount(rows=34, value=Decimal(10))}

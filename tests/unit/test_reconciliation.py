@@ -15,7 +15,7 @@ from webflow_conversions.pipeline.reconciliation import (
     figures,
     problems,
 )
-from webflow_conversions.rules.evaluation import Amount, Tally
+from webflow_conversions.rules.amounts import Amount, Tally
 
 
 def amount(rows, value="0"):

@@ -11,7 +11,8 @@ from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.dry_run import PREVIEWS, States
 from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.evaluation import Amount, SourceRules, Tally
+from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms

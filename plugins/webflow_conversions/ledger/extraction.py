@@ -15,7 +15,8 @@ from webflow_conversions.errors import Unavailable
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.evaluation import Amount, SourceRules, Tally
+from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.states import FAULTS
 
 _STAGED = (

@@ -10,7 +10,7 @@ from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.evaluation import Amount, Tally
+from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.window import Window, latest_sendable_ms, to_milliseconds
 
 EXTRACTED_KEPT = timedelta(days=3)

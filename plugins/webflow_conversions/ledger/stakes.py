@@ -6,7 +6,7 @@ from datetime import datetime
 from webflow_conversions.ledger.migrations import is_there
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.notices import RunRecord, Stake
-from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
 
 

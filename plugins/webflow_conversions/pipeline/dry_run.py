@@ -10,7 +10,8 @@ import pandas as pd
 from webflow_conversions.pipeline.extraction import ExtractionLedger, extract
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
-from webflow_conversions.rules.evaluation import Amount, SourceRules, Tally
+from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.states import Reason, State
 

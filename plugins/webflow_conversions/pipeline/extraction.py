@@ -10,7 +10,8 @@ import pandas as pd
 
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import Chunk, KnownUsers, SourceQuery
-from webflow_conversions.rules.evaluation import Amount, SourceRules, Tally, evaluate
+from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.evaluation import SourceRules, evaluate
 from webflow_conversions.rules.identity import with_users
 from webflow_conversions.rules.states import State
 

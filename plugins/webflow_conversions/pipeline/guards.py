@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.amounts import Amount
 
 EARLIER_RUNS = 7
 ENOUGH_RUNS = 3

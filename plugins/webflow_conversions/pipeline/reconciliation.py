@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from webflow_conversions.pipeline.guards import SourceFigures
-from webflow_conversions.rules.evaluation import Amount, Tally
+from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.states import State
 
 MISSING = "missing"

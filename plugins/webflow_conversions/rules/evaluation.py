@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.event import action_id, is_event_name, stand_in_action_id
 from webflow_conversions.rules.goals import Goal, check_goals
 from webflow_conversions.rules.money import parse_value
@@ -38,58 +39,6 @@ class SourceRules:
     ambiguous: Ambiguous = Ambiguous.LATER
     nonexistent: Nonexistent = Nonexistent.OFFSET_BEFORE
     goals: Sequence[Goal] | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Amount:
-    """A number of rows and the money in them."""
-
-    rows: int = 0
-    value: Decimal = Decimal(0)
-
-    def __add__(self, other: "Amount") -> "Amount":
-        return Amount(rows=self.rows + other.rows, value=self.value + other.value)
-
-    @classmethod
-    def of(cls, values: pd.Series) -> "Amount":
-        return cls(rows=len(values), value=sum((value for value in values if value is not None), Decimal(0)))
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """What became of the rows that a source's query returned: ``read`` is the sum of the others.
-
-    ``recorded`` are the conversions that go to the ledger, each once; ``duplicates`` the rows beside
-    them (``conflicting`` of these say something else); ``outside`` are eligible but not of the run's
-    window; ``too_old`` are older than 30 days.
-    """
-
-    read: Amount = field(default_factory=Amount)
-    recorded: Amount = field(default_factory=Amount)
-    duplicates: Amount = field(default_factory=Amount)
-    conflicting: int = 0
-    outside: Amount = field(default_factory=Amount)
-    too_old: Amount = field(default_factory=Amount)
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
-            read=self.read + other.read,
-            recorded=self.recorded + other.recorded,
-            duplicates=self.duplicates + other.duplicates,
-            conflicting=self.conflicting + other.conflicting,
-            outside=self.outside + other.outside,
-            too_old=self.too_old + other.too_old,
-        )
-
-    @property
-    def accounted(self) -> Amount:
-        """The rows that are accounted for."""
-        return self.recorded + self.duplicates + self.outside + self.too_old
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether every row read is accounted for, and the money too."""
-        return self.read == self.accounted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,6 @@ from decimal import Decimal
 from functools import lru_cache
 from urllib.parse import quote
 
-from webflow_conversions.rules.money import as_json_number
-
 _EVENT_NAME = re.compile(r"[!-~]{1,40}")
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII)
 _READABLE_LENGTH = 200
@@ -96,3 +94,9 @@ def is_echo(sent: bytes, received: bytes) -> bool:
         return False
     ours = json.loads(sent, parse_float=Decimal, parse_int=Decimal)
     return all(name in theirs and type(theirs[name]) is type(value) and theirs[name] == value for name, value in ours.items())
+
+
+def as_json_number(value: Decimal) -> str:
+    """The number as the API reads it: ``149.99``, ``150``, ``0.5``."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -46,9 +46,3 @@ def parse_value(given: Any) -> tuple[Decimal | None, Reason | None]:
             return None, Reason.INVALID_VALUE
         rounded = abs(exact.quantize(_CENT))  # a negative zero is zero
     return (rounded, None) if rounded < LIMIT else (None, Reason.INVALID_VALUE)
-
-
-def as_json_number(value: Decimal) -> str:
-    """The number as the API reads it: ``149.99``, ``150``, ``0.5``."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

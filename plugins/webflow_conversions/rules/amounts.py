@@ -1,0 +1,59 @@
+"""Numbers of rows and the money in them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+
+@dataclass(slots=True, kw_only=True)
+class Amount:
+    """A number of rows and the money in them."""
+
+    rows: int = 0
+    value: Decimal = Decimal(0)
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(rows=self.rows + other.rows, value=self.value + other.value)
+
+    @classmethod
+    def of(cls, values: Iterable[Decimal | None]) -> "Amount":
+        """The amount of rows with these values."""
+        listed = list(values)
+        return cls(rows=len(listed), value=sum((value for value in listed if value is not None), Decimal(0)))
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What became of the rows that a source's query returned: ``read`` is the sum of the others.
+
+    ``recorded`` are the conversions that go to the ledger, each once; ``duplicates`` the rows beside
+    them (``conflicting`` of these say something else); ``outside`` are eligible but not of the run's
+    window; ``too_old`` are older than 30 days.
+    """
+
+    read: Amount = field(default_factory=Amount)
+    recorded: Amount = field(default_factory=Amount)
+    duplicates: Amount = field(default_factory=Amount)
+    conflicting: int = 0
+    outside: Amount = field(default_factory=Amount)
+    too_old: Amount = field(default_factory=Amount)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            read=self.read + other.read,
+            recorded=self.recorded + other.recorded,
+            duplicates=self.duplicates + other.duplicates,
+            conflicting=self.conflicting + other.conflicting,
+            outside=self.outside + other.outside,
+            too_old=self.too_old + other.too_old,
+        )
+
+    @property
+    def accounted(self) -> Amount:
+        """The rows that are accounted for."""
+        return self.recorded + self.duplicates + self.outside + self.too_old
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every row read is accounted for, and the money too."""
+        return self.read == self.accounted
