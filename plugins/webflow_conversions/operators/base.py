@@ -7,17 +7,19 @@ takes its time (pandas, database drivers) is imported when a task runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
+from airflow.sdk.observability import stats
 
 if TYPE_CHECKING:
     from webflow_conversions.configuration import Configuration, ConfigurationFile, Source
     from webflow_conversions.ledger.session import Session
+    from webflow_conversions.pipeline.metrics import Metric
     from webflow_conversions.pipeline.run import Run
     from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 
@@ -33,6 +35,12 @@ def configuration_path() -> Path:
 def now() -> datetime:
     """The wall clock, aware."""
     return datetime.now(UTC)
+
+
+def tell(metrics: Iterable[Metric]) -> None:
+    """Give gauges to Airflow's metrics."""
+    for metric in metrics:
+        stats.gauge(metric.name, metric.value, tags=dict(metric.tags))
 
 
 class ConversionsOperator(BaseOperator):

@@ -4,19 +4,22 @@ Scheduled runs only: who triggers a run or a backfill is watching it. What was t
 ``<dag_id>.deadline_told`` (the night) and ``<dag_id>.broken_since`` (the run), so that it is told once.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Variable
 from asgiref.sync import sync_to_async
 
-from webflow_conversions.configuration import Configuration, ConfigurationFile
 from webflow_conversions.errors import ConversionsError
-from webflow_conversions.hooks.connections import ledger_session
 from webflow_conversions.operators.base import configuration_path, now
+
+if TYPE_CHECKING:
+    from webflow_conversions.configuration import Configuration
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
     run = context["dag_run"]
     if run["run_type"] != "scheduled":
         return "silent: not a scheduled run"
+    from webflow_conversions.hooks.connections import ledger_session
     from webflow_conversions.ledger.stakes import stake
     from webflow_conversions.pipeline.notices import blind_notice, deadline_notice
     from webflow_conversions.rules.window import next_import
@@ -65,6 +69,7 @@ def notify_of_failure(context: Mapping[str, Any]) -> None:
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
     if not run_id.startswith("scheduled__") or _told(dag_id, _BROKEN_SINCE):
         return
+    from webflow_conversions.hooks.connections import ledger_session
     from webflow_conversions.ledger.stakes import run_record
     from webflow_conversions.pipeline.notices import failure_notice
 
@@ -90,6 +95,8 @@ def notify_of_recovery(context: Mapping[str, Any]) -> None:
 
 
 def _settings() -> Configuration:
+    from webflow_conversions.configuration import ConfigurationFile
+
     return ConfigurationFile(configuration_path()).configuration
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from webflow_conversions.operators.base import ConversionsOperator
+from webflow_conversions.operators.base import ConversionsOperator, tell
 
 if TYPE_CHECKING:
     from webflow_conversions.delivery.push import Push
@@ -36,6 +37,7 @@ class WebflowPushConversionsOperator(ConversionsOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.push import Worker
+        from webflow_conversions.pipeline.metrics import push_metrics
         from webflow_conversions.pipeline.run import Run
 
         run = Run.from_json(self.plan)
@@ -50,7 +52,13 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         self._push = self._prepare(run, api, worker)
         if self._is_killed:
             self._push.stop()
-        return self._push.run().to_json()
+        started = monotonic()
+        try:
+            self._push.run()
+        finally:
+            counts = self._push.counts
+            tell(push_metrics(destination, worker.number, counts.accepted, monotonic() - started))
+        return counts.to_json()
 
     def on_kill(self) -> None:
         """Stop in good order: Airflow sends SIGTERM, and kills five seconds later."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from webflow_conversions.errors import Unfinished
-from webflow_conversions.operators.base import ConversionsOperator, now
+from webflow_conversions.operators.base import ConversionsOperator, now, tell
 
 if TYPE_CHECKING:
     from webflow_conversions.pipeline.run import Run
@@ -32,6 +32,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.ledger.identification import Identification
         from webflow_conversions.ledger.runs import Runs
+        from webflow_conversions.pipeline.metrics import run_metrics
         from webflow_conversions.pipeline.reconciliation import as_table, counts, problems
         from webflow_conversions.pipeline.run import Run
 
@@ -50,6 +51,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
         found = [*runs.notes(run), *problems(accounts, pushes, lost)]
         document = counts(accounts, pushes, lost)
         runs.end(run, found, document)
+        tell(run_metrics(accounts, now()))
         self.log.info("where the conversions of this run stand:\n%s", as_table(accounts))
         removed = runs.remove_old(timedelta(days=self.settings.retention_days), now())
         if removed:

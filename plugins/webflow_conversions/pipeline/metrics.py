@@ -1,0 +1,62 @@
+"""What a run tells Airflow's metrics: gauges, sent once at the end. ``docs/metrics.md`` lists them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from webflow_conversions.pipeline.reconciliation import SourceAccount
+from webflow_conversions.rules.states import State
+from webflow_conversions.rules.window import next_import
+
+PREFIX = "webflow_conversions"
+
+NAMES: Mapping[str, str] = {
+    "read": "Rows that the source's query returned.",
+    "accepted": "Conversions that this run sent and Webflow acknowledged.",
+    "accepted_value": "Their money.",
+    "rejected": "Conversions of this run that are rejected, by reason.",
+    "held": "Conversions of this run without a known user so far.",
+    "ready": "Conversions that should have gone out and did not.",
+    "in_doubt": "Conversions whose answer was lost.",
+    "sent_again": "Conversions that went out more than once.",
+    "seconds_to_import": "From the end of the run to Webflow's next import.",
+    "events_per_second": "Accepted conversions a second of one push, by destination and worker.",
+}
+"""Each metric without its prefix, and what it counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A gauge; ``tags`` are strings."""
+
+    name: str
+    value: float
+    tags: Mapping[str, str]
+
+
+def run_metrics(accounts: Mapping[str, SourceAccount], now: datetime) -> Iterator[Metric]:
+    """What a run that ends at ``now`` tells."""
+    for source, account in accounts.items():
+        tags = {"source": source}
+        if account.tally is not None:
+            yield _metric("read", account.tally.read.rows, tags)
+        yield _metric("accepted", account.sent.rows, tags)
+        yield _metric("accepted_value", float(account.sent.value), tags)
+        for (state, reason), amount in account.states.items():
+            if state == State.REJECTED:
+                yield _metric("rejected", amount.rows, tags | {"reason": str(reason)})
+        yield _metric("held", sum(amount.rows for (state, _), amount in account.states.items() if state == State.HELD), tags)
+        yield _metric("ready", sum(amount.rows for amount in account.ready.values()), tags)
+        yield _metric("in_doubt", account.in_doubt.rows, tags)
+        yield _metric("sent_again", account.sent_again, tags)
+    yield _metric("seconds_to_import", (next_import(now) - now).total_seconds(), {})
+
+
+def push_metrics(destination: str, worker: int, accepted: int, seconds: float) -> Iterator[Metric]:
+    """What a push tells that lasted so long."""
+    yield _metric("events_per_second", accepted / max(seconds, 0.001), {"destination": destination, "worker": str(worker)})
+
+
+def _metric(name: str, value: float, tags: Mapping[str, str]) -> Metric:
+    assert name in NAMES, name  # noqa: S101 - a name without its sentence is a mistake of ours
+    return Metric(name=f"{PREFIX}.{name}", value=value, tags=tags)
