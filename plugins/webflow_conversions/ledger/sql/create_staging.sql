@@ -1,5 +1,5 @@
 CREATE TEMPORARY TABLE IF NOT EXISTS staged (
-    action_id           text NOT NULL,
+    action_id           text COLLATE "C" NOT NULL,
     event_name          text,
     conversion_id       text,
     action_timestamp_ms bigint,

@@ -4,7 +4,7 @@ CREATE TABLE webflow.conversions (
     source                text NOT NULL,
     event_name            text,
     conversion_id         text,
-    action_id             text NOT NULL UNIQUE,
+    action_id             text COLLATE "C" NOT NULL UNIQUE,
     action_timestamp_ms   bigint,
     value                 numeric(15, 2),
     identity_key          text,
@@ -52,6 +52,13 @@ CREATE INDEX conversions_sending ON webflow.conversions (push_id) WHERE state = 
 -- What a run has sent: by the pushes that it had. What it was too late for: few, if all is well.
 CREATE INDEX conversions_accepted ON webflow.conversions (push_id) WHERE state = 'accepted';
 CREATE INDEX conversions_lost ON webflow.conversions (run_id) WHERE state = 'expired' AND reason IN ('expired_unsent', 'expired_in_doubt');
+
+-- What people look for, and what costs the push next to nothing. A conversion ID is found by its action ID, whose order
+-- by bytes puts the conversions of a source and event name together.
+CREATE INDEX conversions_turned_away ON webflow.conversions (state, settled_at, id) WHERE state IN ('rejected', 'expired');
+CREATE INDEX conversions_doubted ON webflow.conversions (id) WHERE attempts_in_doubt > 0;
+CREATE INDEX conversions_changed ON webflow.conversions (id) WHERE changed_after_sent_at IS NOT NULL;
+CREATE INDEX conversions_user ON webflow.conversions USING hash (user_id) WHERE state IN ('accepted', 'rejected', 'expired');
 
 CREATE TABLE webflow.runs (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -159,3 +166,15 @@ CREATE TABLE webflow.history (
     person      text
 );
 CREATE INDEX history_conversion ON webflow.history (conversion);
+
+-- What people did on the conversions page; each conversion that it touched has it in its history, too.
+CREATE TABLE webflow.acts (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    person      text NOT NULL,
+    act         text NOT NULL CHECK (act IN ('send_again', 'write_off', 'download')),
+    filter      jsonb NOT NULL,
+    conversions integer NOT NULL DEFAULT 0
+);
+
+COMMENT ON COLUMN webflow.acts.filter IS 'Which conversions the person chose, as the page''s query parameters.';
