@@ -5,6 +5,9 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
+SHOWN = 100
+"""So many of the action IDs that came again while a request for them was open are named."""
+
 SECONDS_KEPT = 600
 """For so many of the seconds in which requests came, their number is known."""
 
@@ -12,12 +15,16 @@ SECONDS_KEPT = 600
 class Figures:
     """Counts of requests; those to the simulator's own pages are none.
 
+    ``twice_at_once`` are action IDs that came while another request for them was open: a client that waits for an answer,
+    or for its end, before it tries again causes none.
+
     :param still_open: requests that were received before and are not over.
     """
 
     def __init__(self, still_open: int = 0) -> None:
         self.open = still_open
         self.malformed = 0
+        self.twice_at_once: list[str] = []
         self._requests = 0
         self._most_at_once = still_open
         self._elsewhere = 0
@@ -52,6 +59,7 @@ class Figures:
             "requests_per_second": [{"second": second, "requests": n} for second, n in self._seconds],
             "most_at_once": self._most_at_once,
             "open": self.open,
+            "twice_at_once": {"count": len(self.twice_at_once), "first": self.twice_at_once[:SHOWN]},
             "malformed": self.malformed,
             "elsewhere": {"requests": self._elsewhere, "with_authorization": self._elsewhere_with_authorization},
         }

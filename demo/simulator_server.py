@@ -12,6 +12,7 @@ import json
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
@@ -63,6 +64,8 @@ class Simulator(Receiver):
         self._reading = ThreadPoolExecutor(1)
         self._figures = Figures()
         self._connections: set[Connection] = set()
+        self._action_ids_of_open: dict[int, str] = {}
+        self._open_of = Counter[str]()
         self._to_commit: list[StoredEvent] = []
         self._to_conclude: list[tuple[Connection, Reply, Verdict]] = []
         self._commit_due: asyncio.Handle | None = None
@@ -116,6 +119,11 @@ class Simulator(Receiver):
     def ended(self, request: Request, status: int | None) -> None:
         if not _is_own(_path(request)):
             self._figures.end(status)
+            action_id = self._action_ids_of_open.pop(id(request), None)
+            if action_id is not None:
+                self._open_of[action_id] -= 1
+                if not self._open_of[action_id]:
+                    del self._open_of[action_id]
 
     def receive(self, connection: Connection, request: Request) -> None:
         path = _path(request)
@@ -144,6 +152,10 @@ class Simulator(Receiver):
             self._figures.malformed += 1
             connection.conclude(event, self._faults.meet(None) if self._faults else UNTOUCHED)
             return
+        if event.action_id in self._open_of:
+            self._figures.twice_at_once.append(event.action_id)
+        self._open_of[event.action_id] += 1
+        self._action_ids_of_open[id(request)] = event.action_id
         body = request.body or b""
         reply = Reply(200, body)
         verdict = self._faults.meet(event) if self._faults else UNTOUCHED

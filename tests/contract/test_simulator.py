@@ -564,6 +564,22 @@ def test_many_requests_can_wait_at_once(simulator: SimulatorProcess) -> None:
     eventually(lambda: simulator.summary()["open"] == 0)
 
 
+def test_an_event_that_comes_again_while_it_is_open_is_noticed(simulator: SimulatorProcess) -> None:
+    simulator.faults([{"action": "delay", "milliseconds": 3_600_000}])
+    with Wire(simulator.port) as wire, Wire(simulator.port) as other:
+        wire.post(event(actionId="once"))
+        eventually(lambda: simulator.summary()["open"] == 1)
+        assert simulator.summary()["twice_at_once"] == {"count": 0, "first": []}
+        other.post(event(actionId="once"))
+        eventually(lambda: simulator.summary()["twice_at_once"] == {"count": 1, "first": ["once"]})
+    eventually(lambda: simulator.summary()["open"] == 0)
+    simulator.faults([])
+    with Wire(simulator.port) as wire:
+        wire.post(event(actionId="once")).answer()
+        wire.post(event(actionId="once")).answer()
+    assert simulator.summary()["twice_at_once"]["count"] == 1
+
+
 @pytest.mark.parametrize("retry_after", [None, "17", "Wed, 21 Oct 2099 07:28:00 GMT", "soon", "-1", "9" * 40])
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503, 599])
 def test_a_status_is_given_with_its_retry_after(simulator: SimulatorProcess, status: int, retry_after: str | None) -> None:

@@ -474,6 +474,57 @@ def test_concurrency_falls_when_the_api_is_overloaded_and_nothing_is_lost(night:
     assert set(counted(simulator).values()) == {1}
 
 
+def test_an_event_that_alone_is_put_off_again_and_again_does_not_hold_up_the_others(
+    night: Night, simulator: SimulatorProcess
+) -> None:
+    run = night.ready(2_000)
+    simulator.faults([{"action": "status", "status": 503, "action_id": "webflow_default/sales/offline-purchase/c1"}])
+    push = night.prepare_push(run, simulator.url, settings={"patience_seconds": 3.0})
+    push._chance = lambda: 0.5
+    with pytest.raises(Unavailable, match=r"\(last trouble: HTTP 503\)"):
+        push.run()
+    assert push.counts.accepted == 1_999
+    assert (night.row("c1").state, night.row("c1").attempts_in_doubt) == ("ready", 0)
+    assert night.row("c1").attempts <= 5
+
+
+def test_a_rest_burns_no_processor(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(30)
+    simulator.faults([{"action": "status", "status": 429, "times": 1, "retry_after": "1"}])
+    push = night.prepare_push(run, simulator.url, settings={"concurrency": 1})
+    turns = []
+    turn = push._turn
+    push._turn = lambda: (turns.append(None), turn())
+    push.run()
+    assert push.counts.accepted == 30
+    assert len(turns) < 300
+
+
+def test_a_destination_that_rests_is_left_alone_by_a_push_that_begins(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(5)
+    night.sql("UPDATE webflow.destinations SET paused_until = clock_timestamp() + interval '1 hour'")
+    with pytest.raises(Unavailable, match=r"asks to wait 3600 seconds, more than delivery.patience_seconds"):
+        night.push(run, simulator.url)
+    assert simulator.summary()["requests"] == 0
+    assert {(row.state, row.attempts) for row in night.rows().values()} == {("ready", 0)}
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_ceiling_holds_in_every_second_whatever_the_number_of_workers(
+    night: Night, simulator: SimulatorProcess, workers: int
+) -> None:
+    run = night.ready(200)
+    simulator.faults([{"action": "status", "status": 429, "times": 3, "retry_after": "1"}])
+    settings = {"requests_per_second": 50.0}
+    pushes = [night.prepare_push(run, simulator.url, worker=worker, settings=settings) for worker in range(workers)]
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(Push.run, pushes))
+    assert set(counted(simulator).values()) == {1}
+    received = sorted(event["received_at_ms"] for event in simulator.events())
+    in_a_second = [sum(1 for other in received[place:] if other < moment + 1_000) for place, moment in enumerate(received)]
+    assert max(in_a_second) <= 50
+
+
 # The end
 
 
@@ -519,6 +570,53 @@ def test_an_empty_queue_ends_at_once(night: Night, simulator: SimulatorProcess) 
     assert (counts.requests, counts.complete) == (0, True)
 
 
+def test_a_stop_before_the_end_rejects_nothing_that_is_not_proven(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(100)
+    action_id = "webflow_default/sales/offline-purchase/c1"
+    simulator.faults([{"action": "status", "status": 400, "action_id": action_id}, {"action": "stall"}])
+    push = night.prepare_push(run, simulator.url, settings={"concurrency": 1, "timeout_seconds": 30.0})
+    with in_thread(push, Unavailable, "The push was stopped"):
+        wait_until(lambda: bool(push._unproven))
+        push.stop()
+    assert (night.row("c1").state, night.row("c1").attempts) == ("ready", 1)
+
+
+def test_an_interruption_of_the_task_records_what_is_known(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(500)
+    simulator.faults([{"action": "delay", "milliseconds": 10}])
+    push = night.prepare_push(run, simulator.url)
+    measure = push._measure
+
+    def interrupt() -> None:
+        measure()
+        if push.counts.accepted > 50:
+            raise KeyboardInterrupt
+
+    push._measure = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        push.run()
+    stored, rows = counted(simulator), night.rows()
+    assert {name for name, row in rows.items() if row.state == "accepted"} == set(stored)
+    assert {(row.state, row.attempts_in_doubt) for row in rows.values()} == {("accepted", 0), ("ready", 0)}
+
+
+def test_what_expires_after_a_doubt_is_recorded_as_possibly_received(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(1)
+    simulator.faults([{"action": "drop_after"}])
+    push = night.prepare_push(run, simulator.url)
+    claim = push._ledger.claim
+
+    def claim_and_grow_old(rows: int, now: Any) -> Any:
+        claimed = claim(rows, now)
+        if claimed and claimed[0].failures:
+            night.clock.at = NOW + timedelta(hours=9)
+        return claimed
+
+    push._ledger.claim = claim_and_grow_old
+    push.run()
+    assert night.states() == {"c1": ("expired", "expired_in_doubt")}
+
+
 # The ledger away
 
 
@@ -539,6 +637,65 @@ def test_a_ledger_that_is_away_for_a_moment_costs_nothing(night: Night, simulato
     doubtful = {name for name, row in rows.items() if row.attempts_in_doubt}
     assert {name for name, times in stored.items() if times > 1} <= doubtful
     assert {row.state for row in rows.values()} == {"accepted"}
+
+
+def test_a_claim_whose_commit_was_not_confirmed_goes_out_in_the_same_run(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(300)
+    push = night.prepare_push(run, simulator.url)
+    claim, lost = push._ledger.claim, []
+
+    def claim_and_lose_the_answer(rows: int, now: Any) -> Any:
+        claimed = claim(rows, now)
+        if not lost:
+            lost.extend(claimed)
+            raise Unavailable("the connection broke after the commit")
+        return claimed
+
+    push._ledger.claim = claim_and_lose_the_answer
+    assert push.run().accepted == 300
+    assert lost
+    assert set(counted(simulator).values()) == {1}
+    assert {(row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {(1, 0)}
+
+
+def test_an_outcome_that_is_recorded_late_never_meets_a_newer_claim(night: Night, simulator: SimulatorProcess) -> None:
+    """The commit of "goes back, not sent" is not confirmed: recorded again later, it must not undo the next claim."""
+    run = night.ready(40)
+    simulator.faults([{"action": "status", "status": 429, "times": 1}])
+    push = night.prepare_push(run, simulator.url, settings={"concurrency": 1})
+    settle, claim, order = push._ledger.settle, push._ledger.claim, []
+
+    def settle_and_lose_the_answer(settlements: Any) -> int:
+        settled = settle(settlements)
+        order.append("settle")
+        if order.count("settle") == 1:
+            raise Unavailable("the connection broke after the commit")
+        return settled
+
+    def note_claim(rows: int, now: Any) -> Any:
+        order.append("claim")
+        return claim(rows, now)
+
+    push._ledger.settle, push._ledger.claim = settle_and_lose_the_answer, note_claim
+    assert push.run().accepted == 40
+    first = order.index("settle")
+    assert order[first + 1] == "settle"
+    assert set(counted(simulator).values()) == {1}
+
+
+def test_a_push_whose_lease_ended_unnoticed_sends_nothing_more(
+    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a machine was asleep: others may have taken its rows up."""
+    run = night.ready(200)
+    simulator.faults([{"action": "delay", "milliseconds": 20}])
+    push = night.prepare_push(run, simulator.url, settings={"concurrency": 2})
+    with in_thread(push, Stopped, "Another try of this task has taken over"):
+        wait_until(lambda: push.counts.accepted > 5)
+        night.sql("UPDATE webflow.pushes SET expires_at = clock_timestamp() - interval '1 s'")
+    assert push.counts.accepted < 200
+    assert night.push(run, simulator.url, worker=1).complete
+    assert {row.state for row in night.rows().values()} == {"accepted"}
 
 
 # Another try
@@ -645,6 +802,18 @@ def test_a_transport_closed_with_requests_out_is_no_error() -> None:
     transport = curl("http://127.0.0.1:1")
     transport.send(1, b"{}")
     transport.close()
+
+
+def test_a_long_trouble_is_told_a_limited_number_of_times(
+    night: Night, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_module, "MOST_TOLD", 3)
+    simulator.faults([{"action": "status", "status": 503, "times": 20, "retry_after": "0"}])
+    night.push(night.ready(30), simulator.url)
+    told = [record.getMessage() for record in caplog.records if "later HTTP 503" in record.getMessage()]
+    assert len(told) == 3
+    assert told[-1].endswith("(more of these are in webflow.history alone)")
+    assert night.sql("SELECT count(*) FROM webflow.history WHERE what = 'attempt_failed'") == [(20,)]
 
 
 def test_a_push_logs_no_user_and_no_token(night: Night, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture) -> None:

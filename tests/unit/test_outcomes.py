@@ -142,7 +142,7 @@ def test_any_retry_after_is_none_or_between_now_and_an_hour(header):
 
 def settle(outcome, answer=None, *, resend=True, failures=0, chance=0.5):
     return settlement(
-        Claimed(id=7, event=EVENT, failures=failures),
+        Claimed(id=7, event=EVENT, attempts=0, failures=failures),
         outcome,
         answer or Answer(),
         sent_at=1_773_525_600.0,

@@ -14,10 +14,14 @@ from webflow_conversions.rules.states import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A conversion that this push may send; ``failures`` are its earlier attempts of this run that ended in doubt."""
+    """A conversion that this push may send.
+
+    ``attempts`` are its earlier ones, ``failures`` those of this run that are to be repeated a limited number of times.
+    """
 
     id: int
     event: Event
+    attempts: int
     failures: int
 
 

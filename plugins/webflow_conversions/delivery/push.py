@@ -23,7 +23,7 @@ from webflow_conversions.delivery.outcomes import (
     classify,
     retry_after_seconds,
 )
-from webflow_conversions.delivery.pacing import Pace
+from webflow_conversions.delivery.pacing import Pace, backoff_seconds
 from webflow_conversions.delivery.protocols import Claimed, Clock, Forecasts, PushLedger, Settlement, Transport
 from webflow_conversions.delivery.settlements import settlement
 from webflow_conversions.delivery.slots import Slots
@@ -49,6 +49,8 @@ LAST_JOBS_SECONDS = 1.5
 POLL_SECONDS, IDLE_SECONDS = 0.01, 0.1
 LONG_REST_SECONDS = 5.0
 """Before a rest of this length the claimed rows go back: nobody should have to doubt about them."""
+MOST_TOLD = 100
+"""So many troubles of a kind are logged one by one."""
 UNPROVEN_REFUSALS = 20
 """So many refusals before anything was accepted, and it is not the rows that are wrong."""
 MISROUTED_IN_A_ROW = 20
@@ -148,6 +150,7 @@ class Push:
         self._land_until: float | None = None
         self._bad_since: float | None = None
         self._last_trouble = ""
+        self._told = Counter[Outcome]()
         self._finished, self._finished_at, self._rows_per_second = 0, now, 0.0
 
     def stop(self) -> None:
@@ -321,6 +324,8 @@ class Push:
                     self._finish(_why_misrouted(answer, self._settings.destination))
             case Outcome.LATER:
                 self.counts.deferred += 1
+                # The others first: it may be this event alone that the API does not take.
+                result = replace(result, retry_seconds=backoff_seconds(out.conversion.attempts + 1, self._chance))
                 asked = retry_after_seconds(answer.retry_after, self._clock.now() + self._settings.clock_offset)
                 self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=asked), for_all=asked is not None)
             case Outcome.UNSENT:
@@ -334,8 +339,14 @@ class Push:
         if outcome in (Outcome.MISROUTED, Outcome.LATER, Outcome.UNSENT, Outcome.IN_DOUBT):
             self._bad_since = self._bad_since or now
             self._last_trouble = result.trouble or ""
-            log.warning("%s: %s %s", out.conversion.event.action_id, outcome.name.lower(), result.trouble)
+            self._tell(outcome, out.conversion.event.action_id, self._last_trouble)
         self._outcomes.append(result)
+
+    def _tell(self, outcome: Outcome, action_id: str, trouble: str) -> None:
+        self._told[outcome] += 1
+        if self._told[outcome] <= MOST_TOLD:
+            more = " (more of these are in webflow.history alone)" if self._told[outcome] == MOST_TOLD else ""
+            log.warning("%s: %s %s%s", action_id, outcome.name.lower(), trouble, more)
 
     def _rest(self, seconds: float, *, for_all: bool) -> None:
         if for_all and not self._jobs.is_busy("rest"):

@@ -1,7 +1,7 @@
 """Airflow's connections, as the product uses them: the ledger's sessions and any warehouse."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import sqlalchemy as sa
@@ -12,12 +12,21 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg2.extensions import connection as PostgresConnection
 
 from webflow_conversions.errors import Unusable
-from webflow_conversions.ledger.session import Session
-from webflow_conversions.warehouse.reader import Warehouse
+from webflow_conversions.ledger.session import Connect, Session
+
+if TYPE_CHECKING:
+    from webflow_conversions.warehouse.reader import Warehouse
 
 LEDGER = "webflow_ledger"
 
 _CONNECT_TIMEOUT_SECONDS = 10
+_NETWORK_GONE: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""A server that nobody can reach any more is noticed after some 25 seconds (libpq's connection parameters)."""
 
 
 def connection_named(name: str) -> Connection:
@@ -33,22 +42,32 @@ def connection_named(name: str) -> Connection:
         ) from error
 
 
-def ledger_session(name: str = LEDGER) -> Session:
-    """A session on the ledger, whose connection is opened when it is first used.
+def ledger_connect(name: str = LEDGER) -> Connect:
+    """What opens connections to the ledger.
 
     :raises Unusable: if there is no such connection, or it is not PostgreSQL's.
     """
     connection = connection_named(name)
     if connection.conn_type not in ("postgres", "postgresql"):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: the ledger needs PostgreSQL (type postgres).")
-    return Session(partial(_connect, name))
+    return partial(_connect, name)
 
 
-def warehouse(name: str) -> Warehouse:
+def ledger_session(name: str = LEDGER) -> Session:
+    """A session on the ledger, whose connection is opened when it is first used.
+
+    :raises Unusable: if there is no such connection, or it is not PostgreSQL's.
+    """
+    return Session(ledger_connect(name))
+
+
+def warehouse(name: str) -> "Warehouse":
     """The warehouse of a connection of any common-sql type.
 
     :raises Unusable: if there is no such connection, or no SQL can be sent over it.
     """
+    from webflow_conversions.warehouse.reader import Warehouse
+
     connection = connection_named(name)
     try:
         hook = connection.get_hook()
@@ -76,5 +95,6 @@ def _connect(name: str) -> PostgresConnection:
         "dbname": url.database,
         "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
         "application_name": "webflow_conversions",
+        **_NETWORK_GONE,
     }
     return psycopg2.connect(**arguments | extra)

@@ -214,7 +214,7 @@ def as_event(row: Any) -> Event:
 
 
 def _claimed(row: Any) -> Claimed:
-    return Claimed(id=row.id, failures=row.failures, event=as_event(row))
+    return Claimed(id=row.id, attempts=row.attempts, failures=row.failures, event=as_event(row))
 
 
 def _by_expiry(claimed: Claimed) -> tuple[int, int]:

@@ -18,7 +18,6 @@ LARGEST_ANSWER = 64 * 1024
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 
-_LOST = frozenset({pycurl.E_SEND_FAIL_REWIND, pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_PARTIAL_FILE})
 _UNTRUSTED = frozenset({pycurl.E_SSL_CACERT, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
 
@@ -155,7 +154,9 @@ class _Exchange:
             return Trouble.UNTRUSTED
         if code == pycurl.E_FILESIZE_EXCEEDED:
             return Trouble.TOO_LARGE
-        if code in _LOST or self.curl.getinfo(pycurl.REQUEST_SIZE) > 0:
+        # Bytes of the request itself: neither the handshake nor what was said to a proxy counts. Before libcurl gives up
+        # repeating it on another connection (see begin), it forgets what it has sent.
+        if self.curl.getinfo(pycurl.REQUEST_SIZE) > 0 or code == pycurl.E_SEND_FAIL_REWIND:
             return Trouble.LOST
         return Trouble.UNSENT
 

@@ -22,4 +22,4 @@ SET state = 'sending',
     run_id = %(run_id)s
 FROM due
 WHERE c.id = due.id
-RETURNING c.id, c.event_name, c.user_domain, c.user_id, c.action_id, c.action_timestamp_ms, c.value, c.failures
+RETURNING c.id, c.event_name, c.user_domain, c.user_id, c.action_id, c.action_timestamp_ms, c.value, c.attempts, c.failures
