@@ -33,7 +33,7 @@ from webflow_conversions.transport.libcurl import CurlTransport
 from webflow_conversions.warehouse.reader import Warehouse
 
 NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
-TOKEN, CUSTOMER_ID = "token-of-the-tests", "123456789"  # noqa: S105
+TOKEN, CUSTOMER_ID = "token-of-the-tests", "123456789"
 DESTINATION = "webflow_default"
 
 _WAREHOUSE = """
@@ -137,8 +137,9 @@ class Night:
         )
         return self.read(name, **options)
 
-    def identify(self, run: Run) -> Identified:
-        done = identify(run, self.users, Identification(Session(self.connect), self.session, run), self.clock.now)
+    def identify(self, run: Run, *, just_asked: bool = True) -> Identified:
+        ledger = Identification(Session(self.connect), self.session, run, just_asked=just_asked)
+        done = identify(run, self.users, ledger, self.clock.now)
         self.runs.clear(run)
         return done
 

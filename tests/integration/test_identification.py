@@ -21,6 +21,15 @@ def test_a_held_row_is_matched_when_its_user_turns_up_without_being_extracted_ag
     assert night.row("a").run_id == run.run_id
 
 
+def test_a_second_try_looks_again_for_what_the_run_itself_recorded_as_held(night: Night) -> None:
+    night.sale("a")
+    run = night.read()
+    night.person()
+    assert night.identify(run).looked_up == 0
+    assert night.identify(run, just_asked=False).known == 1
+    assert night.states() == {"a": ("ready", None)}
+
+
 def test_only_held_rows_of_the_window_are_looked_up(night: Night) -> None:
     night.sale("old", ago=40 * HOUR)
     night.sale("new", ago=HOUR)
@@ -39,6 +48,18 @@ def test_a_future_row_is_sent_by_the_run_in_which_it_is_due(night: Night) -> Non
     night.sql("DELETE FROM sales")
     night.clock.at = NOW + 2 * HOUR + timedelta(milliseconds=1)
     night.read("second")
+    assert night.states() == {"a": ("ready", None)}
+
+
+def test_what_comes_due_while_the_run_lasts_is_matched_by_the_same_run(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=timedelta(minutes=-1))
+    run = night.begin(window=Window(start=NOW - HOUR, end=NOW + HOUR))
+    night.extract(run)
+    assert night.states() == {"a": ("future", None)}
+    night.clock.at = NOW + timedelta(minutes=1)
+    done = night.identify(run)
+    assert (done.arrived, done.looked_up, done.known) == (1, 1, 1)
     assert night.states() == {"a": ("ready", None)}
 
 

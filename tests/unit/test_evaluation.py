@@ -315,6 +315,14 @@ def test_an_id_is_text_and_a_whole_number_has_no_decimal_point(given_, text):
     assert only(row(given_, identity_key=given_))["identity_key"] == text
 
 
+def test_in_a_column_of_floats_nan_is_null_and_as_a_value_of_its_own_it_is_wrong():
+    typed = {**chunk([row(), row("S-2")]), "value": pd.Series([1.5, None])}
+    first, second = records(evaluate(typed, rules(), LAST_2_DAYS, NOW))
+
+    assert (first["value"], second["value"], second["reason"]) == (Decimal("1.50"), None, "unknown_user")
+    assert only(row(value=float("nan")))["reason"] == "invalid_value"
+
+
 def test_a_column_of_integers_with_a_null_keeps_its_integers():
     columns = {**chunk([row(), row()]), "conversion_id": pd.Series([72349876, None]), "identity_key": pd.Series([1, 2])}
 

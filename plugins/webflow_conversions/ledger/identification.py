@@ -17,12 +17,15 @@ class Identification:
     """The conversions of a run that wait for their user.
 
     :param reader: a session of its own for the pages, since they are read while users are recorded.
+    :param just_asked: whether the run's extraction has just looked for the users of what it recorded as held.
     """
 
-    def __init__(self, reader: Session, writer: Session, run: Run) -> None:
+    def __init__(self, reader: Session, writer: Session, run: Run, *, just_asked: bool = True) -> None:
         self._reader = reader
         self._writer = writer
         self._run = run
+        self._just_asked = just_asked
+        self._arrived: list[int] = []
 
     def expire(self, now: datetime) -> int:
         """Record what grew older than 2 days while it waited, of every window; how many."""
@@ -34,15 +37,17 @@ class Identification:
 
     def arrive(self, latest: datetime) -> int:
         """Let what lay in the future and is due by now wait for its user; how many."""
-        return self._writer.execute("arrive_future", self._scope() | {"latest_ms": latest_sendable_ms(latest)})
+        arrived = self._writer.fetch("arrive_future", self._scope() | {"latest_ms": latest_sendable_ms(latest)})
+        self._arrived = [row.id for row in arrived]
+        return len(self._arrived)
 
     def held(self, page_rows: int) -> Iterator[pd.DataFrame]:
         """The held conversions of the window in pages: ``id``, ``action_timestamp_ms``, ``identity_key``."""
-        after_ms, after_id = -(2**62), 0
-        while rows := self._reader.fetch(
-            "page_of_held", self._scope() | {"after_ms": after_ms, "after_id": after_id, "rows": page_rows}
-        ):
-            after_ms, after_id = rows[-1].action_timestamp_ms, rows[-1].id
+        asked_by = self._run.run_id if self._just_asked else ""
+        scope = self._scope() | {"asked_by": asked_by, "arrived": self._arrived, "rows": page_rows}
+        after = {"after_ms": -(2**62), "after_id": 0}
+        while rows := self._reader.fetch("page_of_held", scope | after):
+            after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
             ids, moments, keys = zip(*rows, strict=True)
             yield pd.DataFrame({"id": ids, "action_timestamp_ms": moments, "identity_key": pd.Series(keys, dtype=object)})
 
@@ -61,5 +66,4 @@ class Identification:
             "sources": list(self._run.sources),
             "start_ms": window.start_ms,
             "end_ms": window.end_ms,
-            "run_id": self._run.run_id,
         }

@@ -41,8 +41,9 @@ class IdentifyConversionsOperator(ConversionsOperator):
             return []
         session = self.ledger()
         runs = Runs(session, context["dag_run"].dag_id)
+        waiting = Identification(self.ledger(), session, run, just_asked=context["ti"].try_number == 1)
         try:
-            done = identify(run, self.known_users(), Identification(self.ledger(), session, run), now)
+            done = identify(run, self.known_users(), waiting, now)
             self.log.info("identified: %s", done)
         except Unavailable as error:
             if context["ti"].try_number <= context["ti"].max_tries:

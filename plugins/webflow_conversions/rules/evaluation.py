@@ -97,7 +97,7 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
     moments, time_reasons = to_utc_milliseconds(
         given, kind=rules.kind, zones=zones, ambiguous=rules.ambiguous, nonexistent=rules.nonexistent
     )
-    raw = {name: column.tolist() for name, column in chunk.items()}
+    raw = {name: _listed(column) for name, column in chunk.items()}
     raw_values = raw.get("value", blank)
     names = [as_text(name) or rules.event_name for name in raw.get("event_name", blank)]
     ids, keys = [as_text(value) for value in raw["conversion_id"]], [as_text(value) for value in raw["identity_key"]]
@@ -142,8 +142,14 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
     return pd.DataFrame(columns, dtype=object).assign(action_timestamp_ms=timestamps)
 
 
+def _listed(column: pd.Series) -> list[Any]:
+    """The values of a column; null is None, however its type writes it."""
+    values: list[Any] = (column if column.dtype == object else column.astype(object).where(column.notna(), None)).tolist()
+    return values
+
+
 def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """The row that stands for each conversion, with the number of rows that are ``alike``; the others; how many of these conflict.
+    """The row that stands for each conversion, with how many are ``alike``; the other rows; how many of these conflict.
 
     Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value; neither their order
     nor the chunks in which they came (``ledger/sql/merge_staged.sql``) ever matter.

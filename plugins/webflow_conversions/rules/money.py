@@ -22,13 +22,13 @@ LIMIT = Decimal(10**13)
 
 
 def parse_value(given: Any) -> tuple[Decimal | None, Reason | None]:
-    """The value with at most two places, half up, or why there is none; null is no value and no error.
+    """The value with at most two places, half up, or why there is none; null is no value and no error, NaN is an error.
 
     :param given: Decimal, int, float (by its shortest decimal form) or text of a plain number.
     """
     if isinstance(given, str) and _CENTS.fullmatch(given):
         return Decimal(given), None
-    if given is None or given is pd.NA or given != given:
+    if given is None or given is pd.NA or given is pd.NaT:
         return None, None
     if isinstance(given, str):
         text = given.strip()

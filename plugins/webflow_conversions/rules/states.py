@@ -218,7 +218,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.PERSONAL_DATA_IN_USER_ID: Explanation(
         state=State.REJECTED,
         meaning="The user ID looks like an e-mail address or a phone number, which Webflow forbids.",
-        remedy="Hash it on the site and set known_users.user_id to sha256, or use another ID on both sides.",
+        remedy="Hash it on the site and set known_users.personal_data to sha256, or use another ID on both sides.",
     ),
     Reason.NOT_VIEWED_BEFORE: Explanation(
         state=State.REJECTED,

@@ -77,11 +77,14 @@ def to_utc_milliseconds(
 ) -> tuple[Milliseconds, Reasons]:
     """The moments of ``values``, and why there is none where there is none.
 
-    :param values: what the driver gave for ``occurred_at``; null is a missing timestamp.
+    :param values: what the driver gave for ``occurred_at``; null is a missing timestamp, NaN in a column of objects a wrong one.
     :param zones: for local times, the IANA zone of the source, or of each row.
     :return: floored milliseconds (void where there is a reason), and a :class:`Reason` or None for each.
     """
-    present = values.notna().to_numpy()
+    present = values.notna().to_numpy(copy=True)
+    if values.dtype == object:
+        absent = np.flatnonzero(~present)
+        present[absent] = [isinstance(value, float | Decimal) for value in values.iloc[absent]]
     milliseconds = np.zeros(len(values), dtype=np.int64)
     reasons: Reasons = np.full(len(values), None, dtype=object)
     reasons[~present] = Reason.MISSING_TIMESTAMP

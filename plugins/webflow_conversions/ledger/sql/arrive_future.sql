@@ -4,3 +4,4 @@ SET state = 'held', reason = 'unknown_user'
 WHERE state = 'future'
   AND source = ANY (%(sources)s)
   AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s AND action_timestamp_ms <= %(latest_ms)s
+RETURNING id
