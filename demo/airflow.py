@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -166,15 +166,20 @@ class AirflowApi:
         :returns: ``success`` or ``failed``.
         :raises TimeoutError: it has not, with the states of its tasks.
         """
-        told: dict[str, str] = {}
+        told: set[tuple[str, int, int, str]] = set()
+
+        def tell(tasks: Iterable[Mapping[str, Any]], say: Callable[[str], None]) -> None:
+            for task in tasks:
+                state = task["state"]
+                news = (task["task_id"], task["map_index"], task["try_number"], state)
+                if state in _STATES_TOLD and news not in told:
+                    told.add(news)
+                    why = f": {self._last_error(dag_id, run_id, task)}" if state in {"failed", "up_for_retry"} else ""
+                    say(f"{task_name(task)}: {state.replace('_', ' ')}{why}")
 
         def final_state() -> str | None:
             if say:
-                tasks = {task_name(task): task["state"] for task in self.task_instances(dag_id, run_id)}
-                for name, task_state in tasks.items():
-                    if task_state in _STATES_TOLD and told.get(name) != task_state:
-                        say(f"{name}: {task_state.replace('_', ' ')}")
-                        told[name] = task_state
+                tell(self.task_instances(dag_id, run_id), say)
             state = str(self.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
             return state if state in FINAL_STATES else None
 

@@ -86,9 +86,9 @@ def _sales(chance: random.Random, now: datetime, count: int) -> Iterator[tuple[A
 
 
 def _in_opening_hours(chance: random.Random, now: datetime, zone: str) -> datetime:
-    """A time on the shop's wall within the last 4 days, more of them lately."""
+    """A time on the shop's wall within the last 3 days, more of them lately."""
     while True:
-        moment = now - timedelta(hours=96 * chance.random() ** 1.5)
+        moment = now - timedelta(hours=72 * chance.random() ** 1.5)
         local = moment.astimezone(ZoneInfo(zone))
         if _OPEN_FROM <= local.hour < _OPEN_TO:
             return local.replace(tzinfo=None)
@@ -96,8 +96,8 @@ def _in_opening_hours(chance: random.Random, now: datetime, zone: str) -> dateti
 
 def _deals(chance: random.Random, now: datetime, count: int) -> Iterator[tuple[Any, ...]]:
     for number in range(count):
-        closed_at = now - timedelta(hours=90) * chance.random()
-        updated_at = closed_at + (now - closed_at) * chance.random() ** 4
+        closed_at = now - timedelta(hours=72) * chance.random()
+        updated_at = closed_at + (now - closed_at) * chance.random() ** 12
         closed: str | None = closed_at.isoformat()
         contact: str | None = str(72_000_000 + chance.randrange(_CONTACTS))
         stage = chance.choices(("won", "qualified", "closed lost!"), weights=(50, 46, 4))[0]

@@ -1,0 +1,178 @@
+"""A night's conversions on this machine alone: from a sample warehouse, through a real Airflow, to a simulated Webflow.
+
+    python -m demo
+
+It ends with what became of every row, and with status 1 if a run failed or if the ledger and the simulator disagree.
+On a terminal it leaves Airflow up until Ctrl-C.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from demo import account
+from demo.airflow import REPOSITORY
+from demo.stage import CUSTOMER_ID, DAG_ID, Stage
+
+_FOLDERS = REPOSITORY / ".demo"
+_KEPT = "kept"
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> int:
+    """Play the night; 0 if everything went as it should."""
+    for number in _ENDING:
+        signal.signal(number, _end)
+    say = Narrator()
+    with ExitStack() as opened:
+        folder = opened.enter_context(_own_folder())
+        stage = opened.enter_context(Stage(folder, say=say))
+        opened.callback(_ignore_signals)
+        wrong = [*_run(stage, say), *_account(stage)]
+        for sentence in wrong:
+            print(f"NOT AS IT SHOULD BE: {sentence}")
+        if sys.stdout.isatty() and os.environ.get("CI", "").lower() != "true":
+            _leave_up(stage)
+        if wrong:
+            _keep(folder)
+        say("closing down")
+    return 1 if wrong else 0
+
+
+class Narrator:
+    """Says what happens, and how long after the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        print(f"{time.monotonic() - self._start:6.1f} s  {text}", flush=True)
+
+
+def _run(stage: Stage, say: Narrator) -> list[str]:
+    """Run the Dag on schedule and by hand; what failed, one sentence each."""
+    airflow = stage.airflow
+    say("filling the warehouse with sales and deals of the last days up to now")
+    stage.load_warehouse(datetime.now(UTC))
+    say("unpausing the Dag: the scheduler starts the run that was due last")
+    airflow.unpause(DAG_ID)
+    while not (runs := airflow.runs(DAG_ID)):
+        time.sleep(0.2)
+    scheduled = str(runs[0]["dag_run_id"])
+    states = {scheduled: airflow.wait_for_run(DAG_ID, scheduled, say=say)}
+    say("triggering the Dag by hand, for what came since")
+    by_hand = airflow.trigger(DAG_ID)
+    states[by_hand] = airflow.wait_for_run(DAG_ID, by_hand, say=say)
+    return [f"run {run_id} {state}: {_failure(stage, run_id)}" for run_id, state in states.items() if state != "success"]
+
+
+def _failure(stage: Stage, run_id: str) -> str:
+    return "; ".join(stage.airflow.failures(DAG_ID, run_id).values()) or "no task says why"
+
+
+def _account(stage: Stage) -> list[str]:
+    """Print what became of every row; what is wrong with it, one sentence each."""
+    print("\nWhat the runs read and sent\n")
+    rows = [
+        _read_and_sent(run, source, counts)
+        for run in stage.ledger(account.RUNS)
+        for source, counts in run.counts["sources"].items()
+    ]
+    print(
+        account.table(
+            ("run", "source", "rows read", "duplicates", "outside", "over 30 days", "recorded", "sent", "value sent"), rows
+        )
+    )
+    print("\nHow every conversion ended, as the ledger has it\n")
+    ends = [tuple(row) for row in stage.ledger(account.ENDS)]
+    total = ("total", "", "", sum(row[-2] for row in ends), sum((row[-1] for row in ends), Decimal(0)))
+    print(account.table(("source", "state", "reason", "conversions", "value"), [*ends, total]))
+    summary = stage.simulator.summary()
+    print("\nWhat the Webflow simulator received\n")
+    names = [(name, of["events"], Decimal(of["value_sum"])) for name, of in sorted(summary["by_event_name"].items())]
+    print(account.table(("event", "events", "value"), [*names, ("total", summary["events"], Decimal(summary["value_sum"]))]))
+    accepted = stage.ledger(account.ACCEPTED)
+    wrong = account.disagreements(accepted, stage.simulator.events(), CUSTOMER_ID)
+    if not accepted:
+        wrong.append("nothing was sent at all")
+    if summary["malformed"]:
+        wrong.append(f"the simulator refused {summary['malformed']} events as malformed")
+    print()
+    if not wrong:
+        print(
+            f"The ledger and the simulator agree: {len(accepted):,} conversions, each received once, with the ledger's payload.\n"
+        )
+    return wrong
+
+
+def _read_and_sent(run: Any, source: str, counts: dict[str, Any]) -> Sequence[Any]:
+    rows = [counts[name]["rows"] for name in ("read", "duplicates", "outside", "too_old", "recorded", "sent")]
+    return (run.run_id.partition("__")[0], source, *rows, Decimal(counts["sent"]["value"]))
+
+
+def _leave_up(stage: Stage) -> None:
+    airflow = stage.airflow
+    print(f"Airflow stays up at {airflow.url}/dags/{DAG_ID}")
+    print(f"  user      {airflow.username}\n  password  {airflow.password}")
+    print(f"The simulator shows what it received at {stage.simulator.url}")
+    print("Ctrl-C ends them all.", flush=True)
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A folder for this demo alone, removed at its end unless that is an error; those that killed demos left go first."""
+    _FOLDERS.mkdir(exist_ok=True)
+    for left in _FOLDERS.glob("run-*"):
+        with suppress(OSError), (left / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=_FOLDERS))
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        except Exception:
+            _keep(folder)
+            raise
+        finally:
+            if not (folder / _KEPT).exists():
+                shutil.rmtree(folder)
+
+
+def _keep(folder: Path) -> None:
+    (folder / _KEPT).touch()
+    print(f"The logs are kept in {folder / 'airflow'} until the next demo.", file=sys.stderr)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    """End in good order, however often Ctrl-C is pressed."""
+    _ignore_signals()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
+def _ignore_signals() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
