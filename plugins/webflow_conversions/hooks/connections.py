@@ -77,9 +77,20 @@ def warehouse(name: str) -> "Warehouse":
         ) from error
     if not isinstance(hook, DbApiHook):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: a warehouse needs a type that speaks SQL.")
+    return Warehouse(_engine(hook, connection, name), name)
+
+
+def _engine(hook: DbApiHook, connection: Connection, name: str) -> sa.Engine:
+    """An engine that keeps to all that the connection says: above all, whether a file is opened for reading alone."""
+    arguments: dict[str, Any] = {"poolclass": sa.NullPool}
     if isinstance(hook, PostgresHook):
-        return Warehouse(sa.create_engine("postgresql+psycopg2://", creator=partial(_connect, name), poolclass=sa.NullPool), name)
-    return Warehouse(hook.get_sqlalchemy_engine({"poolclass": sa.NullPool}), name)
+        return sa.create_engine("postgresql+psycopg2://", creator=partial(_connect, name), **arguments)
+    if connection.conn_type == "sqlite":
+        return sa.create_engine("sqlite://", creator=hook.get_conn, **arguments)
+    if connection.conn_type == "duckdb":
+        duckdb: Any = hook
+        arguments["connect_args"] = {"read_only": duckdb.read_only, "config": duckdb.get_connect_config()}
+    return hook.get_sqlalchemy_engine(arguments)
 
 
 def _connect(name: str) -> PostgresConnection:

@@ -5,6 +5,7 @@ as text, so that no value that a table can hold (``infinity``, a year before Chr
 else is read through a streaming cursor with the driver's own values.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,9 +17,13 @@ from sqlalchemy.engine import Connection, Engine
 
 from webflow_conversions.errors import Unavailable, Unusable
 
+log = logging.getLogger(__name__)
+
 Chunk = dict[str, pd.Series]
 
 CHUNK_ROWS = 20_000
+STREAM_BY_THEMSELVES = frozenset({"duckdb", "sqlite"})
+"""Databases whose drivers hand rows over as they are fetched, without being asked to; tried with SQLite 3.40 and DuckDB 2.0."""
 KEYS_PER_QUERY = {"postgresql": 10_000}
 """How many values an expanding bind may hold; other databases take at least 1,000."""
 
@@ -99,6 +104,15 @@ class Warehouse:
     def _stream(
         self, connection: Connection, statement: sa.TextClause, hand_over: Callable[[Iterable[list[Any]]], None], chunk_rows: int
     ) -> None:
+        dialect = connection.dialect
+        if not dialect.supports_server_side_cursors and dialect.name not in STREAM_BY_THEMSELVES:
+            log.warning(
+                "The driver %s+%s of connection %s is not known to stream: it may hold the whole result of a query in this "
+                "worker's memory, about 1.4 GB for a million rows.",
+                dialect.name,
+                dialect.driver,
+                self._name,
+            )
         streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
         result = self._execute(streaming, statement)
         while rows := self._fetch(result, chunk_rows):
