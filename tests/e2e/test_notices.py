@@ -1,0 +1,130 @@
+"""A night that breaks is told once, the deadline too, and the recovery: by a real Airflow to a mail server."""
+
+import re
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+from demo.airflow import REPOSITORY
+from demo.stage import DAG_ID, Stage
+
+pytestmark = pytest.mark.airflow
+
+NOTICES = """
+notices:
+  - notifier: airflow.providers.smtp.notifications.smtp.SmtpNotifier
+    arguments: {from_email: airflow@example.com, to: oncall@example.com, subject: "{{ subject }}", html_content: "{{ html }}"}
+"""
+
+
+class MailHandler(socketserver.StreamRequestHandler):
+    """Enough of SMTP (RFC 5321) to take a mail."""
+
+    def handle(self) -> None:
+        self._say("220 ready")
+        while command := self.rfile.readline().decode().strip().upper():
+            if command == "DATA":
+                self._say("354 go on")
+                lines = iter(lambda: self.rfile.readline().decode(), ".\r\n")
+                self.server.mails.append(message_from_string("".join(lines)))  # type: ignore[attr-defined]
+            self._say("221 bye" if command == "QUIT" else "250 ok")
+
+    def _say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), MailHandler)
+        self.mails: list[object] = []
+
+    def texts(self) -> list[str]:
+        return [part.get_payload(decode=True).decode() for one in self.mails for part in one.walk() if not part.is_multipart()]  # type: ignore[attr-defined]
+
+    def subjects(self) -> list[str]:
+        return [" ".join(str(mail["Subject"]).split()) for mail in self.mails]  # type: ignore[index]
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    with MailServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def wait_until(found: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    give_up_at = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < give_up_at, f"waited {seconds} seconds in vain for {what}"
+        time.sleep(0.5)
+
+
+def away_from_midnight() -> datetime:
+    """Now; but the times of day of this test must lie in one day."""
+    while not "00:10" <= f"{datetime.now(UTC):%H:%M}" <= "23:50":
+        time.sleep(5)
+    return datetime.now(UTC)
+
+
+def dag_of_this_hour(folder: Path, now: datetime) -> Path:
+    """The project's Dag, with a run that was due some minutes ago, and a deadline that is just over."""
+    text = (REPOSITORY / "dags" / f"{DAG_ID}.py").read_text()
+    times = {
+        r"^RUNS_AT = .*$": "RUNS_AT = ({}, {})".format(*(f"time({at:%-H}, {at:%-M})" for at in (now - timedelta(minutes=9), now - timedelta(minutes=5)))),
+        r"^DEADLINE = .*$": f"DEADLINE = time({now:%-H}, {now:%-M})",
+    }
+    for pattern, line in times.items():
+        text, changed = re.subn(pattern, line, text, flags=re.M)
+        assert changed == 1, pattern
+    folder.mkdir()
+    (folder / f"{DAG_ID}.py").write_text(text)
+    return folder
+
+
+def test_a_night_that_breaks_is_told_and_so_is_its_recovery(tmp_path: Path, mail: MailServer) -> None:
+    now = away_from_midnight()
+    configuration = tmp_path / "include" / "conversions.yaml"
+    (configuration.parent).mkdir()
+    (configuration.parent / "sql").symlink_to(REPOSITORY / "include" / "sql")
+    configuration.write_text((REPOSITORY / "include" / "conversions.yaml").read_text() + NOTICES)
+    environment = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dag_of_this_hour(tmp_path / "dags", now)),
+        "AIRFLOW_CONN_SMTP_DEFAULT": f"smtp://127.0.0.1:{mail.server_address[1]}?disable_ssl=true&disable_tls=true",
+        "WEBFLOW_CONVERSIONS_CONFIG": str(configuration),
+    }
+    (tmp_path / "stage").mkdir()
+    with Stage(tmp_path / "stage", environment=environment) as stage:
+        stage.load_warehouse(now, sales=300, deals=100)
+        token = {"conn_type": "webflow", "connection_id": "webflow_default"}
+        stage.airflow.call("PATCH", "/connections/webflow_default", params={"update_mask": "password"}, json={**token, "password": "revoked"})
+        stage.airflow.unpause(DAG_ID)
+
+        wait_until(lambda: len(mail.mails) == 2, "the notices of the failure and of the deadline")
+        (run,) = stage.airflow.runs(DAG_ID)
+        assert run["state"] == "failed"
+        assert sorted(mail.subjects()) == [
+            "Webflow: An unknown number of conversions will miss tonight's import",
+            f"Webflow: {run['dag_run_id']} failed",
+        ]
+        assert any("plan failed: the last line of its log says why" in text for text in mail.texts())
+
+        # A second failure of the same kind, by hand: nobody is told.
+        by_hand = stage.airflow.trigger(DAG_ID)
+        assert stage.airflow.wait_for_run(DAG_ID, by_hand) == "failed"
+
+        stage.airflow.call(
+            "PATCH", "/connections/webflow_default", params={"update_mask": "password"}, json={**token, "password": stage.simulator_token}
+        )
+        stage.airflow.post(f"/dags/{DAG_ID}/dagRuns/{run['dag_run_id']}/clear", {"dry_run": False, "only_failed": False})
+        wait_until(lambda: len(mail.mails) == 3, "the notice of the recovery", 180)
+        assert mail.subjects()[2] == f"Webflow: conversions go out again since {run['dag_run_id']}"
+        assert stage.airflow.get(f"/variables/{DAG_ID}.broken_since")["value"] == ""
