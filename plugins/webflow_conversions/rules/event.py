@@ -100,3 +100,8 @@ def as_json_number(value: Decimal) -> str:
     """The number as the API reads it: ``149.99``, ``150``, ``0.5``."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def shortened(user_id: str) -> str:
+    """A user ID of which only the beginning is left, for people."""
+    return f"{user_id[: min(4, len(user_id) // 2)]}…"
