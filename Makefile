@@ -9,11 +9,11 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format lock clean
+.PHONY: help install demo test test-production lint format lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.project ## Make .venv with everything that the demo, the tests and the checks need
 
@@ -21,7 +21,10 @@ demo: install ## A night's conversions, from a sample warehouse to a simulated W
 	@$(BIN)/python -m demo $(ARGS)
 
 test: install ## Run the tests (ARGS="-k window" for some of them)
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -m "not production" --cov --cov-report=term $(ARGS)
+
+test-production: install ## Run nights on the services of docker-compose.yaml, without Docker (10 minutes; needs redis-server)
+	@$(BIN)/python -m pytest -m production tests/production $(ARGS)
 
 lint: install ## Check style and types
 	@$(BIN)/ruff check .

