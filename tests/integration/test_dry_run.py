@@ -9,8 +9,8 @@ import pytest
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, NOW, Night
 from webflow_conversions.pipeline.dry_run import preview
-from webflow_conversions.rules.event import shortened
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.event import shortened
 
 HOUR = timedelta(hours=1)
 
@@ -102,7 +102,9 @@ def test_a_conversion_in_several_chunks_is_shown_once(night: Night, monkeypatch:
     from webflow_conversions.warehouse.reader import Warehouse
 
     original = Warehouse.read
-    monkeypatch.setattr(Warehouse, "read", lambda self, sql, binds, columns, handle: original(self, sql, binds, columns, handle, 1))
+    monkeypatch.setattr(
+        Warehouse, "read", lambda self, sql, binds, columns, handle: original(self, sql, binds, columns, handle, 1)
+    )
     night.person()
     night.sale("a", value=3)
     night.sale("a", value=3)
@@ -128,7 +130,11 @@ def test_the_first_payloads_are_what_would_go_out_but_for_the_user_s_id(mixed: N
         "actionTimestamp": int((NOW - HOUR).timestamp() * 1000),
         "value": 149.99,
     }
-    assert (waiting["actionId"], waiting["value"], waiting["userId"]) == ("webflow_default/sales/offline-purchase/left over".replace(" ", "%20"), 16, "u…")
+    assert (waiting["actionId"], waiting["value"], waiting["userId"]) == (
+        "webflow_default/sales/offline-purchase/left over".replace(" ", "%20"),
+        16,
+        "u…",
+    )
 
 
 def test_five_payloads_are_enough(night: Night) -> None:

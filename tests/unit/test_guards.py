@@ -70,6 +70,21 @@ def test_a_source_without_money_is_not_measured_by_it():
     assert object_to(figures(value="1"), runs(1_000, 1_000, 1_000, value="0")) == []
 
 
+def test_conversions_that_are_each_worth_many_times_the_usual_are_objected_to_however_few_they_are():
+    usual = runs(20, 30, 25, value="1000")
+    assert object_to(figures(to_send=10, value="5000.00"), usual) == []
+    (sentence,) = object_to(figures(to_send=10, value="5000.10"), usual)
+    assert sentence == (
+        "shop has conversions to send that are worth 500.01 each, more than 10 times the 50.00 of its dearest of the last 3 runs "
+        "(guards.value_factor)"
+    )
+
+
+def test_a_handful_of_conversions_say_nothing_about_what_each_is_worth():
+    assert object_to(figures(to_send=9, value="1e6"), runs(20, 30, 25, value="1000")) == []
+    assert object_to(figures(to_send=10, value="1e6"), runs(9, 9, 9, value="1000")) == []
+
+
 # Rejections
 
 

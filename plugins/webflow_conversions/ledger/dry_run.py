@@ -55,7 +55,7 @@ class DryRunExtraction:
         """Nothing is kept."""
 
     def waiting(self, state: State, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
-        """What waits in the window in this state and was not read again, in pages."""
+        """What waits in the window in this state, is due and was not read again, in pages."""
         window = self._run.window
         parameters = {
             "state": str(state),
@@ -68,4 +68,9 @@ class DryRunExtraction:
         after = {"after_ms": -(2**62), "after_id": 0}
         while rows := self._session.fetch("page_of_unseen", parameters | after):
             after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
-            yield pd.DataFrame([row._asdict() for row in rows]).astype({"identity_key": object, "value": object})
+            if state is State.READY:
+                self.first_ready += [as_event(row) for row in rows[: max(PREVIEWS - len(self.first_ready), 0)]]
+            columns = ("id", "action_timestamp_ms", "identity_key", "value")
+            yield pd.DataFrame({name: pd.Series([getattr(row, name) for row in rows], dtype=object) for name in columns}).astype(
+                {"action_timestamp_ms": "int64"}
+            )

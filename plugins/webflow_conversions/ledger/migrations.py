@@ -1,5 +1,6 @@
 """The ledger's schema, brought up to date by numbered SQL files: each once, each with its record in one transaction."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ class Migration:
     name: str
     sql: str
 
+    @property
+    def checksum(self) -> str:
+        """The fingerprint of its text."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
 
 def migrations() -> list[Migration]:
     """All that this release knows, in order."""
@@ -40,7 +46,8 @@ def migrate(session: Session, *, up_to: int | None = None) -> list[str]:
 
     :param up_to: the version to stop at; default the newest.
     :return: the names of the files that were applied.
-    :raises Unusable: if the ledger was made by a newer release, or its role may not change it.
+    :raises Unusable: if the ledger was made by a newer release or by other files, if its role may not change it, or if its
+        database cannot hold every text.
     """
     known = [migration for migration in migrations() if up_to is None or migration.version <= up_to]
     try:
@@ -62,25 +69,38 @@ def is_there(session: Session) -> bool:
 
 def _apply(cursor: Cursor, known: Sequence[Migration]) -> list[str]:
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    cursor.execute("SHOW server_encoding")
+    encoding = cursor.fetchone()[0]
+    if encoding != "UTF8":
+        raise Unusable(
+            f"The ledger's database has the encoding {encoding}, which cannot hold every text: create it with ENCODING 'UTF8'."
+        )
     cursor.execute("SELECT to_regclass('webflow.schema_migrations') IS NOT NULL")
     if not cursor.fetchone()[0]:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS webflow")
         cursor.execute(
-            "CREATE TABLE webflow.schema_migrations"
-            " (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+            "CREATE TABLE webflow.schema_migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT now())"
         )
-    cursor.execute("SELECT coalesce(max(version), 0) FROM webflow.schema_migrations")
-    current = cursor.fetchone()[0]
-    newest = migrations()[-1].version
+    cursor.execute("SELECT version, checksum FROM webflow.schema_migrations")
+    applied = dict(cursor.fetchall())
+    current, newest = max(applied, default=0), migrations()[-1].version
     if current > newest:
         raise Unusable(
             f"The ledger's schema has version {current}, and this release of webflow_conversions knows {newest}: "
             "install the newer release on every machine of this Airflow."
         )
-    due = [migration for migration in known if migration.version > current]
+    for migration in migrations():
+        if applied.get(migration.version, migration.checksum) != migration.checksum:
+            raise Unusable(
+                f"The ledger was made with another {migration.name} than this release has: install the release that made it, "
+                "and never change a migration that was applied."
+            )
+    due = [migration for migration in known if migration.version not in applied]
     for migration in due:
         cursor.execute(migration.sql)
         cursor.execute(
-            "INSERT INTO webflow.schema_migrations (version, name) VALUES (%s, %s)", (migration.version, migration.name)
+            "INSERT INTO webflow.schema_migrations (version, name, checksum) VALUES (%s, %s, %s)",
+            (migration.version, migration.name, migration.checksum),
         )
     return [migration.name for migration in due]

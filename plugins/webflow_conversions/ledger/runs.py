@@ -142,9 +142,15 @@ class Runs:
 
     def remove_old(self, keep: timedelta, now: datetime) -> int:
         """Remove, in small batches, what finished before ``keep`` ago, never what may still be sent; how many conversions."""
-        self._remove_extracted(now)
         before = now - keep
-        parameters = {"before": before, "before_ms": to_milliseconds(before), "rows": _BATCH_ROWS}
+        parameters = {
+            "before": before,
+            "before_ms": to_milliseconds(before),
+            "kept_since": now - EXTRACTED_KEPT,
+            "rows": _BATCH_ROWS,
+        }
+        while self._session.execute("remove_extracted", parameters):
+            continue
         removed, after_id = 0, 0
         while page := self._session.fetch("oldest_conversions", parameters | {"after_id": after_id}):
             old = [row.id for row in page if row.is_old]
@@ -153,10 +159,6 @@ class Runs:
             removed += self._session.execute("remove_finished", parameters | {"ids": old})
             after_id = page[-1].id
         return removed
-
-    def _remove_extracted(self, now: datetime) -> None:
-        while self._session.execute("remove_extracted", {"before": now - EXTRACTED_KEPT, "rows": _BATCH_ROWS}):
-            continue
 
     def _fetch_states(self, extraction: int) -> list[Any]:
         return self._session.fetch("states_of_extraction", {"extraction": extraction})

@@ -1,8 +1,10 @@
 """A dry run of a source: all but the sending, on a ledger that keeps nothing of it."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any, Protocol
 
 import pandas as pd
@@ -12,7 +14,7 @@ from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
-from webflow_conversions.rules.event import Event
+from webflow_conversions.rules.event import Event, shortened
 from webflow_conversions.rules.states import Reason, State
 
 PREVIEWS = 5
@@ -57,7 +59,7 @@ def dry_run(
     now = clock()
     for page in ledger.waiting(State.READY, now, PAGE_ROWS):
         _add(states, State.READY, None, page)
-    for page in ledger.waiting(State.HELD, now, PAGE_ROWS):
+    for page in chain(ledger.waiting(State.HELD, now, PAGE_ROWS), ledger.waiting(State.FUTURE, now, PAGE_ROWS)):
         chosen = users.of(page)
         rejected = dict(zip(chosen["id"], chosen["reason"], strict=True))
         fates = page["id"].map(lambda identifier, rejected=rejected: rejected.get(identifier, Reason.UNKNOWN_USER))
@@ -75,17 +77,5 @@ def _add(states: States, state: State, reason: str | None, rows: pd.DataFrame) -
 
 def preview(event: Event, customer_id: str) -> dict[str, Any]:
     """The payload of an event for people, its user ID shortened."""
-    return {
-        "customerId": customer_id,
-        "eventName": event.event_name,
-        "userDomain": event.user_domain,
-        "userId": shortened(event.user_id),
-        "actionId": event.action_id,
-        "actionTimestamp": event.action_timestamp_ms,
-        "value": None if event.value is None else str(event.value),
-    }
-
-
-def shortened(user_id: str) -> str:
-    """A user ID of which only the beginning is left."""
-    return f"{user_id[: min(4, len(user_id) // 2)]}…"
+    payload: dict[str, Any] = json.loads(event.body(customer_id))
+    return payload | {"userId": shortened(event.user_id)}

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from webflow_conversions.rules.amounts import Amount
 
 EARLIER_RUNS = 7
 ENOUGH_RUNS = 3
 """Fewer runs than this say nothing about what is usual."""
+ENOUGH_CONVERSIONS = 10
+"""Fewer conversions than this say nothing about what each is worth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +64,45 @@ def objections(
                 f"{figures.rejected_rows:,} of {figures.recorded_rows:,} conversions of {source} are rejected ({share:.0%}), "
                 f"more than {limits.rejected_share:.0%} (guards.rejected_share)"
             )
-        if len(runs) < ENOUGH_RUNS or figures.to_send.rows < limits.min_rows:
-            continue
-        most_rows, most_value = max(run.sent.rows for run in runs), max(run.sent.value for run in runs)
-        if limits.volume_factor is not None and 0 < most_rows * limits.volume_factor < figures.to_send.rows:
-            found.append(
-                f"{source} has {figures.to_send.rows:,} conversions to send, more than {limits.volume_factor:g} times the "
-                f"{most_rows:,} of its fullest of the last {len(runs)} runs (guards.volume_factor)"
-            )
-        if limits.value_factor is not None and 0 < float(most_value) * limits.value_factor < figures.to_send.value:
-            found.append(
-                f"{source} has a value of {figures.to_send.value:,.2f} to send, more than {limits.value_factor:g} times the "
-                f"{most_value:,.2f} of its richest of the last {len(runs)} runs (guards.value_factor)"
-            )
+        if len(runs) >= ENOUGH_RUNS:
+            found += _out_of_proportion(source, figures.to_send, runs, limits)
     return found
+
+
+def _out_of_proportion(source: str, to_send: Amount, runs: Sequence[Earlier], limits: Limits) -> list[str]:
+    """More conversions, more money, or more money in each than is usual: cents taken for dollars show in a few, too."""
+    found: list[str] = []
+    of_runs = f"of the last {len(runs)} runs"
+    most_rows = max(run.sent.rows for run in runs)
+    if (
+        limits.volume_factor is not None
+        and limits.min_rows <= to_send.rows
+        and 0 < most_rows * limits.volume_factor < to_send.rows
+    ):
+        found.append(
+            f"{source} has {to_send.rows:,} conversions to send, more than {limits.volume_factor:g} times the {most_rows:,} "
+            f"of its fullest {of_runs} (guards.volume_factor)"
+        )
+    if limits.value_factor is None:
+        return found
+    factor = Decimal(str(limits.value_factor))
+    most_value, most_each = max(run.sent.value for run in runs), max(_value_of_each(run.sent) for run in runs)
+    if limits.min_rows <= to_send.rows and 0 < most_value * factor < to_send.value:
+        found.append(
+            f"{source} has a value of {to_send.value:,.2f} to send, more than {factor:g} times the {most_value:,.2f} "
+            f"of its richest {of_runs} (guards.value_factor)"
+        )
+    elif 0 < most_each * factor < _value_of_each(to_send):
+        found.append(
+            f"{source} has conversions to send that are worth {_value_of_each(to_send):,.2f} each, more than {factor:g} times "
+            f"the {most_each:,.2f} of its dearest {of_runs} (guards.value_factor)"
+        )
+    return found
+
+
+def _value_of_each(amount: Amount) -> Decimal:
+    """The average value; 0 where there are too few conversions to speak of one."""
+    return amount.value / amount.rows if amount.rows >= ENOUGH_CONVERSIONS else Decimal(0)
 
 
 def _always_had_rows(runs: Sequence[Earlier]) -> bool:

@@ -1,5 +1,5 @@
 -- What waits in the window and was not read again by a dry run, page by page.
-SELECT c.id, c.state, c.action_timestamp_ms, c.identity_key, c.value
+SELECT c.id, c.identity_key, c.event_name, c.user_domain, c.user_id, c.action_id, c.action_timestamp_ms, c.value
 FROM webflow.conversions c
 WHERE c.state = %(state)s
   AND c.destination = %(destination)s

@@ -4,7 +4,7 @@ WHERE (extraction, conversion) IN (
     SELECT e.extraction, e.conversion
     FROM webflow.extracted e
     WHERE e.extraction < coalesce(
-        (SELECT min(id) FROM webflow.extractions WHERE started_at >= %(before)s), (SELECT max(id) + 1 FROM webflow.extractions)
+        (SELECT min(id) FROM webflow.extractions WHERE started_at >= %(kept_since)s), (SELECT max(id) + 1 FROM webflow.extractions)
     )
     ORDER BY e.extraction, e.conversion
     LIMIT %(rows)s

@@ -1,5 +1,13 @@
-DELETE FROM webflow.conversions
+-- What has no moment may still be read each night: it goes once no reading that is kept has it.
+DELETE FROM webflow.conversions c
 WHERE id = ANY (%(ids)s)
   AND state IN ('accepted', 'rejected', 'expired')
   AND first_seen_at < %(before)s
-  AND (action_timestamp_ms IS NULL OR action_timestamp_ms < %(before_ms)s)
+  AND (
+      action_timestamp_ms < %(before_ms)s
+      OR action_timestamp_ms IS NULL AND NOT EXISTS (
+          SELECT FROM webflow.extracted e
+          WHERE e.extraction = ANY (ARRAY(SELECT id FROM webflow.extractions WHERE started_at >= %(kept_since)s))
+            AND e.conversion = c.id
+      )
+  )

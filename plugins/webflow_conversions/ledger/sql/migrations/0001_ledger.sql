@@ -178,3 +178,23 @@ CREATE TABLE webflow.acts (
 );
 
 COMMENT ON COLUMN webflow.acts.filter IS 'Which conversions the person chose, as the page''s query parameters.';
+
+-- For analysts.
+CREATE VIEW webflow.daily_summary AS
+SELECT
+    (to_timestamp(action_timestamp_ms / 1000.0) AT TIME ZONE 'UTC')::date AS day,
+    destination,
+    source,
+    event_name,
+    state,
+    reason,
+    count(*) AS conversions,
+    coalesce(sum(value), 0) AS value,
+    count(*) FILTER (WHERE state = 'accepted' AND attempts_in_doubt > 0) AS sent_more_than_once,
+    count(changed_after_sent_at) AS changed_after_sent
+FROM webflow.conversions
+GROUP BY 1, destination, source, event_name, state, reason;
+
+COMMENT ON VIEW webflow.daily_summary IS
+    'Conversions and money by the UTC day on which they happened (null where no moment is known), and by what became of them.';
+COMMENT ON COLUMN webflow.daily_summary.sent_more_than_once IS 'Accepted after an attempt whose answer was lost: Webflow may have them twice.';

@@ -1,0 +1,239 @@
+"""The account of a run in the ledger: broken on purpose, it is noticed, by count and by money, for each source."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from demo.simulator import SimulatorProcess
+from tests.night import DESTINATION, NOW, Night
+from webflow_conversions.ledger.identification import Identification
+from webflow_conversions.pipeline.reconciliation import counts
+from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.window import Window
+
+HOUR = timedelta(hours=1)
+CONVERSION = "SELECT id FROM webflow.conversions WHERE conversion_id = 'c2'"
+
+
+@pytest.fixture
+def sent(night: Night, simulator: SimulatorProcess) -> Night:
+    """A night in which three conversions of 1.00 each were read, and sent."""
+    night.push(night.ready(3), simulator.url)
+    return night
+
+
+def problems(night: Night, run: str = "run") -> list[str]:
+    (found,) = [row for row in night.sql("SELECT id, run_id FROM webflow.runs") if row[1] == run]
+    return night.problems(replace(night.begin("another"), id=found[0], run_id=run))
+
+
+def test_a_run_in_order_adds_up(sent: Night) -> None:
+    assert problems(sent) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (
+            f"DELETE FROM webflow.conversions WHERE id = ({CONVERSION})",
+            "sales: 1 conversion (1.00) recorded, but gone from the ledger",
+        ),
+        (
+            f"DELETE FROM webflow.extracted WHERE conversion = ({CONVERSION})",
+            "sales: 3 conversions (3.00) recorded, but 2 conversions (2.00) in the run's states",
+        ),
+        (
+            f"INSERT INTO webflow.extracted SELECT extraction, 10 ^ 9, value, 1 FROM webflow.extracted WHERE conversion = ({CONVERSION})",
+            "sales: 3 conversions (3.00) recorded, but 4 conversions (4.00) in the run's states",
+        ),
+        (
+            f"UPDATE webflow.conversions SET value = 100 WHERE id = ({CONVERSION})",
+            "sales: 1 conversion (100.00) in the ledger, but read with a value of 1.00",
+        ),
+        (
+            f"UPDATE webflow.conversions SET value = NULL WHERE id = ({CONVERSION})",
+            "sales: 1 conversion (0.00) in the ledger, but read with a value of 1.00",
+        ),
+        (
+            f"UPDATE webflow.extracted SET value = 1.01 WHERE conversion = ({CONVERSION})",
+            "sales: 3 conversions (3.00) recorded, but 3 conversions (3.01) in the run's states",
+        ),
+        (
+            "UPDATE webflow.conversions SET value = 2 - value + g FROM (VALUES ('c1', 1), ('c3', -1)) v (c, g) WHERE c = conversion_id",
+            "sales: 2 conversions (2.00) in the ledger, but read with a value of 2.00",
+        ),
+        (
+            "UPDATE webflow.extractions SET read_rows = read_rows + 1",
+            "sales: 4 conversions (3.00) read, but 3 conversions (3.00) accounted for",
+        ),
+        (
+            "UPDATE webflow.extractions SET read_value = read_value + 0.01",
+            "sales: 3 conversions (3.01) read, but 3 conversions (3.00) accounted for",
+        ),
+        (
+            f"UPDATE webflow.conversions SET state = 'ready', settled_at = NULL WHERE id = ({CONVERSION})",
+            "sales: 1 conversion (1.00) ready, not sent",
+        ),
+        (
+            f"UPDATE webflow.conversions SET state = 'rejected', reason = 'invalid_value' WHERE id = ({CONVERSION})",
+            "the pushes counted 3 accepted conversions, the ledger has 2",
+        ),
+        ("UPDATE webflow.extractions SET ended_at = NULL", "sales: was not read to its end"),
+    ],
+)
+def test_whatever_is_broken_is_told_with_its_figures(sent: Night, damage: str, sentence: str) -> None:
+    sent.sql(damage)
+    assert sentence in problems(sent)
+
+
+def test_each_source_has_its_own_account(night: Night) -> None:
+    night.person()
+    night.sale("a", value=5)
+    run = replace(night.begin(), sources=["sales", "deals"])
+    night.extract(run)
+    night.rules = replace(night.rules, source="deals")
+    night.sale("b", value=7)
+    night.extract(run)
+    night.sql("DELETE FROM webflow.conversions WHERE source = 'deals' AND conversion_id = 'b'")
+    accounts = night.runs.accounts(run, [DESTINATION], NOW)
+    assert accounts["sales"].states == {("ready", None): Amount(rows=1, value=Decimal(5))}
+    assert accounts["deals"].states == {
+        ("ready", None): Amount(rows=1, value=Decimal(5)),
+        ("missing", None): Amount(rows=1, value=Decimal(7)),
+    }
+    assert "deals: 1 conversion (7.00) recorded, but gone from the ledger" in night.problems(run)
+
+
+def test_what_a_later_run_changed_does_not_disturb_the_account_of_an_earlier_one(night: Night) -> None:
+    night.person()
+    night.sale("a", value=5)
+    run = night.read()
+    night.sql("UPDATE sales SET value = 6")
+    later = night.begin("later")
+    night.extract(later)
+    assert night.problems(run) == ["sales: 1 conversion (6.00) ready, not sent"]
+    assert night.problems(later) == ["sales: 1 conversion (6.00) ready, not sent"]
+
+
+def test_of_two_tries_of_an_extraction_the_last_complete_one_counts(night: Night) -> None:
+    night.person()
+    night.sale("a", value=5)
+    run = night.begin()
+    night.extract(run)
+    night.sale("b", value=7)
+    night.extract(run)
+    night.sql("INSERT INTO webflow.extractions (run, source, started_at) VALUES (%s, 'sales', now())", run.id)
+    account = night.runs.accounts(run, [DESTINATION], NOW)["sales"]
+    assert account.tally.read == Amount(rows=2, value=Decimal(12))
+    assert sum(account.states.values(), Amount()) == account.tally.recorded
+
+
+# What came too late
+
+
+def test_what_grows_too_old_while_the_run_lasts_is_a_problem_of_that_run_and_of_no_later_one(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=timedelta(hours=47, minutes=49), value=9)
+    run = night.read()
+    night.clock.at = NOW + timedelta(minutes=12)
+    Identification(night.session, night.session, run).expire(night.clock.at)
+    assert night.states() == {"a": ("expired", "expired_unsent")}
+    assert night.problems(run) == ["sales: 1 conversion (9.00) grew older than 2 days without being accepted (expired_unsent)"]
+    assert night.problems(night.read("later")) == []
+
+
+def test_what_came_at_the_last_moment_and_grew_too_old_is_no_problem(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=timedelta(hours=47, minutes=59), value=9)
+    run = night.read()
+    night.clock.at = NOW + timedelta(minutes=2)
+    Identification(night.session, night.session, run).expire(night.clock.at)
+    assert night.states() == {"a": ("expired", "expired_unsent")}
+    assert night.problems(run) == []
+
+
+def test_a_loss_is_told_even_by_a_run_for_other_sources(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=47 * HOUR, value=9)
+    night.read()
+    night.clock.at = NOW + 2 * HOUR
+    run = replace(night.begin("later"), sources=[])
+    night.identify(run)
+    assert night.runs.lost(run) == {("sales", "expired_unsent"): Amount(rows=1, value=Decimal(9))}
+
+
+def test_what_was_in_doubt_and_grew_too_old_is_a_problem(night: Night, simulator: SimulatorProcess) -> None:
+    simulator.faults([{"action": "drop_after"}])
+    run = night.ready(1)
+    night.push(run, simulator.url, attempts_per_run=1)
+    night.clock.at = NOW + 9 * HOUR
+    later = night.read("later")
+    assert night.states() == {"c1": ("expired", "expired_in_doubt")}
+    assert night.problems(later) == [
+        "sales: 1 conversion (1.00) grew older than 2 days without being accepted (expired_in_doubt)"
+    ]
+
+
+def test_what_nobody_could_have_sent_is_no_problem(night: Night) -> None:
+    night.sale("too late", ago=50 * HOUR)
+    night.sale("stranger", ago=47 * HOUR, key="stranger")
+    night.read()
+    night.clock.at = NOW + 2 * HOUR
+    run = night.read("later")
+    assert set(night.states().values()) == {("expired", "expired_before_seen"), ("expired", "expired_unidentified")}
+    assert night.problems(run) == []
+
+
+# The record
+
+
+def test_the_run_s_record_has_its_window_its_counts_by_state_and_reason_and_the_api_s_clock(
+    night: Night, simulator: SimulatorProcess
+) -> None:
+    night.person()
+    night.sale("a", value="10.50")
+    night.sale("b", key="stranger", value=1)
+    night.sale("c", value=-1)
+    window = Window.of_date(date(2026, 11, 23))
+    run = night.read("manual__1", window=window, clock_offset=timedelta(seconds=-3))
+    night.push(run, simulator.url)
+    accounts, pushes, lost = night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), night.runs.lost(run)
+    night.runs.end(run, night.problems(run), counts(accounts, pushes, lost))
+    (row,) = night.sql(
+        "SELECT run_id, window_start, window_end, outcome, problems, clock_offset_ms, counts #> '{sources,sales,states}',"
+        " counts #>> '{sources,sales,read,rows}', counts #>> '{sources,sales,sent,value}' FROM webflow.runs"
+    )
+    day = datetime(2026, 11, 23, tzinfo=UTC)
+    assert row[:6] == ("manual__1", day, day + timedelta(days=1), "succeeded", [], -3000)
+    assert row[6] == {
+        "accepted": {"": {"rows": 1, "value": "10.50"}},
+        "held": {"unknown_user": {"rows": 1, "value": "1.00"}},
+        "rejected": {"negative_value": {"rows": 1, "value": "0"}},
+    }
+    assert row[7:] == ("3", "10.50")
+
+
+def test_the_daily_summary_has_a_row_for_each_day_and_fate(night: Night, simulator: SimulatorProcess) -> None:
+    night.person()
+    night.sale("late evening", at="2026-11-22 23:59:59.999+00", value=1)
+    night.sale("midnight", at="2026-11-23 00:00:00+00", value=2)
+    night.sale("noon", at="2026-11-23 12:00:00+00", value=4)
+    night.sale("nobody's", at="2026-11-23 12:00:00+00", key="stranger", value=8)
+    night.sale("never", at="infinity")
+    simulator.faults([{"action": "drop_after", "times": 1, "action_id": "webflow_default/sales/offline-purchase/noon"}])
+    night.push(night.read(), simulator.url)
+    night.sql("UPDATE sales SET value = 5 WHERE conversion_id = 'noon'")
+    night.read("second")
+    found = night.sql(
+        "SELECT day::text, destination, source, event_name, state, reason, conversions, value, sent_more_than_once, changed_after_sent"
+        " FROM webflow.daily_summary ORDER BY day, state"
+    )
+    same = ("webflow_default", "sales", "offline-purchase")
+    assert found == [
+        ("2026-11-22", *same, "accepted", None, 1, Decimal("1.00"), 0, 0),
+        ("2026-11-23", *same, "accepted", None, 2, Decimal("6.00"), 1, 1),
+        ("2026-11-23", *same, "held", "unknown_user", 1, Decimal("8.00"), 0, 0),
+        (None, *same, "rejected", "invalid_timestamp", 1, Decimal("10.00"), 0, 0),
+    ]

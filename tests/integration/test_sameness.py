@@ -1,0 +1,85 @@
+"""However the rows of a source are ordered and cut into chunks, the same conversions stand, and the same is told of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg2.extras import execute_values
+
+from tests.night import DESTINATION, NOW, Night
+from webflow_conversions.warehouse.reader import Warehouse
+
+HOUR = timedelta(hours=1)
+COLUMNS = "conversion_id, occurred_at, identity_key, value, place"
+
+rows = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", None]),
+        st.sampled_from([str(NOW - HOUR), str(NOW - 2 * HOUR), str(NOW + HOUR), str(NOW - 60 * HOUR), "infinity", "junk", None]),
+        st.sampled_from(["k1", "k2", "Ä", "z", "mail", None]),
+        st.sampled_from(["10", "10.00", "20", "-1", "?", "??", "NaN", None]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+fresh = count()
+
+
+@pytest.fixture
+def cut(night: Night, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of a chunk; the table that the source reads has no types that would refuse junk."""
+    chunk_rows = [1]
+    original = Warehouse.read
+    monkeypatch.setattr(
+        Warehouse, "read", lambda self, sql, binds, columns, handle: original(self, sql, binds, columns, handle, chunk_rows[0])
+    )
+    night.sql(
+        "DROP TABLE sales; CREATE TABLE sales (conversion_id text, occurred_at text, identity_key text, value text, place int)"
+    )
+    night.person("k1", "u1")
+    night.person("k2", "u2")
+    night.person("mail", "jane@example.com")
+    return chunk_rows
+
+
+def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, ...]]]) -> list[Any]:
+    """What was told of readings of a source of its own, each after the ready ones of the one before were sent, and what stands then."""
+    night.rules = replace(night.rules, source=f"source{next(fresh)}")
+    told: list[Any] = []
+    for number, read in enumerate(nights):
+        with night.session.transaction() as cursor:
+            cursor.execute("DELETE FROM sales")
+            execute_values(cursor, "INSERT INTO sales VALUES %s", [(*row, place) for place, row in enumerate(read)])
+        night.sales_sql = f"SELECT {COLUMNS} FROM sales ORDER BY place"
+        run = night.begin(f"{night.rules.source} {number}")
+        tally = night.extract(run)
+        (account,) = night.runs.accounts(run, [DESTINATION], NOW).values()
+        assert [problem for problem in night.problems(run) if not problem.endswith("ready, not sent")] == []
+        told.append((tally, account.changed_after_sent, account.states))
+        with night.session.transaction() as cursor:
+            cursor.execute("UPDATE webflow.conversions SET state = 'accepted', attempts = 1 WHERE state = 'ready'")
+    stands = night.sql(
+        "SELECT conversion_id, action_timestamp_ms, value, identity_key, user_id, state, reason, detail, changed_after_sent_at IS NULL,"
+        " (SELECT array_agg(h.detail ORDER BY h.detail) FROM webflow.history h WHERE h.conversion = c.id)"
+        " FROM webflow.conversions c WHERE source = %s",
+        night.rules.source,
+    )
+    return [*told, sorted(stands, key=repr)]
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(rows, min_size=1, max_size=2), st.randoms(use_true_random=False))
+def test_neither_the_order_of_the_rows_nor_the_chunks_in_which_they_come_matter(
+    night: Night, cut: list[int], nights, chance
+) -> None:
+    whole, shuffled = list(nights), [chance.sample(read, len(read)) for read in nights]
+    cut[0] = 100
+    expected = one_night_after_another(night, whole)
+    for cut[0], order in ((1, whole), (1, shuffled), (2, shuffled)):
+        assert one_night_after_another(night, order) == expected
