@@ -174,10 +174,15 @@ CREATE TABLE webflow.acts (
     person      text NOT NULL,
     act         text NOT NULL CHECK (act IN ('send_again', 'write_off', 'download')),
     filter      jsonb NOT NULL,
-    conversions integer NOT NULL DEFAULT 0
+    conversions integer NOT NULL DEFAULT 0,
+    outcome     jsonb NOT NULL DEFAULT '{}',
+    run_id      text
 );
 
 COMMENT ON COLUMN webflow.acts.filter IS 'Which conversions the person chose, as the page''s query parameters.';
+COMMENT ON COLUMN webflow.acts.conversions IS 'How many conversions it touched.';
+COMMENT ON COLUMN webflow.acts.outcome IS 'What it came to: conversions by their fate.';
+COMMENT ON COLUMN webflow.acts.run_id IS 'The run that was started with it.';
 
 -- For analysts.
 CREATE VIEW webflow.daily_summary AS

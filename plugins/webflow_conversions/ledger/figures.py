@@ -1,0 +1,259 @@
+"""The ledger as the conversions page reads it: what a night came to, what waits, what is in doubt; all of one moment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from psycopg2.errors import UndefinedColumn, UndefinedTable
+from psycopg2.extensions import cursor as Cursor
+
+from webflow_conversions.errors import Unavailable
+from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.window import MAX_AGE, oldest_sendable_ms
+
+RUNS = 100
+DAYS = 14
+LARGEST_LIVE_RUN = 100_000
+"""Rows up to which a finished run is counted anew each time; a larger one is shown as it stood at its end."""
+
+States = Mapping[tuple[str, str | None], Amount]
+
+
+class NoLedger(Unavailable):
+    """The ledger has no tables yet, or those of an older release."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRun:
+    """A run as the ledger knows it; ``sent`` are rows and money that it got accepted, by source."""
+
+    id: int
+    run_id: str
+    run_type: str
+    window_start: datetime
+    window_end: datetime
+    sources: Sequence[str]
+    dry_run: bool
+    started_at: datetime
+    cleared_at: datetime | None
+    ended_at: datetime | None
+    outcome: str | None
+    problems: Sequence[str]
+    counts: Mapping[str, Any]
+    forecast: Mapping[str, Any]
+    sent: Mapping[str, Amount]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it looked at the whole 2 days, and may stand for its night."""
+        return not self.dry_run and self.window_end - self.window_start >= MAX_AGE
+
+    def states(self, source: str) -> States | None:
+        """Where the conversions of a source stood at the end of the run; None if it has not ended, or did not read the source."""
+        record = self.counts.get("sources", {}).get(source, {}).get("states") if self.ended_at else None
+        if not record:
+            return None
+        return {
+            (state, reason or None): _amount(amount) for state, reasons in record.items() for reason, amount in reasons.items()
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A source in a run: the rows read, and where their conversions stand at ``at``.
+
+    ``duplicates``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion of this run.
+    """
+
+    source: str
+    at: datetime
+    read: Amount
+    duplicates: Amount
+    outside: Amount
+    too_old: Amount
+    states: States
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Conversions that wait for their user and have ``hours_left`` full hours; below zero they are too old already."""
+
+    source: str
+    hours_left: int
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnedAway:
+    """What was rejected or expired on a UTC day."""
+
+    day: date
+    source: str
+    state: str
+    reason: str
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Everything, at one moment.
+
+    ``shown`` is the run whose ``readings`` these are; None if there is none. ``ready`` could go out now, by source, and
+    ``doubted`` of it has a request without an answer behind it; ``awaited`` is out; ``in_doubt`` has nobody who waits for
+    its answer; ``rests_until`` is by destination.
+    """
+
+    at: datetime
+    runs: Sequence[LedgerRun] = ()
+    shown: LedgerRun | None = None
+    readings: Sequence[Reading] = ()
+    held: Sequence[Held] = ()
+    ready: Mapping[str, Amount] = field(default_factory=dict)
+    doubted: Mapping[str, Amount] = field(default_factory=dict)
+    awaited: Mapping[str, Amount] = field(default_factory=dict)
+    in_doubt: Mapping[str, Amount] = field(default_factory=dict)
+    sent_again: Mapping[str, Amount] = field(default_factory=dict)
+    changed: Mapping[str, Amount] = field(default_factory=dict)
+    turned_away: Sequence[TurnedAway] = ()
+    rests_until: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def read_figures(session: Session, dag_id: str, now: datetime, run: int | None = None) -> Figures:
+    """What the overview shows, from one snapshot of the ledger.
+
+    :param session: one whose transactions see a single snapshot.
+    :param run: the number of the run to look at; default the last one that looked at the whole 2 days.
+    :raises NoLedger: if the ledger was never set up, or by an older release.
+    :raises Unavailable: if it is away.
+    """
+    try:
+        with session.transaction() as cursor:
+            return _read(cursor, dag_id, now, run)
+    except (UndefinedTable, UndefinedColumn) as error:
+        raise NoLedger("The ledger has no tables of this release yet: the plan task of the next run makes them.") from error
+
+
+def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None) -> Figures:
+    since = now - timedelta(days=DAYS)
+    parameters = {"now": now, "since": since, "oldest_ms": oldest_sendable_ms(now)}
+
+    def fetch(name: str, **more: Any) -> list[Any]:
+        cursor.execute(statement(name), parameters | more)
+        return list(cursor.fetchall())
+
+    def by_source(rows: Sequence[Any], prefix: str = "") -> dict[str, Amount]:
+        found: dict[str, Amount] = {}
+        for row in rows:
+            amount = Amount(rows=getattr(row, f"{prefix}rows"), value=getattr(row, f"{prefix}value"))
+            if amount.rows:
+                found[row.source] = found.get(row.source, Amount()) + amount
+        return found
+
+    runs = []
+    for row in fetch("overview_runs", dag_id=dag_id, runs=RUNS):
+        counted = row.counts.get("sources") if row.ended_at else None
+        sent = (
+            {source: _amount(counts.get("sent")) for source, counts in counted.items()}
+            if counted is not None
+            else by_source(fetch("sent_by_run", run=row.id) if row.started_at >= since else ())
+        )
+        runs.append(_run(row, sent))
+    shown = _shown(runs, run)
+    ready, sending = fetch("overview_ready"), fetch("overview_sending")
+    return Figures(
+        at=now,
+        runs=runs,
+        shown=shown,
+        readings=_readings(shown, now, fetch) if shown else (),
+        held=[
+            Held(source=row.source, hours_left=row.hours_left, amount=Amount(rows=row.rows, value=row.value))
+            for row in fetch("overview_held")
+        ],
+        ready=by_source(ready),
+        doubted=by_source(ready, "doubted_"),
+        awaited=by_source([row for row in sending if row.is_awaited]),
+        in_doubt=by_source([row for row in sending if not row.is_awaited]),
+        sent_again=by_source(fetch("overview_sent_again")),
+        changed=by_source(fetch("overview_changed")),
+        turned_away=[
+            TurnedAway(
+                day=row.day,
+                source=row.source,
+                state=row.state,
+                reason=row.reason or "",
+                amount=Amount(rows=row.rows, value=row.value),
+            )
+            for row in fetch("overview_turned_away")
+        ],
+        rests_until={row.destination: row.paused_until for row in fetch("overview_destinations")},
+    )
+
+
+def _shown(runs: Sequence[LedgerRun], run: int | None) -> LedgerRun | None:
+    if run is not None:
+        return next((one for one in runs if one.id == run), None)
+    real = [one for one in runs if not one.dry_run]
+    return next((one for one in real if one.is_whole), real[0] if real else None)
+
+
+def _readings(run: LedgerRun, now: datetime, fetch: Any) -> list[Reading]:
+    """The sources of a run that were read to their end, in the order of the configuration."""
+    extractions = {row.source: row for row in fetch("extractions_of_run", run=run.id)}
+    readings = []
+    for source in run.sources:
+        row = extractions.get(source)
+        if row is None:
+            continue
+        record = run.states(source)
+        if run.ended_at and record is not None and (row.recorded_rows > LARGEST_LIVE_RUN or _is_past(run, now)):
+            at, states = run.ended_at, record
+        else:
+            at = now
+            states = {
+                (one.state, one.reason): Amount(rows=one.rows, value=one.value)
+                for one in fetch("overview_states", extraction=row.id)
+            }
+        readings.append(
+            Reading(
+                source=source,
+                at=at,
+                read=Amount(rows=row.read_rows, value=row.read_value),
+                duplicates=Amount(rows=row.duplicate_rows, value=row.duplicate_value),
+                outside=Amount(rows=row.outside_rows, value=row.outside_value),
+                too_old=Amount(rows=row.too_old_rows, value=row.too_old_value),
+                states=states,
+            )
+        )
+    return readings
+
+
+def _is_past(run: LedgerRun, now: datetime) -> bool:
+    """Whether the ledger may have forgotten by now which conversions the run read."""
+    return run.started_at < now - timedelta(days=2, hours=12)
+
+
+def _amount(document: Mapping[str, Any] | None) -> Amount:
+    return Amount(rows=document["rows"], value=Decimal(document["value"])) if document else Amount()
+
+
+def _run(row: Any, sent: Mapping[str, Amount]) -> LedgerRun:
+    return LedgerRun(
+        id=row.id,
+        run_id=row.run_id,
+        run_type=row.run_type,
+        window_start=row.window_start,
+        window_end=row.window_end,
+        sources=row.sources,
+        dry_run=row.dry_run,
+        started_at=row.started_at,
+        cleared_at=row.cleared_at,
+        ended_at=row.ended_at,
+        outcome=row.outcome,
+        problems=[*row.notes, *(problem for problem in row.problems if problem not in row.notes)],
+        counts=row.counts,
+        forecast=row.forecast or {},
+        sent=sent,
+    )

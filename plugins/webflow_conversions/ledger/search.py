@@ -1,0 +1,262 @@
+"""Finding conversions in the ledger: by filter, in pages, and by what people know of one."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Self
+from urllib.parse import unquote
+
+from psycopg2.extensions import cursor as Cursor
+
+from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.rules.event import action_id
+from webflow_conversions.rules.states import State
+
+LONGEST_TEXT = 600
+MOST_KINDS = 10_000
+"""Destinations × sources × event names that a search for a conversion ID looks through."""
+BEGINNINGS = 50
+BATCH_ROWS = 1_000
+
+_PART = re.compile(r"\{(\w+)\}")
+_KIND = re.compile(r"([^/?]*)/([^/?]*)/([^/?]*)/")
+
+
+class Only(StrEnum):
+    """What a list may be narrowed to, beside a state."""
+
+    IN_DOUBT = "in_doubt"
+    SENT_AGAIN = "sent_again"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which conversions; None is any. ``run`` is the number of a run that read them, ``user_of`` one of their user's.
+
+    ``id`` is the ledger's number of one; ``conversion`` a conversion ID or an action ID, ``begins`` the beginning of a
+    conversion ID.
+    """
+
+    id: int | None = None
+    state: State | None = None
+    reason: str | None = None
+    source: str | None = None
+    run: int | None = None
+    only: Only | None = None
+    user_of: int | None = None
+    conversion: str | None = None
+    begins: str | None = None
+
+    def query(self) -> dict[str, str]:
+        """As the page's query parameters."""
+        return {name: str(value) for name in self.__slots__ if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a page ended, in the order of its list."""
+
+    place: int
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.place}.{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Out of its text.
+
+        :raises ValueError: for anything else.
+        """
+        place, _, identifier = text.partition(".")
+        found = cls(place=int(place), id=int(identifier))
+        if max(abs(found.place), abs(found.id)) >= 2**63:
+            raise ValueError(f"{text} is no place")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """A row of the ledger. ``is_in_doubt`` has a request without an answer behind it, and nobody who waits for one."""
+
+    id: int
+    destination: str
+    source: str
+    event_name: str | None
+    conversion_id: str | None
+    action_id: str
+    action_timestamp_ms: int | None
+    value: Decimal | None
+    user_domain: str | None
+    user_id: str | None
+    state: State
+    reason: str | None
+    detail: str | None
+    attempts: int
+    attempts_in_doubt: int
+    http_status: int | None
+    trouble: str | None
+    retry_at: datetime | None
+    first_seen_at: datetime
+    sent_at: datetime | None
+    settled_at: datetime | None
+    changed_after_sent_at: datetime | None
+    run_id: str
+    is_in_doubt: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """Something that happened to a conversion and its row does not tell: an attempt, a change, an act of a person."""
+
+    at: datetime
+    what: str
+    http_status: int | None = None
+    detail: str | None = None
+    run_id: str | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some conversions of a list, and where the next page begins; None after the last one."""
+
+    conversions: Sequence[Conversion]
+    next: Place | None
+
+
+def composed(name: str, **parts: str) -> str:
+    """The SQL of a statement whose ``{name}`` are statements of ``ledger/sql/parts``, in parentheses.
+
+    :param parts: the files to take for names that are none.
+    """
+    return _PART.sub(lambda match: f"(\n{composed(f'parts/{parts.get(match[1], match[1])}')})", statement(name))
+
+
+class Conversions:
+    """The conversions of a ledger, for people; nothing is changed."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def page(self, chosen: Filter, rows: int, after: Place | None = None) -> Page:
+        """A page of at most so many conversions.
+
+        :raises Unavailable: if the ledger is away, or the filter costs more time than there is.
+        """
+        with self._session.transaction() as cursor:
+            found = _find(cursor, chosen, rows + 1, after)
+            conversions = _fetch(cursor, [identifier for identifier, _ in found[:rows]])
+        last = found[rows - 1] if len(found) > rows else None
+        return Page(conversions=conversions, next=Place(place=last[1], id=last[0]) if last and not chosen.begins else None)
+
+    def pages(self, chosen: Filter) -> Iterator[Sequence[Conversion]]:
+        """All conversions, page by page."""
+        after: Place | None = None
+        while True:
+            page = self.page(chosen, BATCH_ROWS, after)
+            if page.conversions:
+                yield page.conversions
+            if page.next is None:
+                return
+            after = page.next
+
+    def ids(self, chosen: Filter, rows: int) -> list[int]:
+        """The ledger's numbers of at most so many conversions."""
+        with self._session.transaction() as cursor:
+            return [identifier for identifier, _ in _find(cursor, chosen, rows)]
+
+    def one(self, identifier: int) -> Conversion | None:
+        """The conversion of this number."""
+        with self._session.transaction() as cursor:
+            return next(iter(_fetch(cursor, [identifier])), None)
+
+    def history(self, conversion: Conversion) -> list[Happening]:
+        """What happened to a conversion, in the order of time."""
+        found = [
+            Happening(
+                at=row.at,
+                what=row.what,
+                http_status=row.http_status,
+                detail=row.detail,
+                run_id=row.run_id,
+                person=row.person,
+            )
+            for row in self._session.fetch("history_of_conversion", {"conversion": conversion.id})
+        ]
+        read = self._session.fetch("readings_of_conversion", {"conversion": conversion.id, "source": conversion.source})
+        found += [Happening(at=row.at, what="read", run_id=row.run_id) for row in read]
+        return sorted(found, key=lambda happening: happening.at)
+
+    def of_user(self, user_ids: Sequence[str]) -> int | None:
+        """The number of the latest conversion of a user, by what the user's ID may be; None if there is none."""
+        with self._session.transaction() as cursor:
+            return next(
+                (identifier for identifier, _ in _run(cursor, "find_of_user", Filter(), 1, None, user_ids=user_ids)), None
+            )
+
+
+def _find(cursor: Cursor, chosen: Filter, rows: int, after: Place | None = None) -> list[tuple[int, int]]:
+    """The numbers and places of a page of conversions."""
+    more: dict[str, Any] = {}
+    match chosen:
+        case Filter(id=int(number)):
+            return [(one.id, 0) for one in _fetch(cursor, [number])]
+        case Filter(conversion=str(text)):
+            name = "find_by_action_id"
+            more = {"action_ids": [text, *_action_ids(cursor, text)]}
+        case Filter(begins=str(text)):
+            name, rows = "find_by_beginning", min(rows, BEGINNINGS)
+            more = {"prefixes": _action_ids(cursor, text)}
+        case Filter(user_of=int(number)):
+            name = "find_of_user"
+            more = {"user_ids": [one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None]}
+        case Filter(only=Only() as only):
+            name = f"find_{only}"
+        case Filter(state=State.HELD | State.FUTURE):
+            name = "find_waiting"
+        case Filter(state=State.REJECTED | State.EXPIRED):
+            name = "find_turned_away"
+        case Filter(state=State.READY | State.SENDING as state):
+            name = f"find_{state}"
+        case _:
+            name = "find_any"
+    return _run(cursor, name, chosen, rows, after, **more)
+
+
+def _run(cursor: Cursor, name: str, chosen: Filter, rows: int, after: Place | None, **more: Any) -> list[tuple[int, int]]:
+    extractions = None
+    if chosen.run is not None:
+        cursor.execute(statement("extractions_by_run"), {"run": chosen.run})
+        extractions = [row.id for row in cursor.fetchall()]
+    parameters: Mapping[str, Any] = {
+        "state": chosen.state,
+        "reason": chosen.reason,
+        "source": chosen.source,
+        "extractions": extractions,
+        "place": after.place if after else None,
+        "id": after.id if after else None,
+        "rows": rows,
+        **more,
+    }
+    cursor.execute(composed(name), parameters)
+    return [(row.id, row.place) for row in cursor.fetchall()]
+
+
+def _fetch(cursor: Cursor, ids: Sequence[int]) -> list[Conversion]:
+    cursor.execute(statement("conversions_by_id"), {"ids": list(ids)})
+    return [Conversion(**row._asdict() | {"state": State(row.state)}) for row in cursor.fetchall()]
+
+
+def _action_ids(cursor: Cursor, conversion_id: str) -> list[str]:
+    """What the action ID of a conversion ID may be, with all the destinations, sources and event names that there are."""
+    cursor.execute(statement("kinds_of_conversions"), {"kinds": MOST_KINDS})
+    kinds = (match.groups() for row in cursor.fetchall() if (match := _KIND.match(row.action_id)))
+    return [
+        action_id(unquote(destination), unquote(source), unquote(event_name), conversion_id)
+        for destination, source, event_name in kinds
+    ]

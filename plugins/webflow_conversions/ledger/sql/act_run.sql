@@ -1,0 +1,1 @@
+UPDATE webflow.acts SET run_id = %(run_id)s WHERE id = %(id)s

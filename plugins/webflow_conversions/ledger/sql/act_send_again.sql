@@ -1,0 +1,24 @@
+-- Lets conversions go out again. Whoever sends again what was in doubt, or was answered with something else than its
+-- echo, may send it twice: that attempt counts as one in doubt.
+WITH judged AS (
+    SELECT c.id, c.state, c.reason, c.push_id, {fate_of_send_again} AS fate FROM webflow.conversions c WHERE c.id = ANY (%(ids)s)
+), changed AS (
+    UPDATE webflow.conversions c
+    SET state = 'ready',
+        reason = NULL,
+        attempts = c.attempts + (j.state = 'sending' AND j.push_id IS NOT NULL)::integer,
+        attempts_in_doubt = c.attempts_in_doubt
+            + (j.state = 'sending' AND j.push_id IS NOT NULL OR coalesce(j.reason = 'echo_mismatch', false))::integer,
+        failures = 0,
+        retry_at = NULL,
+        settled_at = NULL,
+        refused_with = NULL,
+        push_id = NULL
+    FROM judged j
+    WHERE c.id = j.id AND j.fate = 'changed'
+    RETURNING c.id
+), noted AS (
+    INSERT INTO webflow.history (conversion, what, detail, person)
+    SELECT id, 'send_again', concat_ws(' ', state, reason), %(person)s FROM judged WHERE fate IN ('changed', 'held')
+)
+SELECT fate, count(*) AS conversions FROM judged GROUP BY fate

@@ -1,0 +1,8 @@
+-- Whatever there is, the newest first.
+SELECT id, 0::bigint AS place
+FROM webflow.conversions c
+WHERE (%(state)s::text IS NULL OR state = %(state)s)
+  AND {find_filters}
+  AND (%(id)s::bigint IS NULL OR id < %(id)s)
+ORDER BY id DESC
+LIMIT %(rows)s

@@ -1,0 +1,9 @@
+-- What its source has changed since it was sent, the newest first.
+SELECT id, 0::bigint AS place
+FROM webflow.conversions c
+WHERE changed_after_sent_at IS NOT NULL
+  AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND {find_filters}
+  AND (%(id)s::bigint IS NULL OR id < %(id)s)
+ORDER BY id DESC
+LIMIT %(rows)s

@@ -1,0 +1,20 @@
+-- The conversions of a user, the newest first: what is finished by the index of users, what is not in its small sets. What
+-- is held has no user yet.
+WITH of_user AS (
+    SELECT id FROM webflow.conversions WHERE user_id = ANY (%(user_ids)s) AND state IN ('accepted', 'rejected', 'expired')
+    UNION ALL
+    SELECT c.id
+    FROM webflow.destinations d
+    JOIN webflow.conversions c ON c.destination = d.destination
+    WHERE c.state = 'ready' AND c.user_id = ANY (%(user_ids)s)
+    UNION ALL
+    SELECT id FROM webflow.conversions WHERE state = 'sending' AND user_id = ANY (%(user_ids)s)
+)
+SELECT id, 0::bigint AS place
+FROM webflow.conversions c
+JOIN of_user USING (id)
+WHERE (%(state)s::text IS NULL OR state = %(state)s)
+  AND {find_filters}
+  AND (%(id)s::bigint IS NULL OR id < %(id)s)
+ORDER BY id DESC
+LIMIT %(rows)s

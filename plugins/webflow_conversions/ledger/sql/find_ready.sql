@@ -1,0 +1,14 @@
+-- What can go out: what expires first, first, of all destinations.
+SELECT found.id, found.action_timestamp_ms AS place
+FROM webflow.destinations d
+CROSS JOIN LATERAL (
+    SELECT id, action_timestamp_ms
+    FROM webflow.conversions c
+    WHERE state = 'ready' AND destination = d.destination
+      AND {find_filters}
+      AND (%(id)s::bigint IS NULL OR (action_timestamp_ms, id) > (%(place)s, %(id)s))
+    ORDER BY action_timestamp_ms, id
+    LIMIT %(rows)s
+) found
+ORDER BY found.action_timestamp_ms, found.id
+LIMIT %(rows)s

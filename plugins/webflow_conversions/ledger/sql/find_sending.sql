@@ -1,0 +1,8 @@
+-- What is out, awaited or in doubt, the newest first.
+SELECT id, 0::bigint AS place
+FROM webflow.conversions c
+WHERE state = 'sending'
+  AND {find_filters}
+  AND (%(id)s::bigint IS NULL OR id < %(id)s)
+ORDER BY id DESC
+LIMIT %(rows)s

@@ -1,0 +1,8 @@
+-- What waits for its user or for its time: what expires first, first.
+SELECT id, action_timestamp_ms AS place
+FROM webflow.conversions c
+WHERE state = %(state)s AND state IN ('held', 'future')
+  AND {find_filters}
+  AND (%(id)s::bigint IS NULL OR (action_timestamp_ms, id) > (%(place)s, %(id)s))
+ORDER BY action_timestamp_ms, id
+LIMIT %(rows)s

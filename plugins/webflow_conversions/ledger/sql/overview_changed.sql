@@ -1,0 +1,5 @@
+-- What its source has changed since it was sent.
+SELECT source, count(*) AS rows, coalesce(sum(value), 0) AS value
+FROM webflow.conversions
+WHERE changed_after_sent_at >= %(since)s
+GROUP BY source
