@@ -1,0 +1,201 @@
+"""Each role has what it needs and no more: a night runs with them alone, and what they must not do is refused."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+from psycopg2.errors import InsufficientPrivilege, ReadOnlySqlTransaction
+
+from demo.postgres import PostgresServer
+from demo.simulator import SimulatorProcess
+from tests.night import Night
+from webflow_conversions.errors import Unusable
+from webflow_conversions.ledger.migrations import migrate, migrations
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.warehouse.reader import Warehouse
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+PASSWORDS = {
+    name: f"secret-of-{name.lower()}"
+    for name in (
+        "AIRFLOW_DB_PASSWORD",
+        "WEBFLOW_OWNER_PASSWORD",
+        "WEBFLOW_WORKER_PASSWORD",
+        "WEBFLOW_PAGE_PASSWORD",
+        "WAREHOUSE_READER_PASSWORD",
+    )
+}
+
+
+class Roles:
+    """A server whose roles and databases the files of ``deploy/`` made."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self.psql("postgres", "databases.sql")
+        self.psql("webflow", "roles.sql")
+        server.create_database("warehouse")
+
+    def psql(self, database: str, file: str, **settings: str) -> None:
+        options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+        command = [str(self.server.programs() / "psql"), "--no-psqlrc", "--quiet", *options, "--file", str(DEPLOY / file)]
+        where = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGUSER": "postgres", "PGDATABASE": database}
+        subprocess.run(command, env={**os.environ, **PASSWORDS, **where}, check=True)
+
+    def connect(self, role: str, database: str) -> Any:
+        return psycopg2.connect(host="127.0.0.1", port=self.server.port, user=role, dbname=database)
+
+    def do(self, role: str, statement: str, database: str = "webflow") -> list[Any]:
+        with closing(self.connect(role, database)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+class NightWithRoles(Night):
+    """Its ledger is the worker's, its warehouse the reader's; only the tables' owner fills them."""
+
+    def __init__(self, roles: Roles) -> None:
+        self.roles = roles
+        super().__init__(partial(roles.connect, "webflow_worker", "webflow"))
+        roles.psql("warehouse", "warehouse-reader.sql", tables="sales, people")
+
+    def sql(self, statement: str, *parameters: Any) -> list[Any]:
+        with closing(self.roles.connect("postgres", "warehouse")) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    @property
+    def warehouse(self) -> Warehouse:
+        creator = partial(self.roles.connect, "webflow_reader", "warehouse")
+        return Warehouse(sa.create_engine("postgresql+psycopg2://", creator=creator, poolclass=sa.NullPool), "warehouse")
+
+
+@pytest.fixture(scope="module")
+def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
+    with PostgresServer(tmp_path_factory.mktemp("roles")) as server:
+        made = Roles(server)
+        migrate(Session(partial(made.connect, "webflow_owner", "webflow")), up_to=1)
+        migrate(Session(partial(made.connect, "webflow_owner", "webflow")))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def night(roles: Roles) -> Iterator[NightWithRoles]:
+    made = NightWithRoles(roles)
+    yield made
+    made.session.close()
+
+
+def test_a_night_runs_with_these_roles_alone(night: NightWithRoles, simulator: SimulatorProcess) -> None:
+    night.person()
+    night.sale("a")
+    night.sale("b", key="later")
+    night.sale("c", key=None)
+    run = night.read("first")
+    assert night.push(run, simulator.url).accepted == 1
+    night.person("later", "u2")
+    run = night.read("second")
+    assert night.push(run, simulator.url).accepted == 1
+    assert night.problems(run) == []
+    assert night.states() == {"a": ("accepted", None), "b": ("accepted", None), "c": ("rejected", "missing_identity")}
+    night.dry_run(night.begin("dry", dry_run=True))
+    assert night.runs.remove_old(night.clock.at - night.clock.at, night.clock.at) >= 0
+
+
+def test_the_files_may_be_run_again(roles: Roles) -> None:
+    roles.psql("postgres", "databases.sql")
+    roles.psql("webflow", "roles.sql")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE webflow.conversions",
+        "DROP SCHEMA webflow CASCADE",
+        "TRUNCATE webflow.conversions",
+        "ALTER TABLE webflow.conversions DROP COLUMN reason",
+        "CREATE TABLE webflow.mine (id integer)",
+        "CREATE TABLE public.mine (id integer)",
+        "ALTER TABLE webflow.conversions OWNER TO webflow_worker",
+        "CREATE ROLE mine",
+    ],
+)
+@pytest.mark.parametrize("role", ["webflow_worker", "webflow_page"])
+def test_nobody_but_the_owner_changes_the_ledger_s_tables(roles: Roles, role: str, statement: str) -> None:
+    with pytest.raises(InsufficientPrivilege):
+        roles.do(role, statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM webflow.conversions", "DELETE FROM webflow.runs", "UPDATE webflow.schema_migrations SET version = 0"],
+)
+def test_the_page_changes_nothing_that_it_has_no_button_for(roles: Roles, statement: str) -> None:
+    with pytest.raises(InsufficientPrivilege):
+        roles.do("webflow_page", statement)
+
+
+def test_the_page_reads_everything(roles: Roles) -> None:
+    tables = roles.do("postgres", "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'webflow'")
+    assert len(tables) >= 8
+    for (table,) in tables:
+        roles.do("webflow_page", f"SELECT count(*) FROM {table}")
+
+
+def test_a_ledger_that_lacks_a_migration_is_one_sentence_for_a_role_that_may_not_make_it(
+    roles: Roles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = migrations()[-1].version
+    more = [*migrations(), type(migrations()[-1])(version=newest + 1, name="9999_more.sql", sql="CREATE TABLE webflow.more ()")]
+    monkeypatch.setattr("webflow_conversions.ledger.migrations.migrations", lambda: more)
+    with pytest.raises(
+        Unusable,
+        match=rf"to version {newest + 1}, and the role .* may not do it .*: run python -m webflow_conversions\.ledger as",
+    ):
+        migrate(Session(partial(roles.connect, "webflow_worker", "webflow")))
+
+
+def test_the_reader_sees_the_named_tables_and_no_others(roles: Roles, night: NightWithRoles) -> None:
+    night.sql("CREATE TABLE salaries (amount numeric)")
+    assert roles.do("webflow_reader", "SELECT count(*) FROM sales", "warehouse")
+    with pytest.raises(InsufficientPrivilege):
+        roles.do("webflow_reader", "SELECT * FROM salaries", "warehouse")
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM sales", "CREATE TABLE mine (id integer)", "DROP TABLE sales"])
+@pytest.mark.parametrize("first", ["", "SET default_transaction_read_only = off; COMMIT; "])
+def test_the_reader_cannot_write(roles: Roles, night: NightWithRoles, statement: str, first: str) -> None:
+    with pytest.raises((InsufficientPrivilege, ReadOnlySqlTransaction)):
+        roles.do("webflow_reader", first + statement, "warehouse")
+
+
+@pytest.mark.parametrize(
+    ("role", "database"),
+    [("webflow_worker", "airflow"), ("webflow_page", "airflow"), ("airflow", "webflow"), ("webflow_owner", "airflow")],
+)
+def test_nobody_sees_another_s_database(roles: Roles, role: str, database: str) -> None:
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        roles.connect(role, database)
+
+
+def test_the_owner_migrates_by_the_command_that_init_runs(roles: Roles) -> None:
+    roles.server.create_database("fresh")
+    where = {"PGHOST": "127.0.0.1", "PGPORT": str(roles.server.port), "PGUSER": "postgres", "PGDATABASE": "fresh"}
+    for said in ("brought the ledger to 0001_ledger.sql", "the ledger is at version"):
+        done = subprocess.run(
+            [sys.executable, "-m", "webflow_conversions.ledger"],
+            env={**os.environ, **where},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert said in done.stderr
+    assert "0001_ledger.sql" not in done.stderr
