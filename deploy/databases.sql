@@ -12,7 +12,7 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE webflow_owner PASSWORD :'owner_password';
 
-SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
+SELECT format('CREATE DATABASE %I OWNER %I ENCODING ''UTF8'' TEMPLATE template0', name, owner)
 FROM (VALUES ('airflow', 'airflow'), ('webflow', 'webflow_owner')) AS wanted (name, owner)
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name)
 \gexec

@@ -1,8 +1,9 @@
--- The roles of the ledger, each with what it needs and no more. May be run again and again.
+-- The roles of the ledger. May be run again and again.
 --
 --     psql --dbname webflow --file roles.sql              as a superuser, with the two passwords in the environment
 --
--- webflow_owner   owns the ledger and migrates it (python -m webflow_conversions.ledger); exists already
+-- webflow_owner   owns the ledger; exists already. As it, python -m webflow_conversions.ledger migrates, and grants the
+--                 others what they need and no more (plugins/webflow_conversions/ledger/sql/grants.sql)
 -- webflow_worker  what tasks log in as: reads and writes rows; cannot create, alter, truncate or drop
 -- webflow_page    what the page logs in as: reads, and writes what its buttons need
 \set ON_ERROR_STOP on
@@ -26,9 +27,3 @@ SELECT format('GRANT TEMPORARY ON DATABASE %I TO webflow_worker', current_databa
 
 CREATE SCHEMA IF NOT EXISTS webflow AUTHORIZATION webflow_owner;
 GRANT USAGE ON SCHEMA webflow TO webflow_worker, webflow_page;
-
--- What is there, and what later migrations add.
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA webflow TO webflow_worker;
-GRANT SELECT ON ALL TABLES IN SCHEMA webflow TO webflow_page;
-ALTER DEFAULT PRIVILEGES FOR ROLE webflow_owner IN SCHEMA webflow GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO webflow_worker;
-ALTER DEFAULT PRIVILEGES FOR ROLE webflow_owner IN SCHEMA webflow GRANT SELECT ON TABLES TO webflow_page;

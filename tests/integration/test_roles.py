@@ -18,7 +18,9 @@ from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.night import Night
 from webflow_conversions.errors import Unusable
+from webflow_conversions.ledger.acts import ActKind, Acts
 from webflow_conversions.ledger.migrations import migrate, migrations
+from webflow_conversions.ledger.search import Filter
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.warehouse.reader import Warehouse
 
@@ -58,6 +60,12 @@ class Roles:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def migrate(self, role: str, database: str) -> str:
+        """What the command that airflow-init runs says."""
+        where = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGUSER": role, "PGDATABASE": database}
+        command = [sys.executable, "-m", "webflow_conversions.ledger"]
+        return subprocess.run(command, env={**os.environ, **where}, capture_output=True, text=True, check=True).stderr
+
 
 class NightWithRoles(Night):
     """Its ledger is the worker's, its warehouse the reader's; only the tables' owner fills them."""
@@ -82,8 +90,7 @@ class NightWithRoles(Night):
 def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
     with PostgresServer(tmp_path_factory.mktemp("roles")) as server:
         made = Roles(server)
-        migrate(Session(partial(made.connect, "webflow_owner", "webflow")), up_to=1)
-        migrate(Session(partial(made.connect, "webflow_owner", "webflow")))
+        made.migrate("webflow_owner", "webflow")
         yield made
 
 
@@ -136,11 +143,27 @@ def test_nobody_but_the_owner_changes_the_ledger_s_tables(roles: Roles, role: st
 
 @pytest.mark.parametrize(
     "statement",
-    ["DELETE FROM webflow.conversions", "DELETE FROM webflow.runs", "UPDATE webflow.schema_migrations SET version = 0"],
+    [
+        "DELETE FROM webflow.conversions",
+        "DELETE FROM webflow.acts",
+        "UPDATE webflow.runs SET outcome = 'succeeded'",
+        "UPDATE webflow.conversions SET user_id = 'another'",
+        "INSERT INTO webflow.destinations (destination) VALUES ('mine')",
+        "UPDATE webflow.history SET person = 'another'",
+    ],
 )
 def test_the_page_changes_nothing_that_it_has_no_button_for(roles: Roles, statement: str) -> None:
     with pytest.raises(InsufficientPrivilege):
         roles.do("webflow_page", statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE webflow.schema_migrations SET version = 0", "DELETE FROM webflow.deployment", "DELETE FROM webflow.acts"],
+)
+def test_the_worker_changes_rows_of_conversions_and_runs_alone(roles: Roles, statement: str) -> None:
+    with pytest.raises(InsufficientPrivilege):
+        roles.do("webflow_worker", statement)
 
 
 def test_the_page_reads_everything(roles: Roles) -> None:
@@ -186,16 +209,24 @@ def test_nobody_sees_another_s_database(roles: Roles, role: str, database: str) 
         roles.connect(role, database)
 
 
-def test_the_owner_migrates_by_the_command_that_init_runs(roles: Roles) -> None:
+def test_the_command_migrates_once_with_roles_or_without(roles: Roles) -> None:
     roles.server.create_database("fresh")
-    where = {"PGHOST": "127.0.0.1", "PGPORT": str(roles.server.port), "PGUSER": "postgres", "PGDATABASE": "fresh"}
-    for said in ("brought the ledger to 0001_ledger.sql", "the ledger is at version"):
-        done = subprocess.run(
-            [sys.executable, "-m", "webflow_conversions.ledger"],
-            env={**os.environ, **where},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert said in done.stderr
-    assert "0001_ledger.sql" not in done.stderr
+    assert "brought the ledger to 0001_ledger.sql" in roles.migrate("postgres", "fresh")
+    assert roles.migrate("postgres", "fresh") == f"the ledger is at version {migrations()[-1].version}\n"
+
+
+def test_the_page_s_buttons_work_with_its_role(roles: Roles, night: NightWithRoles, simulator: SimulatorProcess) -> None:
+    for name in ("refused", "doubtful"):
+        night.sale(name)
+    night.person()
+    simulator.faults([{"action": "status", "status": 422}])
+    night.push(night.read("to be refused"), simulator.url)
+    roles.do("postgres", "UPDATE webflow.conversions SET state = 'sending', reason = 'in_doubt' WHERE conversion_id = 'doubtful'")
+    ids = {name: row.id for name, row in night.rows().items()}
+    session = Session(partial(roles.connect, "webflow_page", "webflow"))
+    acts = Acts(session)
+    for kind, name in ((ActKind.SEND_AGAIN, "refused"), (ActKind.WRITE_OFF, "doubtful")):
+        act = acts.do(kind, Filter(), [ids[name]], "ada", night.clock.at)
+        acts.started(act, "manual__1")
+    session.close()
+    assert (night.states()["refused"], night.states()["doubtful"]) == (("ready", None), ("rejected", "written_off"))

@@ -1,4 +1,4 @@
-"""Brings a ledger up to date as its owner: ``python -m webflow_conversions.ledger``.
+"""Brings a ledger up to date as its owner, and grants its roles what they need: ``python -m webflow_conversions.ledger``.
 
 Where it is and who asks is said by libpq's variables (``PGHOST``, ``PGUSER``, ``PGPASSWORD``, ``PGDATABASE``, ``PGSSLMODE``).
 Only needed where tasks log in as a role that may not create tables (``deploy/roles.sql``); elsewhere plan sees to it.
@@ -23,6 +23,7 @@ def main() -> None:
     try:
         for name in migrate(session):
             log.info("brought the ledger to %s", name)
+        session.execute("grants", {})
     except ConversionsError as error:
         sys.exit(str(error))
     log.info("the ledger is at version %s", migrations()[-1].version)
