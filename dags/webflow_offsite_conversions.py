@@ -19,6 +19,7 @@ Running twice sends nothing twice.
   goes out with the next run, or by clearing `push` and `reconcile`, until it is 2 days old.
 """
 
+import os
 from datetime import UTC, datetime, time, timedelta
 
 from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TriggerRule, XComArg
@@ -37,6 +38,9 @@ DAYS_THAT_COUNT = timedelta(days=2)
 RUNS_AT = (time(22, 0), time(23, 15))
 DEADLINE = time(23, 40)
 """All UTC. Webflow imports at midnight."""
+
+PUSH_POOL = os.environ.get("WEBFLOW_CONVERSIONS_POOL", "default_pool")
+"""The Airflow pool of all pushes: its slots are how many there are at once, over all Dags and machines."""
 
 
 def since_midnight(moment: time) -> timedelta:
@@ -129,7 +133,7 @@ with DAG(
     ).expand(source=plan.output)
     identify = IdentifyConversionsOperator(task_id="identify", plan=run, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     push = WebflowPushConversionsOperator.partial(
-        task_id="push", plan=run, pool="webflow", map_index_template="{{ task.work.destination }} {{ task.work.worker }}"
+        task_id="push", plan=run, pool=PUSH_POOL, map_index_template="{{ task.work.destination }} {{ task.work.worker }}"
     ).expand(work=identify.output)
     reconcile = ReconcileConversionsOperator(
         task_id="reconcile",

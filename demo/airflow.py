@@ -396,6 +396,7 @@ class AirflowStack(AirflowApi):
             "NO_PROXY": "*",
             "no_proxy": "*",
             "PYTHONUNBUFFERED": "1",
+            "WEBFLOW_CONVERSIONS_POOL": next(iter(self._pools)),
             **self._more_environment,
         }
 
