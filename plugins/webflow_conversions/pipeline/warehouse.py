@@ -22,8 +22,15 @@ class Warehouse(Protocol):
     def keys_per_query(self) -> int:
         """How many values an expanding bind may hold."""
 
+    @property
+    def no_key(self) -> str | None:
+        """What stands for an identity key where a query is only looked at."""
+
     def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
         """The columns that a query returns, in lower case."""
+
+    def may_hold(self, sql: str, column: str) -> Callable[[str], bool]:
+        """Whether a column of a query, whose columns were asked for, could ever be written as a given text."""
 
     def read(self, sql: str, parameters: Mapping[str, Any], columns: Sequence[str], handle: Callable[[Chunk], None]) -> None:
         """Call back with one chunk of rows after the other."""
@@ -70,16 +77,27 @@ class KnownUsers:
 
         :raises Unusable: if it lacks one, or the database refuses it.
         """
-        found = self.warehouse.columns(self.sql, {"identity_keys": [""]})
+        found = self.warehouse.columns(self.sql, {"identity_keys": [self.warehouse.no_key]})
+        if self.warehouse.may_hold(self.sql, "identity_key")(""):
+            self._check_with_text()
         return _counting(found, identity.REQUIRED_COLUMNS, identity.OPTIONAL_COLUMNS, "known_users")
+
+    def _check_with_text(self) -> None:
+        try:
+            self.warehouse.columns(self.sql, {"identity_keys": [""]})
+        except Unusable as error:
+            raise Unusable(
+                f"{error} known_users is asked for keys that are text: compare CAST(… AS text) with :identity_keys."
+            ) from error
 
     def of(self, conversions: pd.DataFrame) -> pd.DataFrame:
         """The users of those of the conversions for which one is known, see :func:`choose_users`."""
-        keys = conversions["identity_key"].unique().tolist()
+        columns, may_be_known = self.columns, self.warehouse.may_hold(self.sql, "identity_key")
+        keys = [key for key in conversions["identity_key"].unique().tolist() if may_be_known(key)]
         chunks: list[Chunk] = []
         for first in range(0, len(keys), self.warehouse.keys_per_query):
             binds = {"identity_keys": keys[first : first + self.warehouse.keys_per_query]}
-            self.warehouse.read(self.sql, binds, self.columns, chunks.append)
+            self.warehouse.read(self.sql, binds, columns, chunks.append)
         return choose_users(conversions, known_users_frame(chunks), self.personal_data)
 
 

@@ -27,9 +27,16 @@ STREAM_BY_THEMSELVES = frozenset({"duckdb", "sqlite"})
 KEYS_PER_QUERY = {"postgresql": 10_000}
 """How many values an expanding bind may hold; other databases take at least 1,000."""
 
+_WHOLE_NUMBERS = {21: 2**15, 23: 2**31, 20: 2**63}
+_NUMERIC, _UUID = 1700, 2950
+"""PostgreSQL's types by their numbers (pg_type.dat): smallint, integer and bigint with the end of their range, numeric, uuid."""
+
 _READ_ONLY = "SET TRANSACTION READ ONLY; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD'"
 _EXPANDING = re.compile(r"\(__\[POSTCOMPILE_(\w+)\]\)")
 _ESCAPE = re.compile(r"\\([^N])")
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?", re.ASCII)
+_IS_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
@@ -39,11 +46,17 @@ class Warehouse:
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
         self._name = name
+        self._types: dict[str, dict[str, Any]] = {}
 
     @property
     def keys_per_query(self) -> int:
         """How many identity keys one query may ask for."""
         return KEYS_PER_QUERY.get(self._engine.dialect.name, 1_000)
+
+    @property
+    def no_key(self) -> str | None:
+        """What stands for an identity key where a query is only looked at: PostgreSQL compares NULL with a column of any type."""
+        return None if self._is_copied else ""
 
     def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
         """The columns that the query returns, in lower case, without reading a row.
@@ -53,7 +66,25 @@ class Warehouse:
         """
         with self._connect() as connection:
             result = self._execute(connection, _statement(f"SELECT * FROM (\n{sql}\n) source_rows WHERE 1 = 0", parameters))  # noqa: S608
-            return [name.lower() for name in result.keys()]
+            names = [name.lower() for name in result.keys()]
+            if self._is_copied:
+                self._types[sql] = dict(zip(names, (column[1] for column in result.cursor.description), strict=True))
+            return names
+
+    def may_hold(self, sql: str, column: str) -> Callable[[str], bool]:
+        """Whether a column of a query, whose columns were asked for, could ever be written as a given text.
+
+        PostgreSQL refuses the whole query for one text that is no number where it compares with numbers.
+        """
+        type_ = self._types.get(sql, {}).get(column)
+        if type_ in _WHOLE_NUMBERS:
+            end = _WHOLE_NUMBERS[type_]
+            return lambda text: _WHOLE_NUMBER.fullmatch(text) is not None and -end <= int(text) < end
+        if type_ == _NUMERIC:
+            return lambda text: _NUMBER.fullmatch(text) is not None
+        if type_ == _UUID:
+            return lambda text: _IS_UUID.fullmatch(text) is not None
+        return lambda _: True
 
     def read(
         self,
@@ -76,11 +107,15 @@ class Warehouse:
 
         statement = _statement(f"SELECT {', '.join(columns)} FROM (\n{sql}\n) source_rows", parameters)  # noqa: S608 - the query is the user's own
         with self._connect() as connection:
-            dialect = connection.dialect
-            if (dialect.name, dialect.driver) == ("postgresql", "psycopg2"):
-                self._copy(connection, statement, hand_over, chunk_rows)
+            if self._is_copied:
+                types = self._types.get(sql, {})
+                self._copy(connection, statement, hand_over, chunk_rows, [types.get(name) == _NUMERIC for name in columns])
             else:
                 self._stream(connection, statement, hand_over, chunk_rows)
+
+    @property
+    def _is_copied(self) -> bool:
+        return (self._engine.dialect.name, self._engine.dialect.driver) == ("postgresql", "psycopg2")
 
     def _connect(self) -> Connection:
         try:
@@ -125,11 +160,18 @@ class Warehouse:
             raise self._refusal(error) from error
 
     def _copy(
-        self, connection: Connection, statement: sa.TextClause, hand_over: Callable[[Iterable[list[Any]]], None], chunk_rows: int
+        self,
+        connection: Connection,
+        statement: sa.TextClause,
+        hand_over: Callable[[Iterable[list[Any]]], None],
+        chunk_rows: int,
+        are_numeric: Sequence[bool],
     ) -> None:
-        lines = _Lines(hand_over, chunk_rows)
+        lines = _Lines(hand_over, chunk_rows, are_numeric)
+        postgres: Any = connection.connection.driver_connection
         try:
-            with connection.connection.driver_connection.cursor() as cursor:  # type: ignore[union-attr]
+            postgres.set_client_encoding("UTF8")
+            with postgres.cursor() as cursor:
                 cursor.execute(_READ_ONLY)
                 cursor.copy_expert(f"COPY ({self._with_values(cursor, statement, connection.dialect)}) TO STDOUT", lines)
         except psycopg2.OperationalError as error:
@@ -150,9 +192,12 @@ class Warehouse:
 class _Lines:
     """Collects the lines that COPY writes, and hands them over in chunks."""
 
-    def __init__(self, hand_over: Callable[[Iterable[list[str | None]]], None], chunk_rows: int) -> None:
+    def __init__(
+        self, hand_over: Callable[[Iterable[list[str | None]]], None], chunk_rows: int, are_numeric: Sequence[bool]
+    ) -> None:
         self._hand_over = hand_over
         self._chunk_rows = chunk_rows
+        self._are_numeric = are_numeric
         self._lines: list[bytes] = []
 
     def write(self, line: bytes) -> None:
@@ -166,7 +211,17 @@ class _Lines:
             self._lines = []
             fields = zip(*(line.split("\t") for line in text.split("\n")[:-1]), strict=True)
             has_escapes = _ESCAPE.search(text) is not None
-            self._hand_over([_value(field, has_escapes) for field in column] for column in fields)
+            self._hand_over(
+                [_shortest(field) for field in column] if is_numeric else [_value(field, has_escapes) for field in column]
+                for column, is_numeric in zip(fields, self._are_numeric, strict=True)
+            )
+
+
+def _shortest(field: str) -> str | None:
+    """A field of type numeric without zeros at its end, so that an ID in such a column is the same as in one of integers."""
+    if field == r"\N":
+        return None
+    return field.rstrip("0").rstrip(".") if "." in field else field
 
 
 def _value(field: str, has_escapes: bool) -> str | None:
