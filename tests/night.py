@@ -66,6 +66,7 @@ class Night:
         self.runs = Runs(self.session, "nightly")
         self.rules = RULES
         self.sales_sql = SALES
+        self.people_sql = PEOPLE
         migrate(self.session)
         self.sql(_WAREHOUSE)
 
@@ -102,7 +103,7 @@ class Night:
 
     @property
     def users(self) -> KnownUsers:
-        return KnownUsers(warehouse=self.warehouse, sql=PEOPLE, personal_data=PersonalData.REJECT)
+        return KnownUsers(warehouse=self.warehouse, sql=self.people_sql, personal_data=PersonalData.REJECT)
 
     # A run
 
