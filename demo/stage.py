@@ -87,6 +87,10 @@ class Stage:
             },
         }
 
+    def set_connection(self, name: str, **changes: Any) -> None:
+        """Make a connection what :meth:`connections` says, but for the changes."""
+        self.airflow.call("PATCH", f"/connections/{name}", json={"connection_id": name, **self.connections()[name], **changes})
+
     def load_warehouse(self, now: datetime, **amounts: int) -> None:
         """Fill the warehouse anew, see :func:`demo.warehouse.load`."""
         warehouse.load(self.postgres, now, **amounts)
