@@ -31,6 +31,39 @@ FINISHED = frozenset({State.ACCEPTED, State.REJECTED, State.EXPIRED})
 """Nothing more happens to these by itself."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a state means, and when a conversion leaves it: a sentence each."""
+
+    meaning: str
+    leaves: str
+
+
+STANDINGS: dict[State, Standing] = {
+    State.READY: Standing(
+        meaning="Valid, in time, and its user is known.", leaves="When a push claims it, or when it is older than 2 days."
+    ),
+    State.HELD: Standing(
+        meaning="Valid and in time, but nobody knows its user yet.",
+        leaves="When the user is known, or when it is older than 2 days.",
+    ),
+    State.FUTURE: Standing(meaning="Dated after now.", leaves="When its time has come."),
+    State.SENDING: Standing(
+        meaning="Claimed by a push: a request has left or may have, and its outcome is not known yet.",
+        leaves="When the outcome is recorded. If the push died, it is in doubt, and delivery.in_doubt decides.",
+    ),
+    State.ACCEPTED: Standing(meaning="Webflow answered 200, with the event that was sent.", leaves="Never."),
+    State.REJECTED: Standing(
+        meaning="It cannot be sent as it is, or was refused for good.",
+        leaves="When the source row or the configuration changes, while it is younger than 2 days.",
+    ),
+    State.EXPIRED: Standing(
+        meaning="Older than 2 days before Webflow accepted it.",
+        leaves="Never, unless the source corrects the moment at which it happened.",
+    ),
+}
+
+
 class Reason(StrEnum):
     """Why a conversion is in its state. Refusals add ``refused_<status>``, see :func:`refused`."""
 

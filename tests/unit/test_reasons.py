@@ -1,0 +1,48 @@
+"""The page of reasons is what the code says, and the code's reasons are all on it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webflow_conversions.reasons import page
+from webflow_conversions.rules.states import FAULTS, STANDINGS, Reason, State, explain
+
+ROOT = Path(__file__).parents[2]
+SQL = ROOT / "plugins" / "webflow_conversions" / "ledger" / "sql"
+
+
+def test_the_page_in_the_docs_is_the_one_that_the_code_writes() -> None:
+    assert (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8") == page()
+
+
+def test_the_page_is_written_without_airflow() -> None:
+    check = "import sys, runpy; runpy.run_module('webflow_conversions.reasons', run_name='__main__'); assert 'airflow' not in sys.modules"
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, encoding="utf-8", check=True, cwd=ROOT / "plugins"
+    )
+    assert done.stdout == page()
+
+
+@pytest.mark.parametrize("code", [*map(str, Reason), *map(str, State)])
+def test_every_state_and_every_reason_has_a_line_of_its_own(code: str) -> None:
+    assert len(re.findall(rf"^\| `{code}` \|", page(), re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_is_explained_in_sentences(state: State) -> None:
+    assert STANDINGS[state].meaning.endswith(".")
+    assert STANDINGS[state].leaves.endswith(".")
+
+
+def test_what_is_wrong_with_a_row_is_always_a_rejection() -> None:
+    assert {explain(fault).state for fault in FAULTS} == {State.REJECTED}
+
+
+@pytest.mark.parametrize("path", sorted(SQL.glob("*.sql")), ids=lambda path: path.stem)
+def test_the_ledger_s_sql_knows_no_other_codes(path: Path) -> None:
+    text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+    codes = set(re.findall(r"'((?:expired|unknown|missing|invalid|personal|echo|written|in_doubt)\w*)'", text))
+    assert codes <= {*Reason, *State}
