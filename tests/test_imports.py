@@ -45,7 +45,7 @@ MODULES = sorted((PLUGINS / PACKAGE).rglob("*.py"))
 
 def part_of(name: str) -> str:
     """``webflow_conversions.rules.window`` is of ``rules``, ``webflow_conversions`` itself of ``__init__``."""
-    return (name.split(".") + ["__init__"])[1]
+    return [*name.split("."), "__init__"][1]
 
 
 def part(path: Path) -> str:
