@@ -66,6 +66,7 @@ FINAL_STATES = frozenset({"success", "failed"})
 
 _STATES_TOLD = FINAL_STATES | {"running", "up_for_retry", "upstream_failed", "skipped"}
 _LAST_CHARACTERS = 4000
+_API_SECONDS = 120
 
 T = TypeVar("T")
 
@@ -86,7 +87,9 @@ class AirflowApi:
 
     def token(self, username: str, password: str) -> str:
         """A bearer token of a user."""
-        answer = self._http.post(f"{self.url}/auth/token", json={"username": username, "password": password}, timeout=30)
+        answer = self._http.post(
+            f"{self.url}/auth/token", json={"username": username, "password": password}, timeout=_API_SECONDS
+        )
         return str(_body(answer)["access_token"])
 
     def log_in(self, username: str, password: str) -> None:
@@ -107,7 +110,7 @@ class AirflowApi:
         :returns: what the JSON of the answer says.
         :raises RuntimeError: the status is 400 or more.
         """
-        return _body(self._http.request(method, f"{self.url}/api/v2{path}", **{"timeout": 30, **arguments}))
+        return _body(self._http.request(method, f"{self.url}/api/v2{path}", **{"timeout": _API_SECONDS, **arguments}))
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run the Dag. Without catch-up, the latest run that was due starts at once."""
@@ -139,7 +142,7 @@ class AirflowApi:
         if all(pool["name"] != name for pool in self._all("/pools", "pools")):
             self.post("/pools", {"name": name, "slots": slots})
 
-    def wait_until_parsed(self, dag_id: str, *, timeout_seconds: float = 60) -> dict[str, Any]:
+    def wait_until_parsed(self, dag_id: str, *, timeout_seconds: float = 180) -> dict[str, Any]:
         """Wait until the Dag was parsed since this Airflow started.
 
         :returns: the Dag, as the API tells it.
@@ -158,7 +161,7 @@ class AirflowApi:
         return self._wait(parsed, timeout_seconds, lambda: f"There is no Dag {dag_id}.")
 
     def wait_for_run(
-        self, dag_id: str, run_id: str, timeout_seconds: float = 300, *, say: Callable[[str], None] | None = None
+        self, dag_id: str, run_id: str, timeout_seconds: float = 900, *, say: Callable[[str], None] | None = None
     ) -> str:
         """Wait until a run has ended.
 
@@ -279,7 +282,7 @@ class AirflowStack(AirflowApi):
         plugins_folder: Path = REPOSITORY / "plugins",
         environment: Mapping[str, str] | None = None,
         pools: Mapping[str, int] = POOLS,
-        start_timeout_seconds: float = 180,
+        start_timeout_seconds: float = 600,
     ) -> None:
         super().__init__()
         self.home = home.resolve()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from demo.airflow import REPOSITORY
 from demo.postgres import PostgresServer
 
 # Airflow reads these when it is first imported, whichever test does that.
@@ -18,7 +19,12 @@ _AIRFLOW_HOME = tempfile.mkdtemp(prefix="webflow-tests-airflow-")
 atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
 for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[_name]
-os.environ |= {"AIRFLOW_HOME": _AIRFLOW_HOME, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+os.environ |= {
+    "AIRFLOW_HOME": _AIRFLOW_HOME,
+    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+}
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,285 @@
+"""The Dag's file: what reading it takes, and what the Dag promises before it runs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from importlib import import_module
+from typing import Any
+
+import pendulum
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, RetryAction, TriggerRule
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+
+from demo.airflow import REPOSITORY
+from webflow_conversions import errors, timetable
+from webflow_conversions.operators.base import ConversionsOperator
+from webflow_conversions.timetable import NightTimetable
+
+DAG_ID = "webflow_offsite_conversions"
+DAG_FILE = REPOSITORY / "dags" / f"{DAG_ID}.py"
+TASKS = ("plan", "extract", "identify", "push", "reconcile")
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    bag = DagBag(DAG_FILE.parent)
+    assert bag.import_errors == {}
+    assert list(bag.dags) == [DAG_ID]
+    return bag.dags[DAG_ID]
+
+
+# Reading the file
+
+READING = """
+import json, sys
+
+touched = []
+WATCHED = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "sqlite3.connect", "subprocess.Popen", "os.system")
+
+import airflow.sdk, airflow.sdk.definitions.deadline, airflow.timetables.trigger
+
+sys.addaudithook(lambda event, arguments: touched.append([event, repr(arguments)]) if event in WATCHED else None)
+known = set(sys.modules)
+namespace = {"__name__": "dag_file", "__file__": sys.argv[1]}
+exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), namespace)
+
+print(json.dumps({"touched": touched, "imported": sorted(set(sys.modules) - known), "dag_id": namespace["dag"].dag_id}))
+"""
+
+
+@pytest.fixture(scope="module")
+def reading() -> dict[str, Any]:
+    """What a new process does when it reads the Dag's file, besides importing Airflow's SDK."""
+    done = subprocess.run(
+        [sys.executable, "-c", READING, DAG_FILE],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins")},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_reading_the_file_opens_no_connection_and_starts_no_program(reading: dict[str, Any]) -> None:
+    assert reading["dag_id"] == DAG_ID
+    assert reading["touched"] == []
+
+
+@pytest.mark.parametrize(
+    "slow", ["pandas", "numpy", "psycopg2", "psycopg", "pycurl", "requests", "airflow.providers.common", "airflow.models"]
+)
+def test_reading_the_file_does_not_import_what_only_tasks_need(reading: dict[str, Any], slow: str) -> None:
+    assert [name for name in reading["imported"] if name == slow or name.startswith(f"{slow}.")] == []
+
+
+def test_reading_the_file_again_gives_the_same_dag(dag: DAG) -> None:
+    """A Dag that depends on the clock would be a new version each time that Airflow reads it."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    again = DagBag(DAG_FILE.parent).dags[DAG_ID]
+    assert json.dumps(DagSerialization.to_dict(again), sort_keys=True) == json.dumps(
+        DagSerialization.to_dict(dag), sort_keys=True
+    )
+
+
+# The schedule
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[pendulum.DateTime]]:
+    """The moment that the timetable takes for now."""
+    moment = [pendulum.datetime(2026, 3, 10, 13)]
+
+    class FrozenDatetime(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return moment[0]
+
+    monkeypatch.setattr(timetable, "datetime", FrozenDatetime)
+    monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: moment[0])
+    return iter([moment])
+
+
+class Scheduler:
+    """What Airflow's scheduler asks the timetable, and when."""
+
+    def __init__(self, dag: DAG, moment: list[pendulum.DateTime]) -> None:
+        self._timetable: Any = dag.timetable
+        self._start_date, self._catchup = dag.start_date, dag.catchup
+        self._moment = moment
+        self._last: DataInterval | None = None
+
+    def next(self, now: pendulum.DateTime | None = None) -> DagRunInfo:
+        """The next run, asked for at a moment, by default a second after the last one was due."""
+        if now or self._last:
+            self._moment[0] = now or self._last.end.add(seconds=1)  # type: ignore[union-attr]
+        info = self._timetable.next_dagrun_info(
+            last_automated_data_interval=self._last,
+            restriction=TimeRestriction(earliest=pendulum.instance(self._start_date), latest=None, catchup=self._catchup),
+        )
+        self._last = info.data_interval
+        return info  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def scheduler(dag: DAG, clock: Iterator[list[pendulum.DateTime]]) -> Scheduler:
+    return Scheduler(dag, next(clock))
+
+
+def test_the_dag_runs_at_22_00_and_at_23_15_each_night(scheduler: Scheduler) -> None:
+    due = [scheduler.next().run_after.format("DD HH:mm") for _ in range(6)]
+    assert due == ["09 23:15", "10 22:00", "10 23:15", "11 22:00", "11 23:15", "12 22:00"]
+
+
+def test_after_a_day_out_of_order_only_the_latest_run_is_made_up_for(scheduler: Scheduler) -> None:
+    scheduler.next()
+    assert scheduler.next(pendulum.datetime(2026, 3, 13, 22, 30)).run_after.format("DD HH:mm") == "13 22:00"
+    assert scheduler.next().run_after.format("DD HH:mm") == "13 23:15"
+
+
+def test_the_data_interval_of_a_run_is_the_two_days_up_to_its_start(scheduler: Scheduler) -> None:
+    for _ in range(3):
+        info = scheduler.next()
+        assert info.data_interval == DataInterval(info.run_after.subtract(hours=48), info.run_after)
+        assert info.logical_date == info.data_interval.start
+
+
+def test_the_timetable_survives_its_way_through_the_database(dag: DAG) -> None:
+    kept = NightTimetable.deserialize(dag.timetable.serialize())
+    assert kept.serialize() == dag.timetable.serialize()
+    assert kept.summary == "0 22 * * *, 15 23 * * *"
+
+
+def test_runs_neither_catch_up_nor_overlap(dag: DAG) -> None:
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+
+
+# The wiring
+
+
+def test_the_tasks_follow_each_other(dag: DAG) -> None:
+    assert set(dag.task_ids) == set(TASKS)
+    assert {task.task_id: task.downstream_task_ids & set(TASKS) for task in dag.tasks} == {
+        "plan": {"extract", "identify", "push", "reconcile"},
+        "extract": {"identify", "reconcile"},
+        "identify": {"push"},
+        "push": {"reconcile"},
+        "reconcile": set(),
+    }
+
+
+def test_a_source_that_cannot_be_read_keeps_no_other_from_going_out_and_is_reported(dag: DAG) -> None:
+    rules = {task_id: dag.get_task(task_id).trigger_rule for task_id in TASKS}
+    some = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+    assert rules == {"plan": "all_success", "extract": "all_success", "identify": some, "push": "all_success", "reconcile": some}
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_every_task_has_an_owner_and_retries_that_back_off(dag: DAG, task_id: str) -> None:
+    task = dag.get_task(task_id)
+    assert task.owner == "marketing-data"
+    assert task.retries == 3
+    assert task.retry_delay == timedelta(seconds=30)
+    assert task.retry_exponential_backoff
+    assert task.max_retry_delay == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (errors.Unusable("wrong"), RetryAction.FAIL),
+        (errors.Stopped("refused"), RetryAction.FAIL),
+        (errors.Unfinished("open"), RetryAction.FAIL),
+        (errors.InDoubt("lost"), RetryAction.FAIL),
+        (errors.Unavailable("away"), RetryAction.DEFAULT),
+        (MemoryError(), RetryAction.DEFAULT),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_only_what_time_can_heal_is_tried_again(dag: DAG, task_id: str, error: Exception, action: RetryAction) -> None:
+    assert dag.get_task(task_id).retry_policy.evaluate(error, try_number=1, max_tries=3).action is action
+
+
+def test_the_classes_that_the_retry_policy_names_exist(dag: DAG) -> None:
+    for rule in dag.get_task("plan").retry_policy.rules:
+        for name in rule.exception:
+            module, _, attribute = name.rpartition(".")
+            assert issubclass(getattr(import_module(module), attribute), errors.ConversionsError)
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_every_template_field_is_there_to_be_filled(dag: DAG, task_id: str) -> None:
+    task = dag.get_task(task_id)
+    operator = task.operator_class if task.is_mapped else type(task)
+    assert issubclass(operator, ConversionsOperator)
+    given = {**task.partial_kwargs, **task.expand_input.value} if task.is_mapped else vars(task)
+    assert set(operator.template_fields) <= {*given, "configuration", "ledger_conn_id"}
+
+
+# What people see
+
+
+def test_the_form_asks_for_a_date_with_a_date_picker(dag: DAG) -> None:
+    date = dag.params.get_param("date")
+    assert date.value is None
+    assert (date.schema["type"], date.schema["format"]) == (["null", "string"], "date")
+
+
+@pytest.mark.parametrize(("name", "default"), [("date", None), ("sources", None), ("dry_run", False), ("force", False)])
+def test_every_parameter_is_explained_and_has_a_safe_default(dag: DAG, name: str, default: Any) -> None:
+    assert set(dag.params) == {"date", "sources", "dry_run", "force"}
+    param = dag.params.get_param(name)
+    assert param.value == default
+    assert param.schema["title"]
+    assert param.description.endswith(".")
+
+
+def test_the_dags_page_says_what_to_do_when_a_task_fails(dag: DAG) -> None:
+    _, found, triage = dag.doc_md.partition("#### Triage")
+    assert found
+    for task_id in TASKS:
+        assert f"**{task_id} failed**" in triage
+
+
+def test_the_deadline_leaves_time_before_the_import(dag: DAG) -> None:
+    due = {
+        datetime.combine(datetime(2026, 3, 10), at, UTC) - timedelta(days=2) + alert.interval
+        for at, alert in zip((time(22, 0), time(23, 15)), dag.deadline, strict=True)
+    }
+    assert due == {datetime(2026, 3, 10, 23, 40, tzinfo=UTC)}
+
+
+# The plugins folder
+
+SCAN = """
+import json, sys
+from airflow import plugins_manager
+
+plugins, errors = plugins_manager._get_plugins()
+print(json.dumps({"plugins": [p.name for p in plugins if "webflow" in str(p.name)], "errors": errors, "modules": sorted(sys.modules)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def scan() -> dict[str, Any]:
+    """What a new process has after Airflow has scanned the plugins folder."""
+    done = subprocess.run([sys.executable, "-c", SCAN], capture_output=True, check=True, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_airflow_finds_the_plugin_and_nothing_else(scan: dict[str, Any]) -> None:
+    assert scan["errors"] == {}
+    assert scan["plugins"] == ["webflow"]
+
+
+def test_the_scan_does_not_run_the_packages_files_as_modules_of_their_own(scan: dict[str, Any]) -> None:
+    files = {path.stem for path in (REPOSITORY / "plugins" / "webflow_conversions").rglob("*.py")} - {"__init__", "__main__"}
+    packages = {module.partition(".")[0] for module in scan["modules"]}
+    assert {"evaluation", "reconciliation", "libcurl"} <= files
+    assert files & packages - set(sys.stdlib_module_names) == set()
