@@ -1,0 +1,83 @@
+"""A ledger that comes back from a backup: what it knew does not go out again, and what it did not is at risk."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from demo.postgres import PostgresServer
+from demo.simulator import SimulatorProcess
+from tests.ledgers.make import dump, restore
+from tests.night import Night
+
+
+def received(simulator: SimulatorProcess) -> dict[str, int]:
+    return {action_id.rsplit("/", 1)[1]: times for action_id, times in simulator.action_ids().items()}
+
+
+class Restored(Night):
+    """A night over a ledger and a warehouse that are there already."""
+
+    def sql(self, statement: str, *parameters: Any) -> list[Any]:
+        return [] if statement.lstrip().startswith("CREATE TABLE sales") else super().sql(statement, *parameters)
+
+
+def test_after_a_restore_nothing_goes_out_twice_that_the_ledger_knew(
+    postgres: PostgresServer, database: Callable[[], Any], simulator: SimulatorProcess
+) -> None:
+    night = Night(database)
+    run = night.ready(30)
+    night.push(run, simulator.url)
+    backup = dump(postgres, database.args[0])
+    night.sale("after-the-backup")
+    night.push(night.read("after-the-backup"), simulator.url)
+    night.session.close()
+
+    postgres.create_database("restored")
+    restore(postgres, "restored", backup)
+    again = Restored(partial(postgres.connect, "restored"))
+    again.sale("after-the-backup")
+    again.sale("new")
+    run = again.read("after the restore")
+    again.push(run, simulator.url)
+    again.session.close()
+
+    times = received(simulator)
+    assert {name: times[name] for name in times if times[name] > 1} == {"after-the-backup": 2}
+    assert times["new"] == 1
+    assert len(times) == 32
+    assert again.problems(run) == []
+
+
+def test_what_was_being_sent_when_the_backup_was_made_is_in_doubt_after_it(
+    postgres: PostgresServer, database: Callable[[], Any], simulator: SimulatorProcess
+) -> None:
+    night = Night(database)
+    run = night.ready(10)
+    queue = night.queue(run)
+    queue.begin(2)
+    queue.claim(10, night.clock.at)
+    backup = dump(postgres, database.args[0])
+    night.session.close()
+
+    postgres.create_database("restored_in_flight")
+    restore(postgres, "restored_in_flight", backup)
+    again = Restored(partial(postgres.connect, "restored_in_flight"))
+    again.push(run, simulator.url, try_number=2)
+    assert {(row.state, row.attempts_in_doubt) for row in again.rows().values()} == {("accepted", 1)}
+    again.session.close()
+
+
+def test_a_lost_ledger_sends_the_last_two_days_again_and_nothing_older(
+    postgres: PostgresServer, database: Callable[[], Any], simulator: SimulatorProcess
+) -> None:
+    night = Night(database)
+    night.push(night.ready(10), simulator.url)
+    night.sql("DROP SCHEMA webflow CASCADE")
+    night.session.close()
+    lost = Restored(database)
+    lost.clock.at += timedelta(hours=8, milliseconds=5)  # the sales are 40 hours old; five of them are too old by now
+    run = lost.read("without memory")
+    lost.push(run, simulator.url)
+    lost.session.close()
+    assert sorted(received(simulator).values()) == [1] * 4 + [2] * 6
