@@ -3,6 +3,7 @@
 import csv
 import zoneinfo
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import StringIO
 from itertools import groupby
 from operator import itemgetter
@@ -27,10 +28,11 @@ AROUND_A_CHANGE = [
 FAR_FROM_CHANGES = [datetime(year, month, 11, 12, 30, 15, 999_999) for year in range(2020, 2036) for month in (1, 4, 7, 10)]
 
 
+@cache
 def clock_changes(zone):
     """The moments from 2020 to 2035 at which the zone's offset changes, found by looking, with the offsets before and after."""
     day, end, step = datetime(2020, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC), timedelta(days=1)
-    before = zone.utcoffset(day.astimezone(zone))
+    before, changes = zone.utcoffset(day.astimezone(zone)), []
     while day < end:
         after = zone.utcoffset((day + step).astimezone(zone))
         if after != before:
@@ -38,8 +40,9 @@ def clock_changes(zone):
             while last - first > timedelta(minutes=1):
                 middle = first + (last - first) // timedelta(minutes=2) * timedelta(minutes=1)
                 first, last = (middle, last) if zone.utcoffset(middle.astimezone(zone)) == before else (first, middle)
-            yield last, before, after
+            changes.append((last, before, after))
         day, before = day + step, after
+    return changes
 
 
 def probes(zone):
@@ -59,8 +62,8 @@ def judged_by_zoneinfo(zone, wall):
 
 
 @pytest.fixture
-def cursor(database):
-    connection = database()
+def cursor(night_database):
+    connection = night_database()
     with connection.cursor() as cursor:
         yield cursor
     connection.close()
@@ -98,6 +101,44 @@ def test_local_times_of_every_zone_agree_with_postgresql_around_every_clock_chan
     assert len(known_to_both) > 550
     assert len(agreed) > 0.97 * len(known_to_both), sorted(set(known_to_both) - set(agreed))
     assert sum(map(len, walls.values())) > 400_000
+
+
+def test_what_postgresql_writes_of_every_clock_change_of_every_zone_is_read_as_that_moment_in_every_kind(cursor):
+    """Its own text with the offset before and after each change, and epochs as numeric, as double precision and as integers."""
+    cursor.execute("SELECT name FROM pg_timezone_names")
+    zones = sorted({name for (name,) in cursor} & zoneinfo.available_timezones() - {"localtime", "Factory"})
+    nudges = [timedelta(microseconds=nudge) for nudge in (-1_000_001, -1, 0, 999, 1_001)]
+    read = []
+    for zone in zones:
+        moments = [moment + nudge for moment, _, _ in clock_changes(ZoneInfo(zone)) for nudge in nudges] or [
+            datetime(2026, 3, 1, tzinfo=UTC)
+        ]
+        cursor.execute("SELECT set_config('TimeZone', %s, false)", (zone,))
+        cursor.execute(
+            "SELECT m::text, extract(epoch FROM m), extract(epoch FROM m)::text, extract(epoch FROM m)::double precision,"
+            " floor(extract(epoch FROM m) * 1000)::bigint FROM unnest(%s::timestamptz[]) m",
+            (moments,),
+        )
+        read += [(zone, moment, *row) for moment, row in zip(moments, cursor.fetchall(), strict=True)]
+    _, moments, texts, numerics, numeric_texts, floats, judged_by_postgresql = zip(*read, strict=True)
+
+    judged_by_python = [(moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1) for moment in moments]
+    assert judged_by_python == list(judged_by_postgresql)
+    for kind, given in [
+        (TimestampKind.AWARE, texts),
+        (TimestampKind.AWARE, moments),
+        (TimestampKind.EPOCH_SECONDS, numerics),
+        (TimestampKind.EPOCH_SECONDS, numeric_texts),
+        (TimestampKind.EPOCH_SECONDS, floats),
+        (TimestampKind.EPOCH_MILLISECONDS, judged_by_postgresql),
+        (TimestampKind.EPOCH_MILLISECONDS, [number * 1000 for number in numerics]),
+    ]:
+        milliseconds, reasons = to_utc_milliseconds(pd.Series(given, dtype=object), kind=kind)
+        assert not reasons.any()
+        wrong = np.flatnonzero(milliseconds != np.array(judged_by_python))
+        assert [(*read[row], milliseconds[row]) for row in wrong] == []
+    assert len(zones) > 550
+    assert len(read) > 20_000
 
 
 @pytest.mark.parametrize(
