@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pendulum
@@ -90,45 +90,30 @@ def test_reading_the_file_again_gives_the_same_dag(dag: DAG) -> None:
 # The schedule
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[pendulum.DateTime]]:
-    """The moment that the timetable takes for now."""
-    moment = [pendulum.datetime(2026, 3, 10, 13)]
-
-    class FrozenDatetime(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return moment[0]
-
-    monkeypatch.setattr(timetable, "datetime", FrozenDatetime)
-    monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: moment[0])
-    return iter([moment])
-
-
 class Scheduler:
     """What Airflow's scheduler asks the timetable, and when."""
 
-    def __init__(self, dag: DAG, moment: list[pendulum.DateTime]) -> None:
+    def __init__(self, dag: DAG, monkeypatch: pytest.MonkeyPatch) -> None:
         self._timetable: Any = dag.timetable
-        self._start_date, self._catchup = dag.start_date, dag.catchup
-        self._moment = moment
+        self._restriction = TimeRestriction(earliest=pendulum.instance(dag.start_date), latest=None, catchup=dag.catchup)
+        self._now = pendulum.datetime(2026, 3, 10, 13)
         self._last: DataInterval | None = None
+        monkeypatch.setattr(timetable, "datetime", SimpleNamespace(now=lambda _: self._now))
+        monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: self._now)
 
     def next(self, now: pendulum.DateTime | None = None) -> DagRunInfo:
         """The next run, asked for at a moment, by default a second after the last one was due."""
-        if now or self._last:
-            self._moment[0] = now or self._last.end.add(seconds=1)  # type: ignore[union-attr]
-        info = self._timetable.next_dagrun_info(
-            last_automated_data_interval=self._last,
-            restriction=TimeRestriction(earliest=pendulum.instance(self._start_date), latest=None, catchup=self._catchup),
+        self._now = now or (self._last.end.add(seconds=1) if self._last else self._now)
+        info: DagRunInfo = self._timetable.next_dagrun_info(
+            last_automated_data_interval=self._last, restriction=self._restriction
         )
         self._last = info.data_interval
-        return info  # type: ignore[no-any-return]
+        return info
 
 
 @pytest.fixture
-def scheduler(dag: DAG, clock: Iterator[list[pendulum.DateTime]]) -> Scheduler:
-    return Scheduler(dag, next(clock))
+def scheduler(dag: DAG, monkeypatch: pytest.MonkeyPatch) -> Scheduler:
+    return Scheduler(dag, monkeypatch)
 
 
 def test_the_dag_runs_at_22_00_and_at_23_15_each_night(scheduler: Scheduler) -> None:
