@@ -1,14 +1,41 @@
 """What Airflow gets of the package beside its operators. The one file of this folder that Airflow's plugin scan reads."""
 
+from functools import cache
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
 from webflow_conversions.hooks import scheduler
 from webflow_conversions.timetable import NightTimetable
 
 
+async def page(scope: Any, receive: Any, send: Any) -> None:
+    """The conversions page, an ASGI application; every process reads this file, and only the API server imports the page."""
+    await _page()(scope, receive, send)
+
+
+@cache
+def _page() -> Any:
+    from webflow_conversions.ui.app import create_app
+
+    return create_app()
+
+
 class WebflowPlugin(AirflowPlugin):
-    """The listener that tells plan what only the scheduler knows, and the timetable of the Dag."""
+    """The conversions page, the timetable of the Dag, and the listener that tells plan what only the scheduler knows."""
 
     name = "webflow"
-    listeners = [scheduler]  # noqa: RUF012 - Airflow's own kind of attribute
+    fastapi_apps = [{"name": "Conversions", "app": page, "url_prefix": "/webflow"}]  # noqa: RUF012 - Airflow's own kind of attribute
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Conversions",
+            "href": "webflow/",
+            "destination": "nav",
+            "url_route": "conversions",
+            "nav_top_level": True,
+            "icon": "webflow/static/icon.svg",
+            "icon_dark_mode": "webflow/static/icon-dark.svg",
+        }
+    ]
+    listeners = [scheduler]  # noqa: RUF012
     timetables = [NightTimetable]  # noqa: RUF012

@@ -6,10 +6,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from psycopg2.errors import UndefinedColumn, UndefinedTable
 from psycopg2.extensions import cursor as Cursor
 
-from webflow_conversions.errors import Unavailable
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import MAX_AGE, oldest_sendable_ms
@@ -20,10 +18,6 @@ LARGEST_LIVE_RUN = 100_000
 """Rows up to which a finished run is counted anew each time; a larger one is shown as it stood at its end."""
 
 States = Mapping[tuple[str, str | None], Amount]
-
-
-class NoLedger(Unavailable):
-    """The ledger has no tables yet, or those of an older release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +120,10 @@ def read_figures(session: Session, dag_id: str, now: datetime, run: int | None =
 
     :param session: one whose transactions see a single snapshot.
     :param run: the number of the run to look at; default the last one that looked at the whole 2 days.
-    :raises NoLedger: if the ledger was never set up, or by an older release.
     :raises Unavailable: if it is away.
     """
-    try:
-        with session.transaction() as cursor:
-            return _read(cursor, dag_id, now, run)
-    except (UndefinedTable, UndefinedColumn) as error:
-        raise NoLedger("The ledger has no tables of this release yet: the plan task of the next run makes them.") from error
+    with session.transaction() as cursor:
+        return _read(cursor, dag_id, now, run)
 
 
 def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None) -> Figures:

@@ -1,0 +1,1 @@
+"""The conversions page: what becomes of tonight's conversions, in Airflow's navigation."""

@@ -1,0 +1,95 @@
+"""The page's FastAPI application, as Airflow mounts it."""
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from psycopg2.errors import QueryCanceled
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webflow_conversions import __version__
+from webflow_conversions.errors import ConversionsError
+from webflow_conversions.ui import api, pages
+from webflow_conversions.ui.access import may_view
+from webflow_conversions.ui.ledger import NoLedger
+from webflow_conversions.ui.rendering import render
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""Of every answer; one that has its own keeps it. Airflow shows the page in a frame of its own origin."""
+
+_HEADINGS = {
+    401: "You are not logged in",
+    403: "You may not do this",
+    404: "There is nothing here",
+    422: "This cannot be asked",
+    503: "The ledger does not answer",
+}
+
+
+def create_app() -> FastAPI:
+    """The application; every route of it asks first who may see it."""
+    app = FastAPI(title="Webflow off-site conversions", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_middleware(Headers)
+    viewers = [Depends(may_view)]
+    for router in (pages.router, pages.acting_router):
+        app.include_router(router, dependencies=viewers)
+    for router in (api.router, api.acting_router):
+        app.include_router(router, prefix="/api", dependencies=viewers)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(ConversionsError, _on_trouble)
+    return app
+
+
+class Headers:
+    """Middleware: the headers that keep a browser from doing what nobody meant."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add to the answer."""
+
+        async def send_more(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name.lower() for name, _ in message["headers"]}
+                more = [(name.encode(), value.encode()) for name, value in HEADERS.items() if name.encode() not in there]
+                message = {**message, "headers": [*message["headers"], *more]}
+            await send(message)
+
+        await self._app(scope, receive, send_more)
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - for the type alone
+    return _problem(request, error.status_code, str(error.detail))
+
+
+def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type alone
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    return _problem(request, 422, f"{place}: {first['msg']}.")
+
+
+def _on_trouble(request: Request, error: Exception) -> Response:
+    if isinstance(error.__cause__, QueryCanceled):
+        return _problem(request, 503, "This would take the ledger too long: narrow it down, by state, reason or source.")
+    if isinstance(error, NoLedger):
+        return _problem(request, 503, str(error), "There is no ledger yet")
+    return _problem(request, 503, str(error))
+
+
+def _problem(request: Request, status: int, sentence: str, heading: str | None = None) -> Response:
+    """One sentence: as JSON for the API, as a page for people."""
+    if "text/html" not in request.headers.get("accept", "") or "/api/" in request.url.path:
+        return JSONResponse(jsonable_encoder({"detail": sentence}), status)
+    heading = heading or _HEADINGS.get(status, "This did not work")
+    return render(request, "problem.html", status_code=status, status=status, heading=heading, sentence=sentence)

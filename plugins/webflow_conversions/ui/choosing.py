@@ -1,0 +1,64 @@
+"""What people send: filters, places, search texts; each of limited length, and text that PostgreSQL can hold."""
+
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Query
+from pydantic import AfterValidator, BeforeValidator
+
+from webflow_conversions.ledger.search import LONGEST_TEXT, Filter, Only, Place
+from webflow_conversions.rules.states import State
+
+LARGEST_NUMBER = 2**63 - 1
+
+
+def holdable(text: str | None) -> str | None:
+    """Text that the ledger can hold, and so may be looked for."""
+    if text is not None and "\x00" in text:
+        raise ValueError("a NUL character cannot be looked for")
+    return text
+
+
+def _blank_is_none(value: str | None) -> str | None:
+    return value or None
+
+
+Blank = BeforeValidator(_blank_is_none)
+Text = Annotated[str | None, Blank, AfterValidator(holdable), Query(max_length=LONGEST_TEXT)]
+Number = Annotated[int | None, Blank, Query(ge=1, le=LARGEST_NUMBER)]
+
+
+def chosen(
+    id: Number = None,  # noqa: A002 - the name of the query parameter
+    state: Annotated[State | None, Blank, Query()] = None,
+    reason: Text = None,
+    source: Text = None,
+    run: Number = None,
+    only: Annotated[Only | None, Blank, Query()] = None,
+    user_of: Number = None,
+    conversion: Text = None,
+    begins: Text = None,
+) -> Filter:
+    """The conversions that somebody wants."""
+    return Filter(
+        id=id,
+        state=state,
+        reason=reason,
+        source=source,
+        run=run,
+        only=only,
+        user_of=user_of,
+        conversion=conversion,
+        begins=begins,
+    )
+
+
+def after(after: Annotated[str | None, Blank, Query(max_length=50)] = None) -> Place | None:
+    """Where the last page ended."""
+    try:
+        return Place.parse(after) if after else None
+    except ValueError:
+        raise HTTPException(422, "after is no place that a page gave.") from None
+
+
+Chosen = Annotated[Filter, Depends(chosen)]
+After = Annotated[Place | None, Depends(after)]

@@ -1,0 +1,63 @@
+"""Conversions as CSV that a spreadsheet shows and never runs."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+from webflow_conversions.ui.conversion import Shown
+
+COLUMNS = (
+    "source",
+    "conversion_id",
+    "event_name",
+    "happened_at",
+    "value",
+    "state",
+    "reason",
+    "meaning",
+    "detail",
+    "attempts",
+    "attempts_in_doubt",
+    "http_status",
+    "trouble",
+    "first_seen_at",
+    "sent_at",
+    "settled_at",
+    "user_domain",
+    "user_id",
+    "action_id",
+    "destination",
+    "run_id",
+)
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""A spreadsheet takes a cell that begins so for a formula, or looks behind it for one (OWASP, CSV Injection)."""
+
+
+def as_csv(pages: Iterable[Sequence[Shown]]) -> Iterator[str]:
+    """The lines of the file, a page of conversions at a time; UTF-8 with the mark that spreadsheets look for."""
+    yield "\ufeff" + _lines([COLUMNS])
+    for page in pages:
+        yield _lines([_cell(getattr(conversion, column)) for column in COLUMNS] for conversion in page)
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
+    text = StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        case Decimal():
+            return f"{value:f}"
+        case _:
+            text = str(value)
+            return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,163 @@
+"""The way of a run's rows in five steps, and why the others did not go it; both add up to what was read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from webflow_conversions.ledger.figures import Reading
+from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.states import Reason, State, came_from_delivery, explain
+
+STEPS = ("read", "in_window", "known", "sent", "accepted")
+
+_NO_USER = frozenset({Reason.UNKNOWN_USER, Reason.EXPIRED_UNIDENTIFIED})
+_UNFIT_USER = frozenset({Reason.INVALID_USER, Reason.PERSONAL_DATA_IN_USER_ID, Reason.NOT_VIEWED_BEFORE, Reason.OUTSIDE_SESSION})
+
+_ORDER = ("missing", State.REJECTED, State.EXPIRED, State.HELD, State.SENDING, State.READY, State.FUTURE, "")
+
+NOT_OF_THE_LEDGER = {
+    "duplicates": (
+        "The source returned the conversion more than once; it counts once.",
+        "Nothing; if there are many, look at the joins of the source's query.",
+    ),
+    "outside": (
+        "The row is due, but lies outside the window of this run; it was left alone.",
+        "Nothing: the run of the whole 2 days takes it.",
+    ),
+    "too_old": (
+        "The row is older than 30 days; it was counted, and no more.",
+        "Let the query return the window that it is given.",
+    ),
+    "future": (
+        "The conversion is dated after now.",
+        "Nothing: it goes out when its time has come. If it should have come, check the time zone of the source.",
+    ),
+    "ready": ("The conversion can go out, and has not yet.", "Nothing while a run is sending; otherwise start a run."),
+    "sending": ("A request for it is out, or its answer was lost.", "Nothing while a run is sending; then see what is in doubt."),
+    "missing": ("The ledger no longer has the conversion.", "See the problems of the run."),
+}
+"""A sentence and a remedy for what is neither accepted nor has a reason of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """A source's rows on their way; each step is a part of the one before it. ``at``: the moment of these figures."""
+
+    source: str
+    at: datetime
+    read: Amount
+    in_window: Amount
+    known: Amount
+    sent: Amount
+    accepted: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Rows of a run that were not accepted: how many, why, and what somebody can do about it.
+
+    ``reason`` is a code of the ledger, or what became of rows that have none. ``state`` is empty for rows without a
+    conversion in the ledger.
+    """
+
+    state: str
+    reason: str
+    amount: Amount
+    by_source: Mapping[str, Amount]
+    meaning: str
+    remedy: str
+
+
+def funnel(reading: Reading) -> Funnel:
+    """The steps of a source. *In the window* is what is valid and of the last 2 days, *known* has a user that can be sent."""
+    in_window, known, sent, accepted = Amount(), Amount(), Amount(), Amount()
+    for (state, reason), amount in reading.states.items():
+        step = _last_step(state, reason)
+        in_window += amount if step >= 1 else Amount()
+        known += amount if step >= 2 else Amount()
+        sent += amount if step >= 3 else Amount()
+        accepted += amount if step >= 4 else Amount()
+    return Funnel(
+        source=reading.source, at=reading.at, read=reading.read, in_window=in_window, known=known, sent=sent, accepted=accepted
+    )
+
+
+def total(funnels: Sequence[Funnel]) -> Funnel | None:
+    """All sources together; None for no source."""
+    if not funnels:
+        return None
+    sums = {step: sum((getattr(one, step) for one in funnels), Amount()) for step in STEPS}
+    return Funnel(source="", at=min(one.at for one in funnels), **sums)
+
+
+def reasons(readings: Iterable[Reading]) -> list[Why]:
+    """Why the rows that were read are not accepted: first what is lost, then what waits, then what got no conversion."""
+    found: dict[tuple[str, str], dict[str, Amount]] = {}
+    for reading in readings:
+        apart = {"duplicates": reading.duplicates, "outside": reading.outside, "too_old": reading.too_old}
+        for code, amount in apart.items():
+            if amount.rows:
+                found.setdefault(("", code), {})[reading.source] = amount
+        for (state, reason), amount in reading.states.items():
+            if state != State.ACCEPTED:
+                found.setdefault((state, reason or state), {})[reading.source] = amount
+    whys = [_why(state, reason, by_source) for (state, reason), by_source in found.items()]
+    return sorted(whys, key=lambda why: (_ORDER.index(why.state), -why.amount.rows, why.reason))
+
+
+def match_rate(states: Mapping[tuple[str, str | None], Amount]) -> float | None:
+    """The share of the valid conversions of the last 2 days whose user is known; None where there are none."""
+    known = unknown = 0
+    for (state, reason), amount in states.items():
+        if _last_step(state, reason) >= 1:
+            if reason in _NO_USER:
+                unknown += amount.rows
+            else:
+                known += amount.rows
+    return known / (known + unknown) if known + unknown else None
+
+
+def explained(state: str, reason: str) -> tuple[str, str]:
+    """A sentence for what holds a conversion, and one for what to do; of a reason, else of a state."""
+    try:
+        explanation = explain(reason)
+    except KeyError:
+        return NOT_OF_THE_LEDGER.get(reason or state, ("", ""))
+    return explanation.meaning, explanation.remedy
+
+
+def _why(state: str, reason: str, by_source: Mapping[str, Amount]) -> Why:
+    meaning, remedy = explained(state, reason)
+    return Why(
+        state=state,
+        reason=reason,
+        amount=sum(by_source.values(), Amount()),
+        by_source=by_source,
+        meaning=meaning,
+        remedy=remedy,
+    )
+
+
+def _last_step(state: str, reason: str | None) -> int:
+    """How far a conversion came: 0 read, 1 in the window, 2 known, 3 sent, 4 accepted."""
+    match state:
+        case State.ACCEPTED:
+            return 4
+        case State.SENDING:
+            return 3
+        case State.READY:
+            return 2
+        case State.HELD:
+            return 1
+        case State.REJECTED if came_from_delivery(reason):
+            return 3
+        case State.REJECTED if reason in _UNFIT_USER:
+            return 1
+        case State.EXPIRED if reason == Reason.EXPIRED_IN_DOUBT:
+            return 3
+        case State.EXPIRED if reason == Reason.EXPIRED_UNSENT:
+            return 2
+        case State.EXPIRED if reason == Reason.EXPIRED_UNIDENTIFIED:
+            return 1
+        case _:
+            return 0

@@ -1,0 +1,79 @@
+"""The page's connections to the ledger: one a request, closed at its end, and never more than a few at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+from typing import Any
+
+from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedTable
+
+from webflow_conversions.errors import Unavailable
+from webflow_conversions.ledger.session import Connect, Session
+
+MOST_CONNECTIONS = 8
+"""Of one API server process; PostgreSQL has 100 for everybody by default."""
+WAIT_SECONDS = 5.0
+READ_TIMEOUT = "10s"
+ACT_TIMEOUT = "60s"
+
+
+class NoLedger(Unavailable):
+    """The ledger has no tables yet, or those of another release."""
+
+
+_free = BoundedSemaphore(MOST_CONNECTIONS)
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A session whose transactions only read, each from a single snapshot, and do not last long.
+
+    :raises Unusable: if there is no connection ``webflow_ledger``.
+    :raises Unavailable: if the ledger is away, or too many people are asking.
+    """
+    with _session(READ_TIMEOUT, isolation_level="REPEATABLE READ", readonly=True) as session:
+        yield session
+
+
+@contextmanager
+def acting() -> Iterator[Session]:
+    """A session for what people do.
+
+    :raises Unusable: if there is no connection ``webflow_ledger``.
+    :raises Unavailable: if the ledger is away, or too many people are asking.
+    """
+    with _session(ACT_TIMEOUT) as session:
+        yield session
+
+
+@contextmanager
+def _session(timeout: str, **characteristics: Any) -> Iterator[Session]:
+    from webflow_conversions.hooks.connections import ledger_connect
+
+    session = Session(_bounded(ledger_connect(), timeout, characteristics))
+    if not _free.acquire(timeout=WAIT_SECONDS):
+        raise Unavailable("Too many people are asking the ledger at this moment: try again in some seconds.")
+    try:
+        yield session
+    except (InvalidSchemaName, UndefinedTable, UndefinedColumn) as error:
+        raise NoLedger("The ledger has no tables of this release yet: the plan task of the next run makes them.") from error
+    except InsufficientPrivilege as error:
+        why = str(error).splitlines()[0]
+        raise Unavailable(f"The role of connection webflow_ledger may not do this ({why}): see the ledger's roles.") from error
+    finally:
+        session.close()
+        _free.release()
+
+
+def _bounded(connect: Connect, timeout: str, characteristics: dict[str, Any]) -> Connect:
+    """The same connections, with a limit to each statement."""
+
+    def bounded() -> Any:
+        connection = connect()
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = %s", (timeout,))
+            cursor.execute("SET idle_in_transaction_session_timeout = %s", (timeout,))
+        connection.set_session(**characteristics)
+        return connection
+
+    return bounded

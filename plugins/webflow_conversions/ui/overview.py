@@ -1,0 +1,277 @@
+"""What the overview says: the figures of the ledger and Airflow's runs, put together for people and for the JSON API."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from statistics import median
+
+from webflow_conversions.ledger.figures import DAYS, Figures, LedgerRun
+from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.states import Reason, State
+from webflow_conversions.rules.window import next_import
+from webflow_conversions.ui.funnel import Funnel, Why, funnel, match_rate, reasons, total
+from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Verdict, verdict
+from webflow_conversions.ui.words import conversions, percent
+
+LAST_RUNS = 10
+HOURS_LEFT = ((0, 3), (3, 6), (6, 12), (12, 24), (24, 49))
+"""Held conversions by the full hours left, half open; what has 48 hours left is of this moment."""
+ENOUGH_NIGHTS = 3
+FALLEN = 0.2
+"""A match rate that is so much lower than usual is worth a word (0.2: from 80 % to 60 %)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something to know beside the verdict; ``query`` chooses the conversions that it speaks of."""
+
+    level: Level
+    sentence: str
+    query: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """A UTC day: what its runs got accepted, and what was rejected or expired while it waited, by source."""
+
+    day: date
+    accepted: Mapping[str, Amount]
+    rejected: Mapping[str, Amount]
+    expired: Mapping[str, Amount]
+    match_rate: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoursLeft:
+    """Held conversions with at least ``from_hours`` and less than ``to_hours`` left."""
+
+    from_hours: int
+    to_hours: int
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLine:
+    """A run as Airflow and the ledger know it.
+
+    ``number`` is the ledger's, None for one that never came that far; Airflow forgets runs that the ledger still knows.
+    """
+
+    run_id: str
+    run_type: str
+    state: str
+    run_after: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    failed_tasks: Sequence[str]
+    is_in_airflow: bool
+    number: int | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    dry_run: bool = False
+    accepted: Amount | None = None
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The page, as of ``at``. ``run`` is the run whose ``funnels`` and ``reasons`` these are, ``match`` usual rates aside."""
+
+    at: datetime
+    import_at: datetime
+    verdict: Verdict
+    notes: Sequence[Note]
+    run: RunLine | None
+    funnels: Sequence[Funnel]
+    total: Funnel | None
+    unread_sources: Sequence[str]
+    reasons: Sequence[Why]
+    ready: Amount
+    held: Amount
+    held_hours: Sequence[HoursLeft]
+    out: Amount
+    in_doubt: Amount
+    sent_again: Amount
+    changed: Amount
+    days: Sequence[Day]
+    runs: Sequence[RunLine]
+
+    @property
+    def matched_sources(self) -> list[str]:
+        """The names of the sources that have a match rate on some day."""
+        return sorted({source for day in self.days for source in day.match_rate})
+
+
+def overview(figures: Figures, dag: DagNow, now: datetime) -> Overview:
+    """Put the overview together."""
+    funnels = [funnel(reading) for reading in figures.readings]
+    days = _days(figures, now)
+    shown = figures.shown
+    lines = _lines(dag, figures)
+    return Overview(
+        at=figures.at,
+        import_at=next_import(now),
+        verdict=verdict(figures, dag, now),
+        notes=_notes(figures, days),
+        run=next((line for line in lines if shown is not None and line.number == shown.id), None),
+        funnels=funnels,
+        total=total(funnels),
+        unread_sources=[source for source in shown.sources if source not in {one.source for one in funnels}] if shown else [],
+        reasons=reasons(figures.readings),
+        ready=_sum(figures.ready),
+        held=sum((one.amount for one in figures.held if one.hours_left >= 0), Amount()),
+        held_hours=[
+            HoursLeft(
+                from_hours=start,
+                to_hours=end,
+                amount=sum((one.amount for one in figures.held if start <= one.hours_left < end), Amount()),
+            )
+            for start, end in HOURS_LEFT
+        ],
+        out=_sum(figures.awaited),
+        in_doubt=_sum(figures.in_doubt) + _sum(figures.doubted),
+        sent_again=_sum(figures.sent_again),
+        changed=_sum(figures.changed),
+        days=days,
+        runs=lines[:LAST_RUNS],
+    )
+
+
+def _notes(figures: Figures, days: Sequence[Day]) -> list[Note]:
+    found = []
+    if (waiting := _sum(figures.in_doubt)).rows:
+        found.append(
+            Note(
+                level=Level.WARNING,
+                sentence=f"{conversions(waiting)} in doubt: a request left, and its answer was lost. "
+                "Send them again or write them off, or leave it to the next run and delivery.in_doubt.",
+                query={"only": "in_doubt"},
+            )
+        )
+    for source in sorted({source for day in days for source in day.match_rate}):
+        rates = [day.match_rate[source] for day in days if source in day.match_rate]
+        usual = median(rates[:-1]) if len(rates) > ENOUGH_NIGHTS else None
+        if usual is not None and rates[-1] <= usual - FALLEN:
+            found.append(
+                Note(
+                    level=Level.WARNING,
+                    sentence=f"The match rate of {source} fell to {percent(rates[-1])}, and {percent(usual)} is usual: "
+                    "check that the site still calls wf.setUserId().",
+                    query={"state": State.HELD, "source": source},
+                )
+            )
+    soon = sum((one.amount for one in figures.held if 0 <= one.hours_left < HOURS_LEFT[0][1]), Amount())
+    if soon.rows:
+        found.append(
+            Note(
+                level=Level.WAITING,
+                sentence=f"{conversions(soon)} held for a known user expire within {HOURS_LEFT[0][1]} hours.",
+                query={"state": State.HELD},
+            )
+        )
+    return found
+
+
+def _days(figures: Figures, now: datetime) -> list[Day]:
+    today = now.astimezone(UTC).date()
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    return [
+        Day(
+            day=day,
+            accepted=_accepted_on(day, figures),
+            rejected=_turned_away_on(day, State.REJECTED, figures),
+            expired=_turned_away_on(day, State.EXPIRED, figures),
+            match_rate=_match_rates_on(day, figures),
+        )
+        for day in days
+    ]
+
+
+def _accepted_on(day: date, figures: Figures) -> dict[str, Amount]:
+    found: dict[str, Amount] = {}
+    for run in figures.runs:
+        if _day_of(run) == day:
+            for source, amount in run.sent.items():
+                found[source] = found.get(source, Amount()) + amount
+    return found
+
+
+def _turned_away_on(day: date, state: State, figures: Figures) -> dict[str, Amount]:
+    """What was too old when it was first read never waited: a first run reads a month of it, and says so in its reasons."""
+    found: dict[str, Amount] = {}
+    for one in figures.turned_away:
+        if one.day == day and one.state == state and one.reason != Reason.EXPIRED_BEFORE_SEEN:
+            found[one.source] = found.get(one.source, Amount()) + one.amount
+    return found
+
+
+def _match_rates_on(day: date, figures: Figures) -> dict[str, float]:
+    """By the last whole run of the day: by its figures of now if it is the one shown, else as it stood at its end."""
+    found: dict[str, float] = {}
+    for run in figures.runs:
+        if _day_of(run) != day or not run.is_whole:
+            continue
+        for source in run.sources:
+            rate = match_rate(_states_in(run, source, figures))
+            if rate is not None:
+                found.setdefault(source, rate)
+    return found
+
+
+def _states_in(run: LedgerRun, source: str, figures: Figures) -> Mapping[tuple[str, str | None], Amount]:
+    if run is figures.shown:
+        return next((reading.states for reading in figures.readings if reading.source == source), {})
+    return run.states(source) or {}
+
+
+def _lines(dag: DagNow, figures: Figures) -> list[RunLine]:
+    """All runs that either knows, by the time they were due, the newest first."""
+    records = {run.run_id: run for run in figures.runs}
+    known = {run.run_id for run in dag.runs}
+    lines = [_line(run, records.get(run.run_id), is_in_airflow=True) for run in dag.runs]
+    lines += [_line(_as_airflow_run(run), run, is_in_airflow=False) for run in figures.runs if run.run_id not in known]
+    return sorted(lines, key=lambda line: line.run_after, reverse=True)
+
+
+def _line(run: AirflowRun, record: LedgerRun | None, *, is_in_airflow: bool) -> RunLine:
+    line = RunLine(
+        run_id=run.run_id,
+        run_type=run.run_type,
+        state=run.state,
+        run_after=run.run_after,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        failed_tasks=run.failed_tasks,
+        is_in_airflow=is_in_airflow,
+    )
+    if record is None:
+        return line
+    return replace(
+        line,
+        number=record.id,
+        window_start=record.window_start,
+        window_end=record.window_end,
+        dry_run=record.dry_run,
+        accepted=_sum(record.sent),
+        problems=record.problems,
+    )
+
+
+def _as_airflow_run(record: LedgerRun) -> AirflowRun:
+    """What Airflow would know of it."""
+    return AirflowRun(
+        run_id=record.run_id,
+        run_type=record.run_type,
+        state={"succeeded": "success", "failed": "failed"}.get(record.outcome or "", "unknown"),
+        run_after=record.started_at,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+    )
+
+
+def _day_of(run: LedgerRun) -> date:
+    return run.started_at.astimezone(UTC).date()
+
+
+def _sum(amounts: Mapping[str, Amount]) -> Amount:
+    return sum(amounts.values(), Amount())

@@ -1,0 +1,254 @@
+"""The answer to the question of 23:30 UTC: will tonight's conversions make it, and if not, why not?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from webflow_conversions.ledger.figures import Figures, LedgerRun
+from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.window import next_import
+from webflow_conversions.ui.words import clock, conversions, duration
+
+FRESH = timedelta(minutes=2)
+"""A push writes its outlook every 15 seconds."""
+LATE_START = timedelta(minutes=5)
+"""A run that is due for so long and does not start has a reason."""
+
+
+class Level(StrEnum):
+    """How worried to be; also the colour."""
+
+    GOOD = "good"
+    WAITING = "waiting"
+    WORKING = "working"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AirflowRun:
+    """A run as Airflow knows it; ``failed_tasks`` by task ID."""
+
+    run_id: str
+    run_type: str
+    state: str
+    run_after: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    failed_tasks: Sequence[str] = ()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is still going, or is to."""
+        return self.state in ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DagNow:
+    """The Dag as Airflow knows it; ``runs`` by the time they were due, the newest first; ``next_run_at``, the next one is."""
+
+    is_there: bool = True
+    is_paused: bool = False
+    next_run_at: datetime | None = None
+    runs: Sequence[AirflowRun] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A sentence, what stands behind it, and whether a run by hand would help. ``run_id`` is the run that it speaks of."""
+
+    level: Level
+    headline: str
+    details: Sequence[str] = ()
+    can_start: bool = False
+    run_id: str | None = None
+
+
+def verdict(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
+    """Where the night stands."""
+    ready = sum(figures.ready.values(), Amount())
+    if not dag.is_there:
+        return Verdict(
+            level=Level.BAD,
+            headline="Airflow does not know the Dag.",
+            details=["Its file is missing or cannot be imported: see the import errors on Airflow's home page."],
+        )
+    active = next((run for run in reversed(dag.runs) if run.is_active), None)
+    if active is not None and not (dag.is_paused and active.state == "queued"):
+        return _while_it_runs(active, figures, ready, now)
+    tonight = [run for run in dag.runs if run.run_after >= _midnight_before(now) and run.run_type != "backfill"]
+    if ready.rows:
+        return _something_waits(tonight, figures, dag, ready, now)
+    if dag.is_paused:
+        return Verdict(
+            level=Level.BAD,
+            headline="The Dag is paused: nothing is sent tonight.",
+            details=["Unpause it in Airflow; the run that was due last then starts at once."],
+        )
+    if tonight and tonight[0].state == "failed":
+        return Verdict(
+            level=Level.WARNING,
+            headline="Tonight's run failed; of what it could read, nothing is left to send.",
+            details=_why(tonight[0], figures),
+            can_start=True,
+            run_id=tonight[0].run_id,
+        )
+    if tonight:
+        accepted = _accepted(figures, _midnight_before(now))
+        headline = (
+            f"All that could go out tonight is out: {conversions(accepted)}."
+            if accepted.rows
+            else "Nothing was due tonight: the run found no conversion to send."
+        )
+        return Verdict(level=Level.GOOD, headline=headline, details=_next_run(dag, now), run_id=tonight[0].run_id)
+    return _before_the_run(figures, dag, now)
+
+
+def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: datetime) -> Verdict:
+    record = _record(figures, active.run_id)
+    import_at = next_import(now)
+    if record is None or record.cleared_at is None:
+        step = "is about to start" if active.state == "queued" else "reads the sources and looks for known users"
+        waiting = [f"{conversions(ready)} wait for it."] if ready.rows else []
+        return Verdict(level=Level.WORKING, headline=f"The run {step}.", details=waiting, run_id=active.run_id)
+    resting = {name: until for name, until in figures.rests_until.items() if until > now}
+    rests = [f"Webflow asked {name} to wait until {until.astimezone(UTC):%H:%M:%S} UTC." for name, until in resting.items()]
+    outlooks = [outlook for outlook in record.forecast.values() if now - _moment(outlook["at"]) <= FRESH]
+    late = sum((_amount(outlook, "late") for outlook in outlooks), Amount())
+    expiring = sum((_amount(outlook, "expiring") for outlook in outlooks), Amount())
+    speed = sum(outlook["rows_per_second"] for outlook in outlooks)
+    ends = [_moment(outlook["done_at"]) for outlook in outlooks if outlook["done_at"]]
+    if late.rows:
+        return Verdict(
+            level=Level.BAD,
+            headline=f"At this rate {conversions(late)} miss the import at {clock(import_at)}.",
+            details=[
+                f"{conversions(ready)} wait, and {speed:,.0f} a second go out.",
+                *rests,
+                *_expiring(expiring),
+                "What is late is not lost: it is imported the night after, as long as it goes out before it is 2 days old.",
+            ],
+            run_id=active.run_id,
+        )
+    if not ready.rows:
+        return Verdict(level=Level.WORKING, headline="The run has sent all it had, and closes its account.", run_id=active.run_id)
+    end = max(ends, default=None) if len(ends) == len(outlooks) else None
+    in_time = f"done at {clock(end)}, {duration(import_at - end)} before the import" if end else "the rate is not known yet"
+    return Verdict(
+        level=Level.WARNING if rests else Level.WORKING,
+        headline=f"{conversions(ready)} are on their way: {in_time}.",
+        details=[*([f"{speed:,.0f} a second go out."] if speed else []), *rests, *_expiring(expiring)],
+        run_id=active.run_id,
+    )
+
+
+def _something_waits(tonight: Sequence[AirflowRun], figures: Figures, dag: DagNow, ready: Amount, now: datetime) -> Verdict:
+    import_at = next_import(now)
+    left = duration(import_at - now)
+    failed = tonight[0] if tonight and tonight[0].state == "failed" else None
+    why = _why(failed, figures) if failed else []
+    run_id = failed.run_id if failed else None
+    if dag.is_paused:
+        return Verdict(
+            level=Level.BAD,
+            headline=f"{conversions(ready)} are ready, and the Dag is paused: they miss the import in {left}.",
+            details=["Unpause the Dag in Airflow: the run that was due last then starts at once.", *why],
+            run_id=run_id,
+        )
+    if dag.next_run_at is not None and now - LATE_START <= dag.next_run_at < import_at:
+        return Verdict(
+            level=Level.WARNING if failed else Level.WAITING,
+            headline=f"{conversions(ready)} wait for the run at {clock(dag.next_run_at)}.",
+            details=why,
+            can_start=True,
+            run_id=run_id,
+        )
+    if failed:
+        return Verdict(
+            level=Level.BAD,
+            headline=f"{conversions(ready)} are ready, and tonight's run failed: they miss the import in {left}.",
+            details=why,
+            can_start=True,
+            run_id=run_id,
+        )
+    return Verdict(
+        level=Level.BAD,
+        headline=f"{conversions(ready)} are ready, and no run comes before the import in {left}.",
+        details=["Start one: it sends all that is ready."],
+        can_start=True,
+    )
+
+
+def _before_the_run(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
+    last_night = _midnight_before(now) - timedelta(days=1)
+    accepted = _accepted(figures, last_night)
+    last = next((run for run in dag.runs if run.run_type != "backfill"), None)
+    before = []
+    if last is not None:
+        how = "" if last.state == "success" else f" The last run failed: {' '.join(_why(last, figures))}"
+        before = [f"The night before, {conversions(accepted)} were accepted.{how}"]
+    elif not figures.runs:
+        before = ["Nothing has run yet: the first run sets up the ledger, and reads the last 2 days."]
+    if dag.next_run_at is None:
+        return Verdict(level=Level.WAITING, headline="No run is due.", details=before, can_start=True)
+    if dag.next_run_at < now - LATE_START:
+        return Verdict(
+            level=Level.BAD,
+            headline=f"The run of {clock(dag.next_run_at)} has not started.",
+            details=["Is the scheduler running? Airflow's home page shows its health.", *before],
+            can_start=True,
+        )
+    return Verdict(
+        level=Level.WARNING if last is not None and last.state == "failed" else Level.WAITING,
+        headline=f"Tonight's run starts at {clock(dag.next_run_at)}, in {duration(dag.next_run_at - now)}."
+        if dag.next_run_at < next_import(now)
+        else f"The next run starts on {dag.next_run_at.astimezone(UTC):%d %B} at {clock(dag.next_run_at)}.",
+        details=before,
+        run_id=last.run_id if last is not None and last.state == "failed" else None,
+    )
+
+
+def _why(run: AirflowRun, figures: Figures) -> list[str]:
+    """Why a run failed: what reconcile found, else which tasks' logs say it."""
+    record = _record(figures, run.run_id)
+    if record is not None and record.ended_at is not None and record.problems:
+        return [f"{problem[0].upper()}{problem[1:].rstrip('.')}." for problem in record.problems]
+    tasks = [task for task in run.failed_tasks if task != "reconcile"] or list(run.failed_tasks)
+    if not tasks:
+        return ["Its page in Airflow says why."]
+    return [f"{tasks[0]} failed: the last line of its log says why."]
+
+
+def _next_run(dag: DagNow, now: datetime) -> list[str]:
+    if dag.next_run_at is None or not now <= dag.next_run_at < next_import(now):
+        return []
+    return [f"The run at {clock(dag.next_run_at)} takes what comes until then."]
+
+
+def _expiring(amount: Amount) -> list[str]:
+    return [f"{conversions(amount)} grow older than 2 days before their turn, and are lost then."] if amount.rows else []
+
+
+def _accepted(figures: Figures, since: datetime) -> Amount:
+    """What the runs of the day from ``since`` on got accepted."""
+    runs = [run for run in figures.runs if since <= run.started_at < since + timedelta(days=1)]
+    return sum((amount for run in runs for amount in run.sent.values()), Amount())
+
+
+def _record(figures: Figures, run_id: str) -> LedgerRun | None:
+    return next((run for run in figures.runs if run.run_id == run_id), None)
+
+
+def _midnight_before(now: datetime) -> datetime:
+    return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _amount(outlook: Mapping[str, Any], part: str) -> Amount:
+    return Amount(rows=outlook[f"{part}_rows"], value=Decimal(outlook[f"{part}_value"]))
