@@ -5,6 +5,7 @@ Each is reached through an Airflow connection of its own type, as the tasks reac
 
 import json
 import logging
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -108,10 +109,8 @@ def _sql(value: Any) -> str:
     return "NULL" if value is None else f"'{value}'" if isinstance(value, str) else str(value)
 
 
-@pytest.fixture(params=KINDS)
-def shop(request: pytest.FixtureRequest, night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    kind = KINDS[request.param]
-    file = tmp_path / "shop"
+def _execute(kind: Kind, night: Night, file: Path) -> Callable[[str], Any]:
+    """What runs a statement in the warehouse, as somebody who may write."""
 
     def in_sqlite(statement: str) -> None:
         with closing(sqlite3.connect(file)) as connection, connection:
@@ -121,19 +120,23 @@ def shop(request: pytest.FixtureRequest, night: Night, tmp_path: Path, monkeypat
         with duckdb.connect(file) as connection:
             connection.execute(statement)
 
+    return {"postgres": night.sql, "sqlite": in_sqlite, "duckdb": in_duckdb}[kind.conn_type]
+
+
+@pytest.fixture(params=KINDS)
+def shop(request: pytest.FixtureRequest, night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    kind = KINDS[request.param]
+    file = tmp_path / "shop"
+    execute = _execute(kind, night, file)
     given: dict[str, Any] = {"conn_type": kind.conn_type}
     match kind.conn_type:
         case "postgres":
-            execute: Callable[[str], Any] = night.sql
-            where = night.connect.keywords | dict(zip(("database",), night.connect.args, strict=True))
             server = night.connect.func.__self__
-            given |= {"host": "127.0.0.1", "port": server.port, "login": "postgres", "schema": where["database"]}
+            given |= {"host": "127.0.0.1", "port": server.port, "login": "postgres", "schema": night.connect.args[0]}
             night.sql("DROP TABLE sales, people")
         case "sqlite":
-            execute = in_sqlite
             given |= {"host": str(file), "extra": {"mode": "ro"}}
         case _:
-            execute = in_duckdb
             given |= {"host": str(file), "extra": {"read_only": True}}
     types = kind.types
     columns = [f"{name} {types[name]}" for name in kind.moments]
@@ -292,3 +295,43 @@ def test_the_drivers_that_are_said_to_stream_hold_a_chunk_and_no_more(shop: Shop
     assert max(sizes) == chunk_rows
     assert max(memory) - before < rows * bytes_a_row / 3
     assert [message for message in caplog.messages if "stream" in message] == []
+
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "warehouses.md"
+
+
+@pytest.mark.parametrize("title", ["PostgreSQL", "SQLite", "DuckDB"])
+def test_the_examples_of_the_document_work(
+    title: str, night: Night, simulator: SimulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = DOCUMENT.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
+    (connection,) = (json.loads(text) for text in re.findall(r"```json\n(.*?)```", section, re.DOTALL))
+    sales, users = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
+    kind = KINDS[connection["conn_type"]]
+    if kind.conn_type == "postgres":
+        server = night.connect.func.__self__
+        connection |= {
+            "host": "127.0.0.1",
+            "port": server.port,
+            "login": "postgres",
+            "schema": night.connect.args[0],
+            "extra": {},
+        }
+    else:
+        connection["host"] = str(tmp_path / "shop")
+    execute = _execute(kind, night, tmp_path / "shop")
+    aware, moment = kind.types["aware"], kind.moments["aware"]
+    execute(
+        f"CREATE TABLE shop_sales (sale_number varchar(9), sold_at {aware}, loyalty_card varchar(9), amount {kind.types['money']})"
+    )
+    execute(
+        f"CREATE TABLE site_users (loyalty_card varchar(9), user_domain varchar(9), user_id varchar(9), identified_at {aware})"
+    )
+    execute(f"INSERT INTO shop_sales VALUES ('S1', {moment}, 'L1', '19.90'), ('S2', {moment}, 'L2', NULL)")
+    execute(f"INSERT INTO site_users VALUES ('L1', 'shop', 'c1', {moment})")
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
+    monkeypatch.setattr(Night, "warehouse", property(lambda _: warehouse("warehouse")))
+    night.sales_sql, night.people_sql = sales, users
+    night.push(night.read(), simulator.url)
+    assert night.states() == {"S1": ("accepted", None), "S2": ("held", "unknown_user")}
+    assert (night.row("S1").action_timestamp_ms, night.row("S1").value) == (MOMENT_MS, Decimal("19.90"))
