@@ -1,0 +1,236 @@
+"""What the documents say of the configuration is what the code has; their examples work, and their links lead somewhere."""
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from webflow_conversions.configuration import ENVIRONMENT_VARIABLE, Configuration, ConfigurationFile
+from webflow_conversions.provider import get_provider_info
+from webflow_conversions.rules import evaluation, identity
+from webflow_conversions.rules.states import State
+from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(chain(ROOT.glob("*.md"), ROOT.glob("[!.]*/**/*.md")))
+README, CONFIGURATION = ROOT / "README.md", ROOT / "docs" / "configuration.md"
+
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`\n]*`")
+LINK = re.compile(r"\]\(([^()\s]+)\)|(?:href|src|srcset)=\"([^\"]+)\"")
+HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+OF_A_MACHINE = re.compile(r"(?<![\w.~}])/(?:home|root|tmp|Users|work|mnt|private)/")
+
+REQUIRED = {
+    "sources": [{"name": "shop", "sql": "shop.sql", "timestamps": {"kind": "aware"}}],
+    "known_users": {"sql": "known_users.sql"},
+}
+
+in_each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return [text for _, of, text in FENCE.findall(document.read_text(encoding="utf-8")) if of == language]
+
+
+def rows(document: Path) -> Iterator[list[str]]:
+    """The cells of every row of a table."""
+    for line in document.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def anchors(document: Path) -> set[str]:
+    """The places that a link can lead to: the headings, as GitHub writes them."""
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in HEADING.findall(text)}
+
+
+def links(document: Path) -> Iterator[str]:
+    """The links of a document that lead into the repository."""
+    text = CODE.sub("", FENCE.sub("", document.read_text(encoding="utf-8")))
+    for markdown, html in LINK.findall(text):
+        if not re.match(r"[a-z]+:", markdown or html):
+            yield markdown or html
+
+
+# Every document
+
+
+@in_each_document
+def test_a_link_leads_to_a_file_and_to_a_heading_that_are_there(document: Path) -> None:
+    dead = []
+    for link in links(document):
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        if not (target.exists() and target.is_relative_to(ROOT) and (not anchor or anchor in anchors(target))):
+            dead.append(link)
+    assert not dead
+
+
+@in_each_document
+def test_a_document_names_no_path_of_somebodys_machine(document: Path) -> None:
+    assert [line for line in document.read_text(encoding="utf-8").splitlines() if OF_A_MACHINE.search(line)] == []
+
+
+@pytest.mark.parametrize("folder", [ROOT / "docs", ROOT / "docs" / "adr"], ids=["docs", "adr"])
+def test_the_index_lists_every_document(folder: Path) -> None:
+    linked = {(ROOT / "docs" / link.partition("#")[0]).resolve() for link in links(ROOT / "docs" / "README.md")}
+    assert {path for path in folder.glob("*.md") if path.name != "README.md"} <= linked
+
+
+# Examples
+
+
+@pytest.mark.parametrize(
+    "text",
+    [block for document in (README, CONFIGURATION) for block in blocks(document, "yaml")],
+    ids=lambda text: text.split("\n")[0],
+)
+def test_an_example_of_the_configuration_is_read(text: str, tmp_path: Path) -> None:
+    missing = {key: part for key, part in REQUIRED.items() if key not in yaml.safe_load(text)}
+    path = tmp_path / "conversions.yaml"
+    path.write_text(text + (yaml.safe_dump(missing) if missing else ""), encoding="utf-8")
+
+    configuration = ConfigurationFile(path).configuration
+
+    for notice in configuration.notices:
+        notice.build()
+
+
+def test_the_example_of_all_keys_has_all_keys_and_is_otherwise_the_default() -> None:
+    shown = yaml.safe_load(blocks(CONFIGURATION, "yaml")[0])
+
+    assert shown.keys() == Configuration.model_fields.keys()
+    defaults = Configuration.model_validate(REQUIRED).model_dump(mode="json")
+    for part in ("delivery", "guards", "notices", "retention_days"):
+        assert shown[part] == defaults[part]
+
+
+@pytest.mark.parametrize("document", [README, CONFIGURATION], ids=["README", "configuration"])
+def test_an_example_of_connections_is_read(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk import BaseHook
+
+    from webflow_conversions.hooks.webflow import WebflowHook
+
+    examples = re.findall(r"^(?:export )?AIRFLOW_CONN_(\w+)='(.+)'$", "".join(blocks(document, "bash")), re.MULTILINE)
+    for name, given in examples:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", given.replace("…", "secret-of-the-test"))
+
+    assert {"WEBFLOW_DEFAULT", "WAREHOUSE", "WEBFLOW_LEDGER"} <= {name for name, _ in examples}
+    for name, _ in examples:
+        assert BaseHook.get_connection(name.lower()).password == "secret-of-the-test"
+    assert WebflowHook().get_conn().url == "https://log.intellimize.co/event"
+
+
+def test_the_examples_of_occurred_at_are_moments_of_their_kind() -> None:
+    shown = {cells[0].strip("`"): re.findall(r"`([^`]+)`", cells[2]) for cells in rows(CONFIGURATION) if len(cells) == 3}
+    for kind in TimestampKind:
+        assert shown[kind]
+        for example in shown[kind]:
+            given = Decimal(example) if kind.startswith("epoch") else example
+            (milliseconds,), (reason,) = to_utc_milliseconds(pd.Series([given], dtype=object), kind=kind, zones="UTC")
+            assert (milliseconds // 1000, reason) == (1773500966, None)
+
+
+def test_the_sql_of_the_readme_has_the_binds_and_the_columns_that_count() -> None:
+    (sql,) = blocks(README, "sql")
+
+    assert set(sa.text(sql).compile().params) == {"window_start", "window_end"}
+    assert set(evaluation.REQUIRED_COLUMNS) <= set(re.findall(r"\bAS (\w+)", sql))
+
+
+# docs/configuration.md
+
+
+def keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str, set[str]]]:
+    """Each key of a JSON schema, with its default as a document writes it, and the values that bound it."""
+    for name, field in schema["properties"].items():
+        branches = [field, *field.get("anyOf", []), field.get("items", {})]
+        branches += [branch.get("items", {}) for branch in field.get("anyOf", [])]
+        references = [branch["$ref"].rpartition("/")[2] for branch in branches if "$ref" in branch]
+        parts = [definitions[reference] for reference in references]
+        is_mapping = any("properties" in part for part in parts) and "items" not in field and "anyOf" not in field
+        default = "required" if name in schema.get("required", ()) else "{}" if is_mapping else as_text(field.get("default"))
+        bounds = {as_text(value) for part in parts for value in part.get("enum", ())}
+        for branch in branches:
+            for bound in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+                if bound in branch:
+                    bounds.add(as_text(branch[bound]))
+        yield prefix + name, default, bounds
+        for part in parts:
+            if "properties" in part:
+                yield from keys(part, definitions, f"{prefix}{name}.")
+
+
+def as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_the_document_has_every_key_of_the_configuration_with_its_default_and_its_bounds() -> None:
+    schema = Configuration.model_json_schema()
+    expected = {key: (default, bounds) for key, default, bounds in keys(schema, schema["$defs"])}
+    top = tuple(schema["properties"])
+    found = {
+        cells[0].strip("`"): cells[1:]
+        for cells in rows(CONFIGURATION)
+        if cells[0].strip("`").split(".")[0] in top and len(cells) == 4
+    }
+
+    assert {key: cells[0].strip("`") for key, cells in found.items()} == {key: default for key, (default, _) in expected.items()}
+    for key, (_, bounds) in expected.items():
+        assert bounds <= set(re.findall(r"[\w.]*\w", found[key][1])), key
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (*evaluation.REQUIRED_COLUMNS, *evaluation.OPTIONAL_COLUMNS),
+        (*identity.REQUIRED_COLUMNS, *identity.OPTIONAL_COLUMNS),
+    ],
+    ids=["a source's query", "the query of known users"],
+)
+def test_the_document_has_every_column_of_a_query_and_says_whether_it_is_needed(names: tuple[str, ...]) -> None:
+    needed = evaluation.REQUIRED_COLUMNS + identity.REQUIRED_COLUMNS
+    shown = {(cells[0].strip("`"), cells[1]) for cells in rows(CONFIGURATION)}
+    assert {(name, "yes" if name in needed else "no") for name in names} <= shown
+
+
+def test_the_document_has_every_extra_of_the_connection_with_its_default() -> None:
+    (connection,) = get_provider_info()["connection-types"]
+    shown = {cells[0]: cells[1].strip("`") for cells in rows(CONFIGURATION)}
+    for name, field in connection["conn-fields"].items():
+        assert shown[f"extra `{name}`"] == str(field["schema"].get("default", "none"))
+
+
+def test_the_document_has_every_parameter_of_the_dag_with_its_default() -> None:
+    path = ROOT / "dags" / "webflow_offsite_conversions.py"
+    spec = importlib.util.spec_from_file_location("dag_of_the_documents", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    shown = {cells[0].strip("`"): cells[1].strip("`") for cells in rows(CONFIGURATION)}
+
+    expected = {name: json.dumps(given) for name, given in module.dag.params.dump().items()}
+    assert {name: shown.get(name) for name in expected} == expected
+
+
+def test_the_documents_name_the_environment_variable() -> None:
+    for document in (README, CONFIGURATION):
+        assert f"`{ENVIRONMENT_VARIABLE}`" in document.read_text(encoding="utf-8")
+
+
+# README.md
+
+
+def test_the_readme_has_a_row_for_every_state() -> None:
+    assert set(State) <= {cells[0].strip("`") for cells in rows(README)}
