@@ -56,7 +56,7 @@ class Session:
                 yield cursor
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.close()
-            raise Unavailable(f"The ledger's database does not answer: {_first_line(error)}") from error
+            raise Unavailable(f"The ledger's database does not answer: {_first_line(error)}.") from error
 
     def fetch(self, name: str, parameters: Mapping[str, Any]) -> list[Any]:
         """The rows of one statement in a transaction of its own; none for a statement that returns none."""
@@ -87,4 +87,4 @@ class Session:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

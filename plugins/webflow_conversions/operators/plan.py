@@ -111,7 +111,7 @@ class PlanConversionsOperator(ConversionsOperator):
 
     def _asked_window(self, context: Context) -> Window:
         if self.date:
-            return Window.of_date(parse_date(self.date))
+            return Window.of_date(parse_date(str(self.date)))
         start, end = context.get("data_interval_start"), context.get("data_interval_end")
         if start is not None and end is not None and start < end:
             return Window(start=_plain(start), end=_plain(end))

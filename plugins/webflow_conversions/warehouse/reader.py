@@ -232,9 +232,19 @@ def _value(field: str, has_escapes: bool) -> str | None:
 
 
 def _statement(sql: str, parameters: Mapping[str, Any]) -> sa.TextClause:
-    """The SQL with those of the parameters bound that it names; a list becomes an expanding bind."""
+    """The SQL with those of the parameters bound that it names; a list becomes an expanding bind.
+
+    :raises Unusable: if it names another.
+    """
     text = sa.text(sql)
-    named = {name: parameters[name] for name in text.compile().params if name in parameters}
+    names = text.compile().params
+    for name in names:
+        if name not in parameters:
+            known = " and ".join(f":{parameter}" for parameter in parameters)
+            raise Unusable(
+                f"A query names :{name}, but it is given {known}: use these, and write a colon that is none of them as \\:."
+            )
+    named = {name: parameters[name] for name in names}
     return text.bindparams(*(sa.bindparam(name, value, expanding=isinstance(value, list)) for name, value in named.items()))
 
 

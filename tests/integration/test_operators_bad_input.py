@@ -1,0 +1,255 @@
+"""Whatever a run is given that cannot work: one sentence that says what to change, before anything is read or sent."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from demo.postgres import USER, PostgresServer, free_port
+from demo.simulator import SimulatorProcess
+from tests.night import CUSTOMER_ID, TOKEN
+from webflow_conversions.errors import ConversionsError, Stopped, Unavailable, Unusable
+from webflow_conversions.operators.extract import ExtractConversionsOperator
+from webflow_conversions.operators.plan import PlanConversionsOperator
+
+CONFIGURATION = """
+sources:
+  - name: sales
+    sql: sales.sql
+    event_name: offline-purchase
+    timestamps: {kind: aware}
+known_users: {sql: people.sql}
+"""
+SALES = (
+    "SELECT conversion_id, occurred_at, identity_key FROM sales WHERE occurred_at >= :window_start AND occurred_at < :window_end"
+)
+PEOPLE = "SELECT identity_key, user_domain, user_id, identified_at FROM people WHERE identity_key IN :identity_keys"
+TABLES = """
+CREATE TABLE sales (conversion_id text, occurred_at timestamptz, identity_key text);
+CREATE TABLE people (identity_key text, user_domain text, user_id text, identified_at timestamptz);
+INSERT INTO sales VALUES ('c1', now() - interval '1 hour', 'k1');
+INSERT INTO people VALUES ('k1', 'crm', 'u1', now() - interval '1 day')
+"""
+DAY = timedelta(days=1)
+
+
+class Surroundings:
+    """What a task finds around it: connections, a configuration, a run."""
+
+    def __init__(
+        self, folder: Path, port: int, database: Callable[[], Any], simulator: SimulatorProcess, environment: Any
+    ) -> None:
+        self.folder, self.simulator, self._database, self._environment = folder, simulator, database, environment
+        server = {"conn_type": "postgres", "host": "127.0.0.1", "port": port, "login": USER, "schema": database.args[0]}  # type: ignore[attr-defined]
+        self.connect("warehouse", **server)
+        self.connect("webflow_ledger", **server)
+        self.connect("webflow_default", conn_type="webflow", host=simulator.url, login=CUSTOMER_ID, password=TOKEN)
+        environment.setenv("AIRFLOW_VAR_WEBFLOW_DEPLOYMENT", "0b5e3f9e-6b57-4f6e-9d1c-8f0c6ce9a001")
+        environment.setenv("WEBFLOW_CONVERSIONS_CONFIG", str(folder / "conversions.yaml"))
+        (folder / "sql").mkdir()
+        (folder / "sql" / "sales.sql").write_text(SALES)
+        (folder / "sql" / "people.sql").write_text(PEOPLE)
+        self.configure(CONFIGURATION)
+        self.sql(TABLES)
+        self.xcoms: dict[str, Any] = {}
+
+    def connect(self, name: str, **fields: Any) -> None:
+        self._environment.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+
+    def disconnect(self, name: str) -> None:
+        self._environment.delenv(f"AIRFLOW_CONN_{name.upper()}")
+
+    def configure(self, text: str) -> None:
+        (self.folder / "conversions.yaml").write_text(text)
+
+    def sql(self, statement: str) -> list[Any]:
+        with closing(self._database()) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def plan(self, **parameters: Any) -> Any:
+        return PlanConversionsOperator(task_id="plan", **parameters).execute(self._context())
+
+    def extract(self) -> Any:
+        return ExtractConversionsOperator(task_id="extract", source="sales", plan=self.xcoms["run"]).execute(self._context())
+
+    def written(self) -> int:
+        """How many rows the ledger has of readings and conversions."""
+        ((is_there,),) = self.sql("SELECT to_regclass('webflow.runs') IS NOT NULL")
+        tables = ("extractions", "extracted", "conversions") if is_there else ()
+        return sum(self.sql(f"SELECT count(*) FROM webflow.{table}")[0][0] for table in tables)
+
+    def _context(self) -> Any:
+        dag_run = SimpleNamespace(dag_id="nightly", run_id="manual__1", run_type="manual", run_after=datetime.now(UTC))
+        ti = SimpleNamespace(try_number=1, max_tries=3, xcom_push=lambda *, key, value: self.xcoms.update({key: value}))
+        return {"dag_run": dag_run, "ti": ti, "dag": SimpleNamespace(tasks=[])}
+
+
+@pytest.fixture
+def around(
+    tmp_path: Path,
+    postgres: PostgresServer,
+    database: Callable[[], Any],
+    simulator: SimulatorProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Surroundings:
+    return Surroundings(tmp_path, postgres.port, database, simulator, monkeypatch)
+
+
+def refusal(of: Callable[[], Any], error: type[ConversionsError]) -> str:
+    """The sentence with which something is refused."""
+    with pytest.raises(error) as refused:
+        of()
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+def assert_nothing_happened(around: Surroundings) -> None:
+    assert around.simulator.events() == []
+    assert around.written() == 0
+
+
+def test_the_surroundings_of_these_tests_work(around: Surroundings) -> None:
+    assert around.plan() == ["sales"]
+    assert around.extract()["recorded"]["rows"] == 1
+
+
+@pytest.mark.parametrize("name", ["warehouse", "webflow_ledger", "webflow_default"])
+def test_a_connection_is_missing(around: Surroundings, name: str) -> None:
+    around.disconnect(name)
+    assert refusal(around.plan, Unusable) == (
+        f"There is no connection {name}: create it under Admin > Connections, or as AIRFLOW_CONN_{name.upper()}."
+    )
+    assert_nothing_happened(around)
+
+
+def test_the_ledger_is_no_postgresql(around: Surroundings) -> None:
+    around.connect("webflow_ledger", conn_type="sqlite", host="/tmp/ledger.db")
+    assert (
+        refusal(around.plan, Unusable)
+        == "Connection webflow_ledger is of type sqlite: the ledger needs PostgreSQL (type postgres)."
+    )
+
+
+def test_the_warehouse_speaks_no_sql(around: Surroundings) -> None:
+    around.connect("warehouse", conn_type="fs")
+    assert refusal(around.plan, Unusable) == "Connection warehouse is of type fs: a warehouse needs a type that speaks SQL."
+    assert_nothing_happened(around)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        (CONFIGURATION + "delievery: {workers: 2}", "delievery", "this key is not known"),
+        (CONFIGURATION.replace("kind: aware", "kind: aware, zone: UTC"), "sources[sales].timestamps.zone", "this key is not known"),
+        (CONFIGURATION + "delivery: {workers: two}", "delivery.workers", "not 'two'"),
+        (CONFIGURATION.replace("    sql: sales.sql\n", ""), "sources[sales].sql", "this key is missing"),
+        (CONFIGURATION.replace("known_users:", "  - {name: sales, sql: a.sql, timestamps: {kind: aware}}\nknown_users:"), "the top", "the source name 'sales' is used twice"),
+        (CONFIGURATION.replace("offline-purchase", "offline purchase"), "sources[sales].event_name", "no space"),
+        ("sources: [", "in line 1", "is no YAML"),
+        ("", "", "is no mapping with sources and known_users"),
+    ],
+    ids=["unknown key", "unknown key deep within", "wrong type", "missing key", "name twice", "wrong event name", "no YAML", "empty"],
+)  # fmt: skip
+def test_the_configuration_is_wrong(around: Surroundings, text: str, where: str, what: str) -> None:
+    around.configure(text)
+    sentence = refusal(around.plan, Unusable)
+    assert sentence.startswith(f"The configuration {around.folder / 'conversions.yaml'} is ")
+    assert where in sentence
+    assert what in sentence
+    assert_nothing_happened(around)
+
+
+def test_the_configuration_is_missing(around: Surroundings) -> None:
+    (around.folder / "conversions.yaml").unlink()
+    assert refusal(around.plan, Unusable) == (
+        f"The configuration {around.folder / 'conversions.yaml'} cannot be read (No such file or directory): "
+        "put it there, or name another in WEBFLOW_CONVERSIONS_CONFIG."
+    )
+
+
+def test_an_sql_file_is_missing(around: Surroundings) -> None:
+    (around.folder / "sql" / "sales.sql").unlink()
+    assert refusal(around.plan, Unusable) == (
+        f"The SQL file {around.folder / 'sql' / 'sales.sql'} that conversions.yaml names cannot be read: No such file or directory."
+    )
+    assert around.simulator.events() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "sql", "sentence"),
+    [
+        ("sales.sql", SALES.replace(", identity_key", ""), "The query of source sales does not return identity_key: add it to the SELECT."),
+        ("people.sql", PEOPLE.replace("user_domain, ", ""), "The query of known_users does not return user_domain: add it to the SELECT."),
+        ("sales.sql", SALES.replace("occurred_at,", "occured_at,"), 'refuses the query: column "occured_at" does not exist'),
+        ("sales.sql", "SELEKT 1", "refuses the query: syntax error"),
+        ("sales.sql", SALES.replace(":window_end", ":window_stop"), "A query names :window_stop, but it is given :window_start and :window_end: use these"),
+    ],
+    ids=["source lacks a column", "known_users lacks a column", "no such column", "no SQL", "no such bind"],
+)  # fmt: skip
+def test_a_query_cannot_work(around: Surroundings, file: str, sql: str, sentence: str) -> None:
+    (around.folder / "sql" / file).write_text(sql)
+    assert sentence in refusal(around.plan, Unusable)
+    assert around.simulator.events() == []
+    assert around.sql("SELECT count(*) FROM webflow.conversions") == [(0,)]
+
+
+@pytest.mark.parametrize("date", ["tomorrow", "2026-02-30", "23.11.2026", "20261123", 20261123], ids=repr)
+def test_the_date_is_no_date(around: Surroundings, date: Any) -> None:
+    assert "is no date: write it as YYYY-MM-DD" in refusal(lambda: around.plan(date=date), Unusable)
+    assert_nothing_happened(around)
+
+
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [(-3, "lies wholly before the last 2 days"), (1, "lies in the future")],
+    ids=["too old", "in the future"],
+)
+def test_nothing_of_the_date_can_be_sent(around: Surroundings, days: int, sentence: str) -> None:
+    date = f"{datetime.now(UTC) + days * DAY:%Y-%m-%d}"
+    assert sentence in refusal(lambda: around.plan(date=date), Unusable)
+    assert_nothing_happened(around)
+
+
+def test_there_is_no_such_source(around: Surroundings) -> None:
+    assert refusal(lambda: around.plan(sources=["refunds"]), Unusable) == (
+        "There is no source 'refunds' in the configuration: choose from sales."
+    )
+    assert_nothing_happened(around)
+
+
+def test_the_token_is_refused(around: Surroundings) -> None:
+    around.connect("webflow_default", conn_type="webflow", host=around.simulator.url, login=CUSTOMER_ID, password="revoked")
+    assert refusal(around.plan, Stopped) == (
+        "Webflow refuses the token (HTTP 401): put a valid off-site conversion token (Insights > Tracking settings) "
+        "into connection webflow_default."
+    )
+    assert_nothing_happened(around)
+
+
+def test_the_ledger_is_down(around: Surroundings) -> None:
+    around.connect("webflow_ledger", conn_type="postgres", host="127.0.0.1", port=free_port(), login=USER, schema="ledger")
+    assert "ledger" in refusal(around.plan, Unavailable)
+    assert_nothing_happened(around)
+
+
+def test_the_warehouse_is_down(around: Surroundings) -> None:
+    """Plan lets it pass, for the extraction of each source to try again."""
+    around.connect("warehouse", conn_type="postgres", host="127.0.0.1", port=free_port(), login=USER, schema="warehouse")
+    around.plan()
+    assert refusal(around.extract, Unavailable).startswith("The warehouse (connection warehouse) does not answer: ")
+    assert around.sql("SELECT count(*) FROM webflow.conversions") == [(0,)]
+
+
+def test_the_ledger_goes_down_before_extraction(around: Surroundings) -> None:
+    around.plan()
+    around.connect("webflow_ledger", conn_type="postgres", host="127.0.0.1", port=free_port(), login=USER, schema="ledger")
+    assert "ledger" in refusal(around.extract, Unavailable)
+    assert around.sql("SELECT count(*) FROM webflow.conversions") == [(0,)]
