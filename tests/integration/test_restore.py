@@ -5,10 +5,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import pytest
+
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.ledgers.make import dump, restore
 from tests.night import Night
+from tests.roles import NightWithRoles, Roles
 
 
 def received(simulator: SimulatorProcess) -> dict[str, int]:
@@ -81,3 +84,37 @@ def test_a_lost_ledger_sends_the_last_two_days_again_and_nothing_older(
     lost.push(run, simulator.url)
     lost.session.close()
     assert sorted(received(simulator).values()) == [1] * 4 + [2] * 6
+
+
+@pytest.mark.parametrize("lost", ["renamed", "gone"])
+def test_the_steps_of_the_document_bring_a_ledger_and_its_roles_back(
+    tmp_path_factory: pytest.TempPathFactory, simulator: SimulatorProcess, lost: str
+) -> None:
+    """``docs/operations.md``, Restore: what each command of it runs, one after the other."""
+    with PostgresServer(tmp_path_factory.mktemp("restore")) as server:
+        roles = Roles(server)
+        roles.migrate("webflow_owner", "webflow")
+        night = NightWithRoles(roles)
+        night.push(night.ready(10), simulator.url)
+        night.session.close()
+        backup = tmp_path_factory.mktemp("backup") / "webflow.dump"
+        roles.run("pg_dump", "--format", "custom", "--file", str(backup), "webflow")
+        night.sale("later")
+        night.read("later")
+        night.session.close()
+
+        roles.do("postgres", "ALTER DATABASE webflow RENAME TO webflow_lost", "postgres")
+        if lost == "gone":
+            roles.run("dropdb", "webflow_lost")
+            for role in ("webflow_worker", "webflow_page", "webflow_owner"):
+                roles.do("postgres", f"DROP ROLE {role}", "postgres")
+        roles.psql("postgres", "databases.sql")
+        roles.psql("webflow", "roles.sql")
+        roles.run("pg_restore", "--dbname", "webflow", "--clean", "--if-exists", str(backup))
+        roles.migrate("webflow_owner", "webflow")
+
+        run = night.read("after the restore")
+        night.push(run, simulator.url)
+        assert received(simulator) == {**{f"c{number}": 1 for number in range(1, 11)}, "later": 1}
+        assert night.problems(run) == []
+        night.session.close()

@@ -1,89 +1,20 @@
 """Each role has what it needs and no more: a night runs with them alone, and what they must not do is refused."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import psycopg2
 import pytest
-import sqlalchemy as sa
 from psycopg2.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
-from tests.night import Night
+from tests.roles import NightWithRoles, Roles
 from webflow_conversions.errors import Unusable
-from webflow_conversions.ledger.acts import ActKind, Acts
+from webflow_conversions.ledger.acts import Acts
 from webflow_conversions.ledger.migrations import migrate, migrations
 from webflow_conversions.ledger.search import Filter
 from webflow_conversions.ledger.session import Session
-from webflow_conversions.warehouse.reader import Warehouse
-
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-PASSWORDS = {
-    name: f"secret-of-{name.lower()}"
-    for name in (
-        "AIRFLOW_DB_PASSWORD",
-        "WEBFLOW_OWNER_PASSWORD",
-        "WEBFLOW_WORKER_PASSWORD",
-        "WEBFLOW_PAGE_PASSWORD",
-        "WAREHOUSE_READER_PASSWORD",
-    )
-}
-
-
-class Roles:
-    """A server whose roles and databases the files of ``deploy/`` made."""
-
-    def __init__(self, server: PostgresServer) -> None:
-        self.server = server
-        self.psql("postgres", "databases.sql")
-        self.psql("webflow", "roles.sql")
-        server.create_database("warehouse")
-
-    def psql(self, database: str, file: str, **settings: str) -> None:
-        options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-        command = [str(self.server.programs() / "psql"), "--no-psqlrc", "--quiet", *options, "--file", str(DEPLOY / file)]
-        where = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGUSER": "postgres", "PGDATABASE": database}
-        subprocess.run(command, env={**os.environ, **PASSWORDS, **where}, check=True)
-
-    def connect(self, role: str, database: str) -> Any:
-        return psycopg2.connect(host="127.0.0.1", port=self.server.port, user=role, dbname=database)
-
-    def do(self, role: str, statement: str, database: str = "webflow") -> list[Any]:
-        with closing(self.connect(role, database)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def migrate(self, role: str, database: str) -> str:
-        """What the command that airflow-init runs says."""
-        where = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGUSER": role, "PGDATABASE": database}
-        command = [sys.executable, "-m", "webflow_conversions.ledger"]
-        return subprocess.run(command, env={**os.environ, **where}, capture_output=True, text=True, check=True).stderr
-
-
-class NightWithRoles(Night):
-    """Its ledger is the worker's, its warehouse the reader's; only the tables' owner fills them."""
-
-    def __init__(self, roles: Roles) -> None:
-        self.roles = roles
-        super().__init__(partial(roles.connect, "webflow_worker", "webflow"))
-        roles.psql("warehouse", "warehouse-reader.sql", tables="sales, people")
-
-    def sql(self, statement: str, *parameters: Any) -> list[Any]:
-        with closing(self.roles.connect("postgres", "warehouse")) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(statement, parameters or None)
-            return cursor.fetchall() if cursor.description else []
-
-    @property
-    def warehouse(self) -> Warehouse:
-        creator = partial(self.roles.connect, "webflow_reader", "warehouse")
-        return Warehouse(sa.create_engine("postgresql+psycopg2://", creator=creator, poolclass=sa.NullPool), "warehouse")
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +156,7 @@ def test_the_page_s_buttons_work_with_its_role(roles: Roles, night: NightWithRol
     ids = {name: row.id for name, row in night.rows().items()}
     session = Session(partial(roles.connect, "webflow_page", "webflow"))
     acts = Acts(session)
-    for kind, name in ((ActKind.SEND_AGAIN, "refused"), (ActKind.WRITE_OFF, "doubtful")):
+    for kind, name in (("send_again", "refused"), ("write_off", "doubtful")):
         act = acts.do(kind, Filter(), [ids[name]], "ada", night.clock.at)
         acts.started(act, "manual__1")
     session.close()
