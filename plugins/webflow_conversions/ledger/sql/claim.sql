@@ -1,5 +1,5 @@
 -- What expires first goes out first. FOR UPDATE SKIP LOCKED lets any number of workers share the queue; a push
--- that was declared dead gets nothing.
+-- that was declared dead gets nothing. As a plain join, a large claim would be matched with the whole primary key.
 WITH due AS (
     SELECT id FROM webflow.conversions
     WHERE state = 'ready'
@@ -20,6 +20,5 @@ SET state = 'sending',
     push_id = %(push)s,
     failures = CASE WHEN c.run_id = %(run_id)s THEN c.failures ELSE 0 END,
     run_id = %(run_id)s
-FROM due
-WHERE c.id = due.id
+WHERE c.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING c.id, c.event_name, c.user_domain, c.user_id, c.action_id, c.action_timestamp_ms, c.value, c.attempts, c.failures

@@ -1,0 +1,135 @@
+"""No statement of a run reads the whole ledger: with a long history behind it, each reaches its rows by an index."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import psycopg2
+import pytest
+from psycopg2.extras import NamedTupleCursor
+
+from tests.night import DESTINATION, NOW, Night
+from webflow_conversions.delivery.protocols import Settlement
+from webflow_conversions.ledger.push import RunForecasts
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.rules.states import State
+
+HISTORY = 60_000
+LARGE = {"conversions", "extracted", "history"}
+SMALL_INDEXES = {"conversions_ready", "conversions_waiting", "conversions_sending"}
+"""Partial ones, which hold only what is not finished."""
+
+
+class Planned(NamedTupleCursor):
+    """Keeps the plan of each statement, as the session's own settings make it."""
+
+    plans: ClassVar[list[tuple[str, dict[str, Any]]]] = []
+
+    def execute(self, query: Any, parameters: Any = None) -> None:
+        words = [line for line in str(query).split("\n") if line.strip() and not line.startswith("--")]
+        if words and words[0].split()[0] in ("WITH", "SELECT", "UPDATE", "INSERT", "DELETE") and "webflow." in str(query):
+            super().execute(f"EXPLAIN (FORMAT JSON) {query}", parameters)
+            (plan,) = self.fetchone()
+            self.plans.append((str(query), plan[0]["Plan"]))
+        super().execute(query, parameters)
+
+
+class PlannedConnection(psycopg2.extensions.connection):
+    def cursor(self, *_: Any, **__: Any) -> Any:
+        return super().cursor(cursor_factory=Planned)
+
+
+@pytest.fixture
+def plans(night: Night, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """A ledger with a history, and the plans of what a night does from here on."""
+    run = night.ready(1_500)
+    night.sql(
+        "INSERT INTO webflow.conversions (destination, source, event_name, conversion_id, action_id, action_timestamp_ms, value,"
+        " identity_key, user_domain, user_id, state, attempts, push_id, first_seen_at, settled_at, run_id)"
+        " SELECT %s, 'sales', 'offline-purchase', g, 'old/' || g, %s + g, 1, 'k1', 'crm', 'u1', 'accepted', 1, -g %% 100, now(), now(), 'x'"
+        " FROM generate_series(1, %s) g",
+        DESTINATION,
+        int((NOW - timedelta(hours=47)).timestamp() * 1000),
+        HISTORY,
+    )
+    night.sql("INSERT INTO webflow.extracted (extraction, conversion, alike) SELECT -1, id, 1 FROM webflow.conversions")
+    night.sql("ANALYZE webflow.conversions, webflow.extracted")
+    night.session.close()
+    connect = night.connect
+
+    def planned() -> Any:
+        with connect() as plain:
+            dsn = plain.dsn
+        return psycopg2.connect(dsn, connection_factory=PlannedConnection)
+
+    night.connect = planned
+    night.session = Session(planned)
+    night.runs._session = night.session
+    monkeypatch.setattr(Planned, "plans", [])
+    night.opened = run
+    yield Planned.plans
+    night.connect = connect
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+def whole_reads(plan: dict[str, Any]) -> list[str]:
+    """The nodes that read all of a large table, be it by way of an index."""
+    return [
+        f"{node['Node Type']} on {node['Relation Name']} by {node.get('Index Name')}"
+        for node in nodes(plan)
+        if node.get("Relation Name") in LARGE
+        and "Scan" in node["Node Type"]
+        and node["Node Type"] != "Bitmap Heap Scan"
+        and "Index Cond" not in node
+        and node.get("Index Name") not in SMALL_INDEXES
+    ]
+
+
+def test_claim_settle_recover_and_the_outlook_read_by_an_index(night: Night, plans: list[Any]) -> None:
+    run = night.opened
+    dead = night.queue(run, worker=1)
+    dead.begin(lease_seconds=60)
+    dead.claim(100, NOW)
+    night.sql("UPDATE webflow.pushes SET expires_at = clock_timestamp()")
+    queue = night.queue(run)
+    queue.begin(lease_seconds=60)
+    assert queue.recover(NOW) == 100
+    claimed = queue.claim(1_000, NOW)
+    done = [Settlement(id=row.id, state=State.ACCEPTED, http_status=200, attempts=1, sent_at=1.0) for row in claimed[:500]]
+    assert queue.settle(done) == 500
+    assert queue.release([claimed[500].id]) == len(claimed) - 501
+    queue.renew(60, {})
+    queue.reserve(10, 0.1)
+    queue.rest(0)
+    queue.seconds_to_retry(NOW)
+    RunForecasts(Session(night.connect), run, night._worker(run, 0, 1)).backlog(NOW, 100.0, 7_200.0)
+    queue.end({})
+    found = {statement: reads for statement, plan in plans if (reads := whole_reads(plan))}
+    assert found == {}
+    assert len(plans) >= 14
+
+
+def test_extraction_identification_and_the_account_read_by_an_index(night: Night, plans: list[Any]) -> None:
+    night.sale("late", key="stranger")
+    night.sale("new")
+    run = night.read("second")
+    night.person("stranger", "u2")
+    third = night.read("third")
+    night.runs.accounts(run, [DESTINATION], NOW)
+    night.problems(third)
+    found = {statement: reads for statement, plan in plans if (reads := whole_reads(plan))}
+    assert found == {}
+    assert len(plans) >= 15
+    assert night.row("late").state == "ready"
+
+
+def test_a_read_of_the_whole_ledger_is_seen(night: Night, plans: list[Any]) -> None:
+    with night.session.transaction() as cursor:
+        cursor.execute("SELECT count(*) FROM webflow.conversions WHERE value > 5")
+    assert len(plans) == 1
+    assert whole_reads(plans[0][1])
