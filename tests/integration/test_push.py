@@ -509,22 +509,6 @@ def test_a_destination_that_rests_is_left_alone_by_a_push_that_begins(night: Nig
     assert {(row.state, row.attempts) for row in night.rows().values()} == {("ready", 0)}
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_the_ceiling_holds_in_every_second_whatever_the_number_of_workers(
-    night: Night, simulator: SimulatorProcess, workers: int
-) -> None:
-    run = night.ready(200)
-    simulator.faults([{"action": "status", "status": 429, "times": 3, "retry_after": "1"}])
-    settings = {"requests_per_second": 50.0}
-    pushes = [night.prepare_push(run, simulator.url, worker=worker, settings=settings) for worker in range(workers)]
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(Push.run, pushes))
-    assert set(counted(simulator).values()) == {1}
-    received = sorted(event["received_at_ms"] for event in simulator.events())
-    in_a_second = [sum(1 for other in received[place:] if other < moment + 1_000) for place, moment in enumerate(received)]
-    assert max(in_a_second) <= 50
-
-
 # The end
 
 

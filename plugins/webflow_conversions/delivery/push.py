@@ -264,6 +264,7 @@ class Push:
         if now < self._pace.rest_until or now + self._settings.timeout_seconds > self._lease_until:
             return
         while self._queue and self._transport.in_flight < self._pace.limit:
+            now = self._clock.monotonic()
             slot = self._slots.next_at(now)
             if slot is None or slot > now:
                 return

@@ -1,0 +1,85 @@
+"""The ceiling of requests a second holds in every second, whatever the number of workers and whatever holds them up."""
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from webflow_conversions.delivery.slots import SLOT_SECONDS, Slots
+
+STEP_SECONDS = 0.01
+
+
+class Ledger:
+    """Hands out slots, one after the other."""
+
+    def __init__(self) -> None:
+        self.next_slot_at = 0.0
+
+    def reserve(self, now: float, number: int, seconds_apart: float) -> float:
+        first = max(self.next_slot_at, now)
+        self.next_slot_at = first + number * seconds_apart
+        return first
+
+
+def sent_by(workers: int, requests_per_second: float, seconds: int, dice: random.Random) -> list[float]:
+    """When requests left: each worker looks every some milliseconds, and rests now and then, with slots in hand."""
+    ledger, sent = Ledger(), []
+    slots = [Slots(requests_per_second) for _ in range(workers)]
+    looks_at = [0.0] * workers
+    for step in range(int(seconds / STEP_SECONDS)):
+        now = step * STEP_SECONDS
+        for worker, own in enumerate(slots):
+            if now < looks_at[worker]:
+                continue
+            looks_at[worker] = now + (dice.uniform(0.3, 2.0) if dice.random() < 0.01 else 0.0)
+            number = own.missing(max(int(requests_per_second * 0.25), 1))
+            if number:
+                own.add(ledger.reserve(now, number, own.seconds_apart), number)
+            while (slot := own.next_at(now)) is not None and slot <= now:
+                own.use()
+                sent.append(now)
+    return sorted(sent)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("requests_per_second", [0.5, 3.0, 50.0, 333.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_second_has_more_requests_than_the_ceiling(workers: int, requests_per_second: float, seed: int) -> None:
+    sent = sent_by(workers, requests_per_second, 30, random.Random(seed))
+    most = max(sum(1 for other in sent[place:] if other < moment + 1) for place, moment in enumerate(sent))
+    assert most <= max(requests_per_second, 1)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_workers_that_are_not_held_up_use_nearly_all_of_it(workers: int) -> None:
+    dice = random.Random(0)
+    dice.random = lambda: 1.0
+    assert len(sent_by(workers, 50.0, 30, dice)) >= 0.9 * 50 * 30
+
+
+def test_a_slot_that_was_missed_is_lost() -> None:
+    slots = Slots(10.0)
+    slots.add(1.0, 3)
+    apart = slots.seconds_apart
+    assert slots.next_at(1.0 + SLOT_SECONDS / 2) == 1.0
+    assert slots.next_at(1.0 + SLOT_SECONDS * 1.5) == pytest.approx(1.0 + apart)
+    slots.use()
+    assert slots.next_at(1.0) == pytest.approx(1.0 + 2 * apart)
+    assert slots.next_at(9.0) is None
+
+
+def test_slots_lie_evenly() -> None:
+    slots, moments = Slots(20.0), []
+    slots.add(5.0, 4)
+    while (moment := slots.next_at(0.0)) is not None:
+        moments.append(moment)
+        slots.use()
+    assert [after - before for before, after in pairwise(moments)] == pytest.approx([(1 + SLOT_SECONDS) / 20] * 3)
+
+
+def test_without_a_ceiling_there_is_always_a_slot() -> None:
+    slots = Slots(None)
+    slots.use()
+    assert slots.missing(100) == 0
+    assert slots.next_at(7.0) == 7.0
