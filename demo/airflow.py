@@ -216,8 +216,9 @@ class AirflowApi:
     def _last_error(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> str:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         lines = self.get(path, map_index=task["map_index"], full_content=True)["content"]
-        details = [detail for line in lines if isinstance(line, dict) for detail in line.get("error_detail") or ()]
-        return str(details[-1]["exc_value"]) if details else "its log has no error"
+        # What was raised comes first, then what caused it.
+        raised = [line["error_detail"][0] for line in lines if isinstance(line, dict) and line.get("error_detail")]
+        return str(raised[-1]["exc_value"]) if raised else "its log has no error"
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
         """What a task pushed."""

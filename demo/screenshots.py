@@ -1,0 +1,82 @@
+"""Takes the pictures of the documentation from a real Airflow after real runs: ``make screenshots``."""
+
+import re
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.sync_api import Page
+
+from demo.airflow import REPOSITORY
+from demo.browser import logged_in
+from demo.stage import DAG_ID, Stage
+
+FOLDER = REPOSITORY / "docs" / "images"
+
+
+def main() -> None:
+    """Play a night, and take every picture anew."""
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(TemporaryDirectory(prefix="webflow-screenshots-")))
+        stage = opened.enter_context(Stage(folder, say=print))
+        print("running the Dag on schedule and by hand")
+        run_id = _play(stage)
+        page = opened.enter_context(logged_in(stage.airflow))
+        _show_runs(page, stage.airflow.url, run_id)
+        _show_connection(page, stage.airflow.url)
+        _show_trigger_form(page, stage.airflow.url)
+
+
+def _play(stage: Stage) -> str:
+    """The run by hand."""
+    airflow = stage.airflow
+    stage.load_warehouse(datetime.now(UTC))
+    airflow.unpause(DAG_ID)
+    while not airflow.runs(DAG_ID):
+        time.sleep(0.2)
+    by_hand = airflow.trigger(DAG_ID)
+    for run in airflow.runs(DAG_ID):
+        if airflow.wait_for_run(DAG_ID, run["dag_run_id"]) != "success":
+            raise RuntimeError(f"{run['dag_run_id']} failed: {airflow.failures(DAG_ID, run['dag_run_id'])}")
+    return by_hand
+
+
+def _show_runs(page: Page, url: str, run_id: str) -> None:
+    page.goto(f"{url}/dags/{DAG_ID}/runs/{run_id}")
+    page.get_by_role("button", name="Show Grid").click()
+    page.get_by_text("7 Task Instances").wait_for()
+    _take(page, "grid")
+    page.get_by_role("button", name="Show Graph").click()
+    page.locator(".react-flow__node", has_text="reconcile").wait_for()
+    _take(page, "graph")
+
+
+def _show_connection(page: Page, url: str) -> None:
+    page.goto(f"{url}/connections")
+    page.get_by_role("row").filter(has_text="webflow_default").get_by_role("button", name="Edit Connection").click()
+    page.get_by_role("button", name="Extra Fields", exact=True).click()
+    page.get_by_text("Requests per second").wait_for()
+    _take(page, "connection")
+
+
+def _show_trigger_form(page: Page, url: str) -> None:
+    page.goto(f"{url}/dags/{DAG_ID}")
+    page.get_by_role("button", name="Trigger Dag").click()
+    page.get_by_role("button", name=re.compile("Run Parameters")).wait_for()
+    date = page.locator("input[type=date]")
+    date.fill(f"{datetime.now(UTC):%Y-%m-%d}")
+    date.evaluate("input => input.showPicker()")
+    _take(page, "trigger")
+
+
+def _take(page: Page, name: str) -> None:
+    page.wait_for_timeout(2_000)  # animations
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=FOLDER / f"{name}.png")
+    print(f"took {FOLDER / name}.png")
+
+
+if __name__ == "__main__":
+    main()
