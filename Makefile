@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nightly test-production lint format lock clean
+.PHONY: help install demo test test-nightly test-production lint screenshots format lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -33,6 +33,9 @@ lint: install ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+screenshots: install ## Take the pictures of the documentation anew (needs Chromium)
+	@$(BIN)/python -m demo.screenshots
 
 format: install ## Put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -55,9 +55,10 @@ def _show_runs(page: Page, url: str, run_id: str) -> None:
 
 def _show_connection(page: Page, url: str) -> None:
     page.goto(f"{url}/connections")
-    page.get_by_role("row").filter(has_text="webflow_default").get_by_role("button", name="Edit Connection").click()
-    page.get_by_role("button", name="Extra Fields", exact=True).click()
-    page.get_by_text("Requests per second").wait_for()
+    page.get_by_role("button", name="Add Connection").click()
+    page.get_by_role("dialog").get_by_role("combobox").fill("Webflow")
+    page.keyboard.press("Enter")
+    page.get_by_text("Off-site conversion token").wait_for()
     _take(page, "connection")
 
 
