@@ -10,19 +10,21 @@ from psycopg2.extras import Json
 
 from webflow_conversions.ledger.search import BATCH_ROWS, Filter, composed
 from webflow_conversions.ledger.session import Session, statement
-from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import oldest_sendable_ms
 
 MOST_CONVERSIONS = 100_000
 """What one act may touch."""
 
 
-class ActKind(StrEnum):
-    """What can be done."""
+DOWNLOAD = "download"
+"""An act that changes nothing, and is recorded."""
+
+
+class Decision(StrEnum):
+    """What can be done to conversions."""
 
     SEND_AGAIN = "send_again"
     WRITE_OFF = "write_off"
-    DOWNLOAD = "download"
 
 
 class Fate(StrEnum):
@@ -56,7 +58,7 @@ class Act:
     id: int
     at: datetime
     person: str
-    act: ActKind
+    act: str
     filter: Mapping[str, str]
     conversions: int
     outcome: Fates
@@ -69,29 +71,29 @@ class Acts:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def preview(self, kind: ActKind, ids: Sequence[int], now: datetime) -> Fates:
+    def preview(self, decision: Decision, ids: Sequence[int], now: datetime) -> Fates:
         """What an act would come to."""
         fates: dict[Fate, int] = {}
         for batch in _batches(ids):
             with self._session.transaction() as cursor:
                 parameters = {"ids": batch, "oldest_ms": oldest_sendable_ms(now)}
-                cursor.execute(composed("act_preview", fate=f"fate_of_{kind}"), parameters)
+                cursor.execute(composed("act_preview", fate=f"fate_of_{decision}"), parameters)
                 _add(fates, cursor.fetchall())
         return fates
 
-    def do(self, kind: ActKind, chosen: Filter, ids: Sequence[int], person: str, now: datetime) -> int:
+    def do(self, decision: Decision, chosen: Filter, ids: Sequence[int], person: str, now: datetime) -> int:
         """Send again, or write off, batch by batch, what the rules of the ledger let and nobody else is working on.
 
         :return: the number of the act.
         :raises Unavailable: if the ledger went away; what was done until then is recorded.
         """
-        act = self.begin(kind, chosen, person)
+        act = self.begin(decision, chosen, person)
         fates: dict[Fate, int] = {}
         for batch in _batches(ids):
             with self._session.transaction() as cursor:
                 cursor.execute(statement("act_lock"), {"ids": batch})
                 free = [row.id for row in cursor.fetchall()]
-                cursor.execute(composed(f"act_{kind}"), {"ids": free, "oldest_ms": oldest_sendable_ms(now), "person": person})
+                cursor.execute(composed(f"act_{decision}"), {"ids": free, "oldest_ms": oldest_sendable_ms(now), "person": person})
                 rows = cursor.fetchall()
                 _add(fates, rows)
                 if len(batch) > len(free):
@@ -100,9 +102,9 @@ class Acts:
                 cursor.execute(statement("act_count"), {"id": act, "conversions": touched, "outcome": Json(fates)})
         return act
 
-    def begin(self, kind: ActKind, chosen: Filter, person: str) -> int:
+    def begin(self, act: str, chosen: Filter, person: str) -> int:
         """Record that somebody does something; its number."""
-        (row,) = self._session.fetch("act_begin", {"person": person, "act": kind, "filter": Json(chosen.query())})
+        (row,) = self._session.fetch("act_begin", {"person": person, "act": act, "filter": Json(chosen.query())})
         return int(row.id)
 
     def count(self, act: int, conversions: int) -> None:
@@ -123,7 +125,7 @@ class Acts:
 
     def _fetch(self, rows: int, *, before: int | None = None, number: int | None = None) -> list[Act]:
         found = self._session.fetch("act_list", {"rows": rows, "before": before, "id": number})
-        return [Act(**row._asdict() | {"act": ActKind(row.act)}) for row in found]
+        return [Act(**row._asdict() | {"outcome": {Fate(fate): count for fate, count in row.outcome.items()}}) for row in found]
 
 
 def _batches(ids: Sequence[int]) -> list[list[int]]:

@@ -81,10 +81,8 @@ def _is_same_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return True
-    return urlsplit(origin).netloc in {
-        request.headers.get("host", ""),
-        urlsplit(conf.get("api", "base_url", fallback="") or "").netloc,
-    }
+    ours = {request.headers.get("host"), urlsplit(conf.get("api", "base_url", fallback="") or "").netloc}
+    return urlsplit(origin).netloc in ours - {None, ""}
 
 
 def _serializer() -> URLSafeTimedSerializer:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Query
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from webflow_conversions.ledger.search import LONGEST_TEXT, Filter, Only, Place
 from webflow_conversions.rules.states import State
@@ -11,9 +11,9 @@ from webflow_conversions.rules.states import State
 LARGEST_NUMBER = 2**63 - 1
 
 
-def holdable(text: str | None) -> str | None:
+def holdable(text: str) -> str:
     """Text that the ledger can hold, and so may be looked for."""
-    if text is not None and "\x00" in text:
+    if "\x00" in text:
         raise ValueError("a NUL character cannot be looked for")
     return text
 
@@ -23,8 +23,8 @@ def _blank_is_none(value: str | None) -> str | None:
 
 
 Blank = BeforeValidator(_blank_is_none)
-Text = Annotated[str | None, Blank, AfterValidator(holdable), Query(max_length=LONGEST_TEXT)]
-Number = Annotated[int | None, Blank, Query(ge=1, le=LARGEST_NUMBER)]
+Text = Annotated[Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(holdable)] | None, Blank, Query()]
+Number = Annotated[Annotated[int, Field(ge=1, le=LARGEST_NUMBER)] | None, Blank, Query()]
 
 
 def chosen(
@@ -52,7 +52,7 @@ def chosen(
     )
 
 
-def after(after: Annotated[str | None, Blank, Query(max_length=50)] = None) -> Place | None:
+def after(after: Annotated[Annotated[str, StringConstraints(max_length=50)] | None, Blank, Query()] = None) -> Place | None:
     """Where the last page ended."""
     try:
         return Place.parse(after) if after else None

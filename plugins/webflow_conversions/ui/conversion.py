@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -70,7 +70,6 @@ class Step:
 def shown(conversion: Conversion, *, in_clear: bool) -> Shown:
     """A conversion for somebody; its user ID in clear for those who may act."""
     meaning, remedy = _explained(conversion)
-    happened_at = None if conversion.action_timestamp_ms is None else from_milliseconds(conversion.action_timestamp_ms)
     return Shown(
         id=conversion.id,
         destination=conversion.destination,
@@ -78,8 +77,8 @@ def shown(conversion: Conversion, *, in_clear: bool) -> Shown:
         event_name=conversion.event_name,
         conversion_id=conversion.conversion_id,
         action_id=conversion.action_id,
-        happened_at=happened_at,
-        counts_until=happened_at + MAX_AGE if happened_at else None,
+        happened_at=_moment(conversion.action_timestamp_ms),
+        counts_until=_moment(conversion.action_timestamp_ms, later_by=MAX_AGE),
         value=conversion.value,
         user_domain=conversion.user_domain,
         user_id=conversion.user_id if in_clear or conversion.user_id is None else shortened(conversion.user_id),
@@ -131,6 +130,16 @@ def way(conversion: Shown, history: Sequence[Happening], now: datetime) -> list[
     if conversion.still_waits and conversion.counts_until and conversion.counts_until > now:
         steps.append(Step(at=conversion.counts_until, what="It is 2 days old, and counts no longer.", is_ahead=True))
     return sorted(steps, key=lambda step: step.at)
+
+
+def _moment(milliseconds: int | None, *, later_by: timedelta = timedelta()) -> datetime | None:
+    """A moment of the ledger; None for none, and for one that no calendar holds."""
+    if milliseconds is None:
+        return None
+    try:
+        return from_milliseconds(milliseconds) + later_by
+    except OverflowError:
+        return None
 
 
 def _explained(conversion: Conversion) -> tuple[str, str]:

@@ -177,13 +177,12 @@ def act(request: Request, number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)],
 
 
 def _act(request: Request, done: desk.Done, csrf_token: str) -> HTMLResponse:
-    fates = {Fate(fate): count for fate, count in done.act.outcome.items()}
     return render(
         request,
         "act.html",
         act=done.act,
         complaint=done.complaint,
-        fates=_in_words(done.act.act, fates, done=True),
+        fates=_in_words(done.act.act, done.act.outcome, done=True),
         csrf_token=csrf_token,
     )
 

@@ -1,0 +1,687 @@
+"""The page as Airflow serves it: mounted into Airflow's own API server, behind its own login and rights."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from starlette.routing import Mount
+
+from demo.postgres import PostgresServer
+from tests.night import DESTINATION, Night
+from webflow_conversions.ledger.runs import Runs
+from webflow_conversions.rules.states import EXPLANATIONS, Reason
+from webflow_conversions.ui.dag import DAG_ID
+
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+USERS = {"ada": "admin", "victor": "viewer", "norma": "none"}
+"""``norma`` is logged in, and has no right at all."""
+
+
+@pytest.fixture(scope="module")
+def airflow(postgres: PostgresServer) -> Iterator[FastAPI]:
+    """Airflow's API server in this process, with its own auth manager and an empty database of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", ",".join(f"{name}:{role}" for name, role in USERS.items()))
+        patch.setenv("AIRFLOW__API__SECRET_KEY", "a" * 64)
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "b" * 64)
+        from airflow.api_fastapi.app import create_app as airflow_app
+        from airflow.api_fastapi.app import purge_cached_app
+        from airflow.utils.db import initdb
+
+        from webflow_conversions.ui.app import create_app
+
+        initdb()
+        purge_cached_app()
+        app = airflow_app(apps="core")
+        app.router.routes.insert(0, Mount("/webflow", create_app()))
+        yield app
+
+
+@pytest.fixture
+def page_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
+    """A night of today whose ledger the page reads."""
+    from webflow_conversions.ui import desk
+
+    with night.session.transaction() as cursor:
+        info = cursor.connection.info
+        uri = f"postgres://{info.user}@{info.host}:{info.port}/{info.dbname}"
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", uri)
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WEBFLOW_DEFAULT", json.dumps({"conn_type": "webflow", "login": "123456789", "password": "secret-token"})
+    )
+    desk.recent.forget()
+    night.clock.at = NOW
+    night.runs = Runs(night.session, DAG_ID)
+    return night
+
+
+@pytest.fixture
+def client(airflow: FastAPI, page_night: Night) -> Callable[[str | None], TestClient]:
+    """A browser in which somebody has logged in; None for nobody."""
+
+    def made(user: str | None = None) -> TestClient:
+        found = TestClient(airflow, base_url="http://airflow.test", follow_redirects=False, raise_server_exceptions=True)
+        if user is not None:
+            found.cookies.set("_token", _token(user))
+        return found
+
+    return made
+
+
+def _token(user: str) -> str:
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    role = USERS[user]
+    return get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=None if role == "none" else role))
+
+
+def put(night: Night, state: str, conversion_id: str = "c1", **columns: Any) -> int:
+    row: dict[str, Any] = {
+        "destination": DESTINATION,
+        "source": "sales",
+        "event_name": "offline-purchase",
+        "conversion_id": conversion_id,
+        "action_id": f"{DESTINATION}/sales/offline-purchase/{conversion_id}",
+        "action_timestamp_ms": int((NOW - HOUR).timestamp() * 1000),
+        "value": Decimal("149.99"),
+        "user_domain": "crm",
+        "user_id": "72349876",
+        "state": state,
+        "first_seen_at": NOW,
+        "run_id": "earlier",
+        **columns,
+    }
+    night.sql("INSERT INTO webflow.destinations (destination) VALUES (%s) ON CONFLICT DO NOTHING", DESTINATION)
+    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    ((identifier,),) = night.sql(f"INSERT INTO webflow.conversions ({names}) VALUES ({marks}) RETURNING id", *row.values())
+    return int(identifier)
+
+
+def form_token(browser: TestClient) -> str:
+    """The token of the forms, as a page has it."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/webflow/", headers=HTML).text)
+    assert found
+    return found[1]
+
+
+HTML = {"Accept": "text/html"}
+SAME = {"Sec-Fetch-Site": "same-origin", **HTML}
+
+
+def post(browser: TestClient, path: str, **fields: Any) -> Any:
+    return browser.post(path, data={"csrf_token": form_token(browser), **fields}, headers=SAME)
+
+
+# Who may
+
+
+def routes() -> list[tuple[str, str]]:
+    """Every route of the application, as a method and a path that exists."""
+    from webflow_conversions.ui.app import create_app
+
+    found = []
+    for route in create_app().routes:
+        assert isinstance(route, APIRoute), f"{route} is no route that asks who may"
+        path = route.path.replace("{decision}", "send_again").replace("{name}", "page.css")
+        found += [(method, re.sub(r"\{\w+\}", "1", path)) for method in route.methods]
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("method", "path"), routes())
+@pytest.mark.parametrize(("user", "status"), [(None, 401), ("norma", 403)])
+def test_every_route_asks_who_may(client: Callable[..., TestClient], method: str, path: str, user: str | None, status: int):
+    answer = client(user).request(method, f"/webflow{path}")
+
+    assert answer.status_code == status
+    assert list(answer.json()) == ["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [route for route in routes() if re.match(r"/(do|acts|runs|download|api/acts)", route[1])]
+)
+def test_who_may_only_look_cannot_act(client: Callable[..., TestClient], page_night: Night, method: str, path: str):
+    identifier = put(page_night, "rejected", reason="refused_422")
+
+    assert client("victor").request(method, f"/webflow{path}").status_code == 403
+    assert page_night.row("c1").id == identifier
+    assert page_night.row("c1").state == "rejected"
+    assert page_night.sql("SELECT count(*) FROM webflow.acts") == [(0,)]
+
+
+def test_there_is_something_to_act_on():
+    assert len([path for _, path in routes() if re.match(r"/(do|acts|runs|download|api/acts)", path)]) == 8
+
+
+def test_the_walk_knows_every_route():
+    paths = {path for _, path in routes()}
+
+    assert {
+        "/",
+        "/conversions",
+        "/search",
+        "/download",
+        "/runs",
+        "/acts",
+        "/api/overview",
+        "/api/openapi.json",
+        "/static/page.css",
+    } <= paths
+
+
+@pytest.mark.parametrize("credential", ["cookie", "bearer"])
+def test_both_of_airflows_logins_are_taken(client: Callable[..., TestClient], credential: str):
+    browser = client("victor" if credential == "cookie" else None)
+    headers = {"Authorization": f"Bearer {_token('victor')}"} if credential == "bearer" else {}
+
+    assert browser.get("/webflow/api/overview", headers=headers).status_code == 200
+
+
+def test_a_person_who_is_not_logged_in_reads_a_sentence(client: Callable[..., TestClient]):
+    answer = client().get("/webflow/", headers=HTML)
+
+    assert answer.status_code == 401
+    assert "You are not logged in" in answer.text
+
+
+def test_a_token_that_airflow_did_not_make_is_refused(client: Callable[..., TestClient]):
+    browser = client()
+    browser.cookies.set("_token", "e30.e30.e30")
+
+    assert browser.get("/webflow/").status_code in (401, 403)
+
+
+# From another site
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_form_of_another_site_is_refused(client: Callable[..., TestClient], page_night: Night, headers: dict[str, str]):
+    put(page_night, "rejected", reason="refused_422")
+    browser = client("ada")
+
+    answer = browser.post("/webflow/do/send_again", data={"csrf_token": form_token(browser)}, headers=headers)
+
+    assert answer.status_code == 403
+    assert page_night.row("c1").state == "rejected"
+
+
+@pytest.mark.parametrize("token", ["", "x", "victor's"])
+def test_a_form_without_our_token_is_refused(client: Callable[..., TestClient], page_night: Night, token: str):
+    put(page_night, "rejected", reason="refused_422")
+    if token == "victor's":
+        token = form_token(client("victor"))
+
+    answer = client("ada").post("/webflow/do/send_again", data={"csrf_token": token}, headers=SAME)
+
+    assert answer.status_code == 403
+    assert page_night.row("c1").state == "rejected"
+
+
+def test_a_token_grows_old(client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch):
+    from webflow_conversions.ui import access
+
+    browser = client("ada")
+    token = form_token(browser)
+    monkeypatch.setattr(access, "MAX_TOKEN_AGE_SECONDS", -1)
+
+    assert browser.post("/webflow/search", data={"csrf_token": token, "text": "x"}, headers=SAME).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://airflow.test", None])
+def test_browsers_that_say_less_are_known_by_their_token(client: Callable[..., TestClient], origin: str | None):
+    browser = client("ada")
+    headers = {"Origin": origin} if origin else {}
+
+    answer = browser.post("/webflow/search", data={"csrf_token": form_token(browser), "text": "x"}, headers=headers)
+
+    assert answer.status_code == 404
+
+
+def test_the_api_wants_the_token_beside_a_cookie_and_none_beside_a_bearer(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "rejected", reason="refused_422")
+    browser = client("ada")
+    body = {"decision": "send_again"}
+
+    assert browser.post("/webflow/api/acts?state=rejected", json=body).status_code == 403
+    token = form_token(browser)
+    assert browser.post("/webflow/api/acts?state=held", json=body, headers={"X-CSRF-Token": token}).status_code == 200
+    bearer = client().post("/webflow/api/acts?state=rejected", json=body, headers={"Authorization": f"Bearer {_token('ada')}"})
+    assert bearer.json()["act"]["outcome"] == {"changed": 1}
+    assert page_night.row("c1").state == "ready"
+
+
+# What hostile text may do
+
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}"
+
+
+def test_text_of_the_database_is_escaped(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(
+        page_night,
+        "rejected",
+        HOSTILE,
+        reason=HOSTILE,
+        detail=HOSTILE,
+        trouble=HOSTILE,
+        source=HOSTILE,
+        event_name=HOSTILE,
+        user_domain=HOSTILE,
+        user_id=HOSTILE,
+        run_id=HOSTILE,
+        settled_at=NOW,
+        action_id=HOSTILE,
+    )
+    page_night.sql(
+        "INSERT INTO webflow.history (conversion, what, detail, person, run_id) VALUES (%s, %s, %s, %s, %s)",
+        identifier,
+        *[HOSTILE] * 4,
+    )
+    page_night.sql(
+        "INSERT INTO webflow.acts (person, act, filter) VALUES (%s, 'send_again', %s)", HOSTILE, json.dumps({"reason": HOSTILE})
+    )
+    page_night.begin(HOSTILE)
+    page_night.sql("UPDATE webflow.runs SET problems = ARRAY[%s], notes = ARRAY[%s]", HOSTILE, HOSTILE)
+    browser = client("ada")
+
+    for path in (
+        "/",
+        "/conversions",
+        f"/conversions/{identifier}",
+        "/acts",
+        "/acts/1",
+        f"/do/send_again?{urlencode({'reason': HOSTILE})}",
+    ):
+        answer = browser.get(f"/webflow{path}", headers=HTML)
+        assert answer.status_code == 200
+        assert "<script>alert" not in answer.text
+        assert "<img" not in answer.text
+        assert "&lt;script&gt;" in answer.text or path == "/"
+        assert "49" not in re.findall(r"\{\{ 7\*7 \}\}|49(?=<)", answer.text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HOSTILE,
+        "'; DROP TABLE webflow.conversions; --",
+        "%",
+        "%(id)s",
+        "\\",
+        "💥" * 300,
+        " ",
+        "\u202e",
+        "a\nb",
+        "jane@example.com",
+    ],
+)
+def test_what_people_look_for_is_text_and_nothing_more(client: Callable[..., TestClient], page_night: Night, text: str):
+    put(page_night, "accepted", "good")
+
+    answer = post(client("ada"), "/webflow/search", text=text)
+
+    assert answer.status_code in (303, 404)
+    assert "<script>alert" not in answer.text
+    assert page_night.row("good").state == "accepted"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"state": "sold"},
+        {"only": "fans"},
+        {"run": "0"},
+        {"run": str(2**63)},
+        {"user_of": "-1"},
+        {"after": "x"},
+        {"after": f"{2**64}.1"},
+        {"reason": "x" * 601},
+        {"source": "\x00"},
+        {"conversion": "a\x00b"},
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_a_sentence(client: Callable[..., TestClient], query: dict[str, str]):
+    browser = client("ada")
+
+    for path in ("/webflow/conversions", "/webflow/api/conversions", "/webflow/do/send_again"):
+        answer = browser.get(f"{path}?{urlencode(query)}")
+        assert answer.status_code == 422 or (path.startswith("/webflow/do") and "after" in query)
+    assert browser.get(f"/webflow/conversions?{urlencode(query)}", headers=HTML).status_code == 422
+
+
+@pytest.mark.parametrize("text", ["x" * 601, "a\x00b"])
+def test_a_search_of_no_use_is_refused(client: Callable[..., TestClient], text: str):
+    assert post(client("ada"), "/webflow/search", text=text).status_code == 422
+
+
+def test_blank_filters_are_no_filters(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "accepted")
+
+    assert "c1" in client("victor").get("/webflow/conversions?state=&reason=&source=&only=&run=", headers=HTML).text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/conversions", "/conversions/99", "/nowhere", "/api/overview", "/static/page.css", "/static/../app.py"]
+)
+def test_no_answer_lets_inline_script_or_foreign_things_in(client: Callable[..., TestClient], path: str):
+    answer = client("ada").get(f"/webflow{path}", headers=HTML)
+
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_no_page_has_inline_script_or_style(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "rejected", reason="refused_422", settled_at=NOW)
+    browser = client("ada")
+    post(browser, "/webflow/do/send_again", run_too="")
+
+    for path in ("/", "/conversions", f"/conversions/{identifier}", "/acts", "/acts/1", "/do/write_off", "/nowhere"):
+        text = browser.get(f"/webflow{path}", headers=HTML).text
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", text)
+        assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", text)
+
+
+@pytest.mark.parametrize("name", ["app.py", "..%2Fapp.py", "%2e%2e/app.py", "__init__.py", "uPlot.LICENSE.txt", ""])
+def test_only_named_files_are_served(client: Callable[..., TestClient], name: str):
+    assert client("ada").get(f"/webflow/static/{name}").status_code == 404
+
+
+# Secrets and people's data
+
+
+def test_nobody_sees_the_token_and_only_who_may_act_sees_user_ids(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "accepted", settled_at=NOW)
+    paths = ["/", "/conversions", f"/conversions/{identifier}", "/api/conversions", f"/api/conversions/{identifier}"]
+
+    def read(user: str) -> str:
+        browser = client(user)
+        return "".join(browser.get(f"/webflow{path}").text for path in paths)
+
+    assert "72349876" in read("ada")
+    assert "72349876" not in read("victor")
+    assert "7234…" in read("victor")
+    assert "secret-token" not in read("ada")
+
+
+def test_no_address_holds_a_user_id(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "accepted", "c1")
+    put(page_night, "accepted", "c2")
+    browser = client("victor")
+
+    answer = post(browser, "/webflow/search", text="72349876")
+
+    assert answer.status_code == 303
+    assert "72349876" not in answer.headers["location"]
+    listed = browser.get(answer.headers["location"], headers=HTML).text
+    assert "c1" in listed
+    assert "c2" in listed
+
+
+def test_who_may_only_look_cannot_find_users_by_guessing_in_the_list(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "accepted")
+
+    shown = client("victor").get(f"/webflow/api/conversions/{identifier}").json()
+
+    assert shown["payload"]["userId"] == "7234…"
+
+
+# Looking
+
+
+def test_figures_are_the_ledgers(client: Callable[..., TestClient], page_night: Night):
+    night = page_night
+    night.person()
+    for number in range(3):
+        night.sale(f"good-{number}")
+    night.sale("unknown", key="nobody", value=Decimal("7.50"))
+    run = night.read()
+
+    found = client("victor").get("/webflow/api/overview").json()
+
+    assert found["run"]["number"] == run.id
+    assert found["total"]["read"]["rows"] == 4
+    assert Decimal(found["total"]["read"]["value"]) == Decimal("37.50")
+    assert found["ready"] == {"rows": 3, "value": "30.00"}
+    assert found["held"] == {"rows": 1, "value": "7.50"}
+    assert [why["reason"] for why in found["reasons"]] == ["unknown_user", "ready"]
+    text = client("victor").get("/webflow/", headers=HTML).text
+    assert "37.50" in text
+    assert str(EXPLANATIONS[Reason.UNKNOWN_USER].meaning).replace("'", "&#39;") in text
+
+
+def test_the_api_describes_itself(client: Callable[..., TestClient]):
+    document = client("victor").get("/webflow/api/openapi.json").json()
+
+    assert set(document["paths"]) == {
+        "/api/overview",
+        "/api/reasons",
+        "/api/conversions",
+        "/api/conversions/{id}",
+        "/api/search",
+        "/api/acts",
+    }
+    assert all(operation["summary"] for path in document["paths"].values() for operation in path.values())
+
+
+def test_every_path_that_the_description_has_can_be_asked(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "accepted")
+    browser = client("ada")
+
+    for path in ("overview", "reasons", "conversions", "acts"):
+        assert browser.get(f"/webflow/api/{path}").status_code == 200
+    found = (
+        client().post("/webflow/api/search", json={"text": "c1"}, headers={"Authorization": f"Bearer {_token('victor')}"}).json()
+    )
+    assert [one["conversion_id"] for one in found["conversions"]] == ["c1"]
+
+
+def test_the_api_gives_pages(client: Callable[..., TestClient], page_night: Night):
+    for number in range(5):
+        put(page_night, "held", f"c{number}", user_id=None)
+    browser = client("victor")
+
+    first = browser.get("/webflow/api/conversions?state=held&rows=3").json()
+    second = browser.get(f"/webflow/api/conversions?state=held&rows=3&after={first['next']}").json()
+
+    assert len(first["conversions"]) == 3
+    assert len(second["conversions"]) == 2
+    assert second["next"] is None
+
+
+@pytest.mark.parametrize(("text", "place"), [("c1", "/webflow/conversions/{id}"), (f"{DESTINATION}/sales/offline-purchase/c1", "/webflow/conversions/{id}"), (" c1 ", "/webflow/conversions/{id}"), ("c", "/webflow/conversions?begins=c")])  # fmt: skip
+def test_a_search_leads_to_what_it_found(client: Callable[..., TestClient], page_night: Night, text: str, place: str):
+    identifier = put(page_night, "accepted")
+
+    answer = post(client("victor"), "/webflow/search", text=text)
+
+    assert answer.headers["location"] == place.format(id=identifier)
+
+
+def test_who_was_hashed_is_found_by_the_address(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "accepted", user_id=hashlib.sha256(b"jane@example.com").hexdigest())
+
+    answer = post(client("victor"), "/webflow/search", text="Jane@Example.com")
+
+    assert answer.status_code == 303
+
+
+def test_a_conversion_tells_its_way(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "accepted", attempts=1, http_status=200, sent_at=NOW, settled_at=NOW)
+
+    text = client("ada").get(f"/webflow/conversions/{identifier}", headers=HTML).text
+
+    assert "Accepted (HTTP 200)." in text
+    assert "&#34;actionTimestamp&#34;" in text
+    assert "&#34;value&#34;: 149.99" in text
+    assert "&#34;customerId&#34;: &#34;123456789&#34;" in text
+
+
+# Acting
+
+
+def test_sending_again_asks_first_and_then_does_it(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "rejected", reason="refused_422", settled_at=NOW)
+    browser = client("ada")
+
+    asked = browser.get(f"/webflow/do/send_again?id={identifier}", headers=HTML).text
+    assert "<strong>1</strong> will be ready to go out again" in asked
+    assert page_night.row("c1").state == "rejected"
+
+    answer = post(browser, f"/webflow/do/send_again?id={identifier}")
+    assert answer.headers["location"] == "/webflow/acts/1"
+    assert page_night.row("c1").state == "ready"
+    done = browser.get("/webflow/acts/1", headers=HTML).text
+    assert "ada" in done
+    assert "ready to go out again" in done
+
+
+def test_a_run_that_cannot_be_started_is_said_beside_what_was_done(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "rejected", reason="refused_422", settled_at=NOW)
+
+    answer = post(client("ada"), f"/webflow/do/send_again?id={identifier}", run_too="true")
+
+    assert answer.status_code == 200
+    assert "Airflow does not start a run" in answer.text
+    assert page_night.row("c1").state == "ready"
+
+
+def test_a_filter_is_downloaded_as_it_is_shown(client: Callable[..., TestClient], page_night: Night):
+    for number in range(3):
+        put(page_night, "rejected", f"=cmd|{number}", reason="refused_422", settled_at=NOW)
+    put(page_night, "accepted", "other")
+
+    answer = post(client("ada"), "/webflow/download?state=rejected")
+
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert re.fullmatch(r'attachment; filename="conversions-\d{8}-\d{6}\.csv"', answer.headers["content-disposition"])
+    assert answer.text.count("\r\n") == 4
+    assert answer.text.count(",'=cmd|") == 3
+    assert "other" not in answer.text
+    assert page_night.sql("SELECT person, act, filter, conversions FROM webflow.acts") == [
+        ("ada", "download", {"state": "rejected"}, 3)
+    ]
+
+
+def test_an_act_is_seen_in_the_overview_at_once(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "rejected", reason="refused_422", settled_at=NOW)
+    browser = client("ada")
+    before = browser.get("/webflow/api/overview").json()["ready"]["rows"]
+
+    post(browser, f"/webflow/do/send_again?id={identifier}")
+
+    assert (before, browser.get("/webflow/api/overview").json()["ready"]["rows"]) == (0, 1)
+
+
+# Trouble
+
+
+@pytest.mark.parametrize("path", ["/conversions", "/conversions/1", "/acts", "/api/conversions", "/api/overview", "/"])
+def test_a_ledger_that_is_down_is_one_sentence_and_airflow_goes_on(
+    client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, path: str
+):
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", "postgres://nobody@127.0.0.1:1/nowhere")
+    browser = client("ada")
+
+    answer = browser.get(f"/webflow{path}", headers=HTML)
+
+    assert answer.status_code == 503
+    assert "The ledger&#39;s database does not answer" in answer.text or "The ledger's database does not answer" in answer.text
+    assert browser.get("/api/v2/version").status_code == 200
+    assert browser.get("/webflow/static/page.css").status_code == 200
+
+
+def test_a_missing_connection_is_one_sentence(client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("AIRFLOW_CONN_WEBFLOW_LEDGER")
+
+    answer = client("ada").get("/webflow/api/overview")
+
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("There is no connection webflow_ledger")
+
+
+def test_a_ledger_that_was_never_set_up_is_no_trouble(client: Callable[..., TestClient], page_night: Night):
+    page_night.sql("ALTER SCHEMA webflow RENAME TO elsewhere")
+    try:
+        browser = client("ada")
+        assert (
+            "No run is due" in browser.get("/webflow/", headers=HTML).text
+            or "Airflow does not know the Dag" in browser.get("/webflow/", headers=HTML).text
+        )
+        answer = browser.get("/webflow/conversions", headers=HTML)
+        assert answer.status_code == 503
+        assert "There is no ledger yet" in answer.text
+    finally:
+        page_night.sql("ALTER SCHEMA elsewhere RENAME TO webflow")
+
+
+def test_a_filter_that_takes_too_long_is_one_sentence(
+    client: Callable[..., TestClient], page_night: Night, monkeypatch: pytest.MonkeyPatch
+):
+    from webflow_conversions.ui import ledger
+
+    put(page_night, "held", user_id=None)
+    monkeypatch.setattr(ledger, "READ_TIMEOUT", "300ms")
+    with page_night.connect() as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE webflow.conversions IN ACCESS EXCLUSIVE MODE")
+        answer = client("ada").get("/webflow/api/conversions?state=held")
+
+    assert answer.status_code == 503
+    assert "too long" in answer.json()["detail"]
+
+
+def test_connections_are_given_back(client: Callable[..., TestClient], page_night: Night):
+    browser = client("ada")
+    for _ in range(20):
+        assert browser.get("/webflow/conversions").status_code == 200
+
+    connections = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'webflow_conversions'"
+    )
+    assert page_night.sql(connections) == [(0,)]
+
+
+# Under a prefix
+
+
+def test_every_address_holds_under_a_path_prefix(airflow: FastAPI, page_night: Night):
+    identifier = put(page_night, "rejected", reason="refused_422", settled_at=NOW)
+    from webflow_conversions.ui.app import create_app
+
+    outer = FastAPI(root_path="/team/airflow")
+    outer.mount("/webflow", create_app())
+    browser = TestClient(outer, follow_redirects=False)
+    browser.cookies.set("_token", _token("ada"))
+
+    for path in ("/", "/conversions", f"/conversions/{identifier}", f"/do/send_again?id={identifier}"):
+        answer = browser.get(f"/team/airflow/webflow{path}", headers=HTML)
+        assert answer.status_code == 200
+        text = answer.text
+        addresses = re.findall(r'(?:href|src|action)="([^"#][^"]*)"', text)
+        assert addresses
+        assert all(address.startswith("/team/airflow/") for address in addresses)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/team/airflow/webflow/", headers=HTML).text)
+    assert token
+    answer = browser.post("/team/airflow/webflow/search", data={"csrf_token": token[1], "text": "c1"}, headers=SAME)
+    assert answer.headers["location"] == f"/team/airflow/webflow/conversions/{identifier}"

@@ -1,0 +1,448 @@
+"""What the page reads of the ledger, what it finds there, and what people may do to it."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg2
+import pytest
+
+from demo.simulator import SimulatorProcess
+from tests.night import DESTINATION, NOW, Night
+from webflow_conversions.delivery.protocols import Settlement
+from webflow_conversions.ledger.acts import Acts, Decision, Fate
+from webflow_conversions.ledger.figures import Figures, read_figures
+from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.pipeline.reconciliation import counts
+from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.states import State
+from webflow_conversions.ui.funnel import funnel, reasons
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def conversions(night: Night) -> Conversions:
+    return Conversions(night.session)
+
+
+@pytest.fixture
+def acts(night: Night) -> Acts:
+    return Acts(night.session)
+
+
+def figures(night: Night, run: int | None = None) -> Figures:
+    return read_figures(night.session, "nightly", night.clock.at, run)
+
+
+def a_night(night: Night, simulator: SimulatorProcess) -> Any:
+    """Of everything something: accepted, held, rejected, a duplicate, too old, future."""
+    night.person()
+    for number in range(5):
+        night.sale(f"good-{number}", value=Decimal("10.00"))
+    night.sale("good-0")
+    night.sale("unknown", key="nobody", value=Decimal("7.50"), ago=46 * HOUR)
+    night.sale("refund", value=Decimal("-3.00"))
+    night.sale("old", ago=49 * HOUR)
+    night.sale("ancient", ago=timedelta(days=31))
+    night.sale("tomorrow", ago=-10 * HOUR)
+    run = night.read()
+    night.push(run, simulator.url)
+    return run
+
+
+def put(night: Night, state: str, conversion_id: str = "c1", **columns: Any) -> int:
+    """A row of the ledger, as it is said to be."""
+    row: dict[str, Any] = {
+        "destination": DESTINATION,
+        "source": "sales",
+        "event_name": "offline-purchase",
+        "conversion_id": conversion_id,
+        "action_id": f"{DESTINATION}/sales/offline-purchase/{conversion_id}",
+        "action_timestamp_ms": int((NOW - HOUR).timestamp() * 1000),
+        "value": Decimal(5),
+        "user_domain": "crm",
+        "user_id": "u1",
+        "state": state,
+        "first_seen_at": NOW,
+        "run_id": "earlier",
+        **columns,
+    }
+    names = ", ".join(row)
+    marks = ", ".join(["%s"] * len(row))
+    night.sql("INSERT INTO webflow.destinations (destination) VALUES (%s) ON CONFLICT DO NOTHING", DESTINATION)
+    ((identifier,),) = night.sql(f"INSERT INTO webflow.conversions ({names}) VALUES ({marks}) RETURNING id", *row.values())
+    return int(identifier)
+
+
+def push_of(night: Night, *, lease: str, ended: bool = False) -> int:
+    """A push whose lease ends so far from now."""
+    run = night.begin()
+    ((push,),) = night.sql(
+        "INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, expires_at, ended_at)"
+        " VALUES (%s, %s, 0, 1, 'host', 1, clock_timestamp() + %s::interval, CASE WHEN %s THEN clock_timestamp() END) RETURNING id",
+        run.id,
+        DESTINATION,
+        lease,
+        ended,
+    )
+    return int(push)
+
+
+# Figures
+
+
+def test_the_funnel_is_the_account_of_the_run(night: Night, simulator: SimulatorProcess):
+    a_night(night, simulator)
+
+    (reading,) = figures(night).readings
+    steps = funnel(reading)
+
+    assert (steps.read.rows, steps.in_window.rows, steps.known.rows, steps.sent.rows, steps.accepted.rows) == (11, 6, 5, 5, 5)
+    assert steps.accepted.value == Decimal("50.00")
+    assert sum((why.amount.rows for why in reasons([reading])), steps.accepted.rows) == 11
+
+
+def test_figures_are_of_now_not_of_the_end_of_the_run(night: Night, simulator: SimulatorProcess, acts: Acts):
+    run = a_night(night, simulator)
+    night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
+    night.sql("UPDATE webflow.conversions SET state = 'ready' WHERE conversion_id = 'good-1'")
+
+    assert funnel(figures(night).readings[0]).accepted.rows == 4
+
+
+def test_a_run_that_is_long_over_is_shown_as_it_ended(night: Night, simulator: SimulatorProcess):
+    run = a_night(night, simulator)
+    night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
+    live = funnel(figures(night).readings[0])
+    night.sql("DELETE FROM webflow.extracted")
+    night.clock.at = NOW + timedelta(days=4)
+
+    (reading,) = figures(night).readings
+
+    assert funnel(reading).accepted == live.accepted
+    assert reading.at < NOW + timedelta(days=1)
+
+
+def test_what_a_run_sent_is_known_while_it_goes_on_and_after(night: Night, simulator: SimulatorProcess):
+    run = a_night(night, simulator)
+    during = figures(night).runs[0].sent
+    night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
+
+    assert during == figures(night).runs[0].sent == {"sales": Amount(rows=5, value=Decimal("50.00"))}
+
+
+def test_a_run_of_one_day_does_not_stand_for_the_night(night: Night):
+    whole = night.begin("whole")
+    night.begin("dry", dry_run=True)
+    night.runs.begin(
+        run_id="day",
+        run_type="manual",
+        window=whole.window.of_date(NOW.date()),
+        sources=["sales"],
+        destinations=[DESTINATION],
+        dry_run=False,
+        force=False,
+        clock_offset=None,
+        now=NOW,
+    )
+
+    shown = figures(night).shown
+
+    assert shown is not None
+    assert shown.run_id == "whole"
+
+
+def test_held_conversions_know_their_hours(night: Night):
+    put(night, "held", "h1", reason="unknown_user", user_id=None, action_timestamp_ms=int((NOW - 46 * HOUR).timestamp() * 1000))
+    put(night, "held", "h2", reason="unknown_user", user_id=None, action_timestamp_ms=int((NOW - 49 * HOUR).timestamp() * 1000))
+
+    assert sorted((one.hours_left, one.amount.rows) for one in figures(night).held) == [(-1, 1), (2, 1)]
+
+
+def test_what_is_out_and_what_is_in_doubt_are_told_apart(night: Night):
+    put(night, "sending", "out", push_id=push_of(night, lease="1 minute"))
+    put(night, "sending", "lost", push_id=push_of(night, lease="-1 second"))
+    put(night, "sending", "asked", reason="in_doubt")
+    put(night, "ready", "again", attempts=1, attempts_in_doubt=1)
+    put(night, "accepted", "twice", attempts=2, attempts_in_doubt=1, sent_at=NOW - HOUR)
+    put(night, "accepted", "changed", changed_after_sent_at=NOW - HOUR)
+
+    found = figures(night)
+
+    assert {
+        name: getattr(found, name).get("sales", Amount()).rows
+        for name in ("awaited", "in_doubt", "doubted", "sent_again", "changed")
+    } == {
+        "awaited": 1,
+        "in_doubt": 2,
+        "doubted": 1,
+        "sent_again": 1,
+        "changed": 1,
+    }
+
+
+# Finding
+
+
+def names(conversions: Conversions, **chosen: Any) -> list[str | None]:
+    return [one.conversion_id for one in conversions.page(Filter(**chosen), 100).conversions]
+
+
+def test_each_filter_shows_what_it_says(night: Night, simulator: SimulatorProcess, conversions: Conversions):
+    run = a_night(night, simulator)
+    put(night, "sending", "lost", reason="in_doubt")
+    put(night, "accepted", "twice", attempts=2, attempts_in_doubt=1, source="other")
+    put(night, "accepted", "changed", changed_after_sent_at=NOW)
+
+    assert sorted(names(conversions, state=State.ACCEPTED, run=run.id)) == [f"good-{number}" for number in range(5)]
+    assert names(conversions, state=State.HELD) == ["unknown"]
+    assert names(conversions, state=State.FUTURE) == ["tomorrow"]
+    assert names(conversions, state=State.REJECTED) == ["refund"]
+    assert names(conversions, state=State.REJECTED, reason="missing_timestamp") == []
+    assert names(conversions, state=State.EXPIRED) == ["old"]
+    assert names(conversions, source="other") == ["twice"]
+    assert names(conversions, only=Only.IN_DOUBT) == ["lost"]
+    assert names(conversions, only=Only.SENT_AGAIN) == ["twice"]
+    assert names(conversions, only=Only.CHANGED) == ["changed"]
+    assert len(names(conversions)) == 12
+
+
+@pytest.mark.parametrize("state", ["ready", "held", "rejected", "accepted", "sending"])
+def test_pages_go_on_where_the_last_one_ended(night: Night, conversions: Conversions, state: str):
+    for number in range(7):
+        moment = int((NOW - timedelta(hours=number % 3 + 1)).timestamp() * 1000)
+        put(night, state, f"c{number}", action_timestamp_ms=moment, settled_at=NOW - timedelta(minutes=number % 2))
+    chosen = Filter(state=State(state))
+
+    seen, after = [], None
+    while True:
+        page = conversions.page(chosen, 2, after)
+        seen += [one.conversion_id for one in page.conversions]
+        after = page.next
+        if after is None:
+            break
+
+    assert len(seen) == 7
+    assert sorted(seen) == [f"c{number}" for number in range(7)]
+    assert [one.conversion_id for batch in conversions.pages(chosen) for one in batch] == seen
+
+
+def test_what_expires_first_is_shown_first(night: Night, conversions: Conversions):
+    for name, hours in (("late", 1), ("soon", 47), ("middle", 20)):
+        put(night, "held", name, user_id=None, action_timestamp_ms=int((NOW - hours * HOUR).timestamp() * 1000))
+
+    assert names(conversions, state=State.HELD) == ["soon", "middle", "late"]
+
+
+def test_a_conversion_is_found_by_its_id_its_action_id_and_the_beginning(night: Night, conversions: Conversions):
+    put(night, "accepted", "S-100/ä", action_id=f"{DESTINATION}/sales/offline-purchase/S-100%2F%C3%A4")
+    put(night, "held", "S-1001", user_id=None)
+    put(
+        night,
+        "accepted",
+        "S-100/ä",
+        source="other",
+        action_id=f"{DESTINATION}/other/deal-won/S-100%2F%C3%A4",
+        event_name="deal-won",
+    )
+
+    assert names(conversions, conversion="S-100/ä") == ["S-100/ä", "S-100/ä"]
+    assert names(conversions, conversion=f"{DESTINATION}/sales/offline-purchase/S-1001") == ["S-1001"]
+    assert sorted(map(str, names(conversions, begins="S-100"))) == ["S-100/ä", "S-100/ä", "S-1001"]
+    assert names(conversions, conversion="S-10") == []
+
+
+@pytest.mark.parametrize("state", ["accepted", "rejected", "expired", "ready", "sending"])
+def test_a_user_finds_all_conversions_whatever_became_of_them(night: Night, conversions: Conversions, state: str):
+    identifier = put(night, state, "mine", user_id="72349876", settled_at=NOW)
+    put(night, state, "theirs", user_id="72349877", settled_at=NOW)
+
+    assert conversions.of_user(["72349876"]) == identifier
+    assert names(conversions, user_of=identifier) == ["mine"]
+
+
+def test_the_sources_and_kinds_are_found_by_stepping_through_the_index(night: Night, conversions: Conversions):
+    for source, event in (("a b", "x"), ("a b", "y"), ("z", "x")):
+        for number in range(3):
+            put(night, "held", f"{number}", source=source, event_name=event, user_id=None,
+                action_id=f"{DESTINATION}/{source.replace(' ', '%20')}/{event}/{number}")  # fmt: skip
+
+    assert conversions.sources() == ["a b", "z"]
+    assert len(names(conversions, conversion="1")) == 3
+
+
+def test_the_history_says_who_read_it_and_what_went_wrong(night: Night, simulator: SimulatorProcess, conversions: Conversions):
+    a_night(night, simulator)
+    ((identifier,),) = night.sql("SELECT id FROM webflow.conversions WHERE conversion_id = 'good-1'")
+    found = conversions.one(identifier)
+    assert found is not None
+
+    assert [(one.what, one.run_id) for one in conversions.history(found)] == [("read", "run")]
+
+
+def test_hostile_text_is_only_looked_for(night: Night, conversions: Conversions):
+    put(night, "accepted", "good")
+
+    for text in ("'; DROP TABLE webflow.conversions; --", "%", "%s", "%(id)s", "_", "\\", "💥" * 150, "' OR 1=1 --"):
+        assert names(conversions, conversion=text) == []
+        assert names(conversions, source=text, reason=text) == []
+        assert conversions.of_user([text]) is None
+    assert names(conversions) == ["good"]
+
+
+# Acting
+
+
+def do(night: Night, acts: Acts, decision: Decision, *ids: int) -> dict[Fate, int]:
+    number = acts.do(decision, Filter(), ids, "ada", NOW)
+    done = acts.one(number)
+    assert done is not None
+    return dict(done.outcome)
+
+
+SENDABLE = [
+    ("rejected", {"reason": "refused_422", "refused_with": "x", "settled_at": NOW}, (0, 0)),
+    ("rejected", {"reason": "written_off", "attempts": 1, "attempts_in_doubt": 1}, (1, 1)),
+    ("rejected", {"reason": "echo_mismatch", "attempts": 1}, (1, 1)),
+    ("sending", {"reason": "in_doubt", "attempts": 1, "attempts_in_doubt": 1}, (1, 1)),
+]
+
+
+@pytest.mark.parametrize(("state", "columns", "attempts"), SENDABLE)
+def test_what_was_refused_or_doubted_can_be_sent_again(
+    night: Night, acts: Acts, state: str, columns: dict[str, Any], attempts: tuple[int, int]
+):
+    identifier = put(night, state, **columns)
+
+    assert acts.preview(Decision.SEND_AGAIN, [identifier], NOW) == {Fate.CHANGED: 1}
+    assert do(night, acts, Decision.SEND_AGAIN, identifier) == {Fate.CHANGED: 1}
+
+    row = night.row("c1")
+    assert (row.state, row.reason, row.settled_at, row.refused_with, row.push_id) == ("ready", None, None, None, None)
+    assert (row.attempts, row.attempts_in_doubt) == attempts
+
+
+def test_a_dead_push_leaves_an_attempt_in_doubt_that_counts(night: Night, acts: Acts):
+    identifier = put(night, "sending", push_id=push_of(night, lease="-1 second"))
+
+    do(night, acts, Decision.SEND_AGAIN, identifier)
+
+    row = night.row("c1")
+    assert (row.state, row.attempts, row.attempts_in_doubt) == ("ready", 1, 1)
+
+
+UNTOUCHED = [
+    ("accepted", {}, Fate.ACCEPTED),
+    ("ready", {}, Fate.WAITS),
+    ("expired", {"reason": "expired_unsent"}, Fate.TOO_OLD),
+    ("rejected", {"reason": "refused_422", "action_timestamp_ms": int((NOW - 49 * HOUR).timestamp() * 1000)}, Fate.TOO_OLD),
+    ("rejected", {"reason": "missing_timestamp", "action_timestamp_ms": None}, Fate.UNFIT),
+    ("rejected", {"reason": "unknown_goal"}, Fate.UNFIT),
+    ("rejected", {"reason": "refused_422", "user_id": None}, Fate.UNFIT),
+    ("held", {"reason": "unknown_user", "user_id": None}, Fate.HELD),
+]
+
+
+@pytest.mark.parametrize(("state", "columns", "fate"), UNTOUCHED)
+def test_what_the_ledger_forbids_stays_as_it_is(night: Night, acts: Acts, state: str, columns: dict[str, Any], fate: Fate):
+    identifier = put(night, state, **columns)
+    before = night.row("c1")
+
+    assert acts.preview(Decision.SEND_AGAIN, [identifier], NOW) == {fate: 1}
+    assert do(night, acts, Decision.SEND_AGAIN, identifier) == {fate: 1}
+    assert night.row("c1") == before
+
+
+@pytest.mark.parametrize("decision", Decision)
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_a_push_may_still_hear_of_is_left_to_it(night: Night, acts: Acts, decision: Decision, ended: bool):
+    identifier = put(night, "sending", push_id=push_of(night, lease="1 minute", ended=ended))
+
+    assert do(night, acts, decision, identifier) == {Fate.AWAITED: 1}
+    assert night.row("c1").state == "sending"
+
+
+def test_a_push_that_is_not_known_yet_is_a_living_one(night: Night, acts: Acts):
+    identifier = put(night, "sending", push_id=12345)
+
+    assert do(night, acts, Decision.SEND_AGAIN, identifier) == {Fate.AWAITED: 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "columns"), [("sending", {"reason": "in_doubt"}), ("ready", {"attempts": 1, "attempts_in_doubt": 1})]
+)
+def test_what_is_in_doubt_can_be_written_off(night: Night, acts: Acts, state: str, columns: dict[str, Any]):
+    identifier = put(night, state, **columns)
+
+    assert do(night, acts, Decision.WRITE_OFF, identifier) == {Fate.CHANGED: 1}
+
+    row = night.row("c1")
+    assert (row.state, row.reason, row.settled_at is not None) == ("rejected", "written_off", True)
+
+
+@pytest.mark.parametrize("state", ["accepted", "ready", "held", "rejected", "expired"])
+def test_only_what_is_in_doubt_can_be_written_off(night: Night, acts: Acts, state: str):
+    identifier = put(night, state, reason="x" if state in ("rejected", "expired") else None)
+
+    assert do(night, acts, Decision.WRITE_OFF, identifier) == {Fate.NOT_IN_DOUBT: 1}
+    assert night.row("c1").state == state
+
+
+def test_what_a_push_is_claiming_at_this_moment_is_left_to_it(night: Night, acts: Acts):
+    identifier = put(night, "rejected", reason="refused_422")
+    with night.connect() as other, other.cursor() as cursor:
+        cursor.execute("SELECT FROM webflow.conversions WHERE id = %s FOR UPDATE", (identifier,))
+
+        assert do(night, acts, Decision.SEND_AGAIN, identifier) == {Fate.BUSY: 1}
+
+
+def test_every_act_is_recorded_with_who_did_it(night: Night, acts: Acts):
+    refused, held = put(night, "rejected", "c1", reason="refused_422"), put(night, "held", "c2", user_id=None)
+
+    acts.do(Decision.SEND_AGAIN, Filter(state=State.REJECTED, reason="refused_422"), [refused, held], "ada", NOW)
+    acts.do(Decision.WRITE_OFF, Filter(id=refused), [refused], "bob", NOW)
+
+    assert [(act.person, act.act, act.conversions, act.filter, act.outcome) for act in acts.last(10)] == [
+        ("bob", "write_off", 0, {"id": str(refused)}, {"not_in_doubt": 1}),
+        ("ada", "send_again", 2, {"state": "rejected", "reason": "refused_422"}, {"changed": 1, "held": 1}),
+    ]
+    assert night.sql("SELECT conversion, what, detail, person FROM webflow.history ORDER BY conversion") == [
+        (refused, "send_again", "rejected refused_422", "ada"),
+        (held, "send_again", "held", "ada"),
+    ]
+
+
+def test_what_was_sent_again_by_hand_goes_out(night: Night, simulator: SimulatorProcess, acts: Acts):
+    run = night.ready(30)
+    simulator.faults([{"action": "status", "status": 422, "times": 1, "action_id": f"{DESTINATION}/sales/offline-purchase/c25"}])
+    night.push(run, simulator.url)
+    ((identifier,),) = night.sql("SELECT id FROM webflow.conversions WHERE state = 'rejected'")
+
+    do(night, acts, Decision.SEND_AGAIN, identifier)
+    night.push(night.read("later"), simulator.url)
+
+    assert {state for state, _ in night.states().values()} == {"accepted"}
+    assert len(simulator.events()) == 30
+
+
+def test_a_written_off_conversion_stays_written_off(night: Night, simulator: SimulatorProcess, acts: Acts):
+    run = night.ready(1)
+    queue = night.queue(run, resend=False)
+    queue.begin(60)
+    (claimed,) = queue.claim(10, night.clock.at)
+    queue.settle([Settlement(id=claimed.id, state=State.SENDING, reason="in_doubt", attempts=1, doubts=1, failures=1)])
+
+    do(night, acts, Decision.WRITE_OFF, claimed.id)
+    night.push(night.read("later"), simulator.url)
+
+    assert night.states() == {"c1": ("rejected", "written_off")}
+    assert simulator.events() == []
+
+
+def test_a_reading_session_cannot_change_anything(night: Night):
+    connection = night.connect()
+    connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction), connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE webflow.conversions SET state = 'ready'")
+    connection.close()

@@ -1,0 +1,243 @@
+"""What the page says first: will tonight's conversions make it, and if not, why not."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from webflow_conversions.ledger.figures import Figures, LedgerRun
+from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, verdict
+
+NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
+TEN, SWEEP = NOW.replace(hour=22, minute=0), NOW.replace(hour=23, minute=15)
+TOMORROW = TEN + timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+
+READY = {"shop": Amount(rows=312, value=Decimal("45120.00"))}
+NOTHING: dict[str, Amount] = {}
+
+
+def airflow_run(state: str = "success", at: datetime = TEN, **more: Any) -> AirflowRun:
+    return AirflowRun(run_id=f"run of {at:%d %H:%M}", run_type="scheduled", state=state, run_after=at, **more)
+
+
+def ledger_run(at: datetime = TEN, **more: Any) -> LedgerRun:
+    given: dict[str, Any] = {
+        "id": 1,
+        "run_id": f"run of {at:%d %H:%M}",
+        "run_type": "scheduled",
+        "window_start": at - timedelta(days=2),
+        "window_end": at,
+        "sources": ["shop"],
+        "dry_run": False,
+        "started_at": at,
+        "cleared_at": at + MINUTE,
+        "ended_at": at + 3 * MINUTE,
+        "outcome": "succeeded",
+        "problems": [],
+        "counts": {},
+        "forecast": {},
+        "sent": {"shop": Amount(rows=1204, value=Decimal("99000.50"))},
+    }
+    return LedgerRun(**given | more)
+
+
+def outlook(at: datetime = NOW, **more: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "at": at.isoformat(),
+        "rows_per_second": 85.0,
+        "waiting_rows": 312,
+        "waiting_value": "45120.00",
+        "done_at": (NOW + 4 * MINUTE).isoformat(),
+        "late_rows": 0,
+        "late_value": "0",
+        "expiring_rows": 0,
+        "expiring_value": "0",
+    }
+    return given | more
+
+
+def going(**more: Any) -> Figures:
+    """A run is sending."""
+    run = ledger_run(ended_at=None, outcome=None, **more)
+    return Figures(at=NOW, runs=[run], ready=READY)
+
+
+def said(figures: Figures, dag: DagNow, now: datetime = NOW) -> tuple[Level, str]:
+    found = verdict(figures, dag, now)
+    return found.level, f"{found.headline} {' '.join(found.details)}".strip()
+
+
+def test_when_all_is_out_it_says_how_much():
+    level, text = said(Figures(at=NOW, runs=[ledger_run()]), DagNow(runs=[airflow_run()], next_run_at=TOMORROW))
+
+    assert level is Level.GOOD
+    assert text == "All that could go out tonight is out: 1,204 conversions (worth 99,000.50)."
+
+
+def test_both_runs_of_a_night_count():
+    runs = [ledger_run(SWEEP, id=2, sent={"shop": Amount(rows=6, value=Decimal(9))}), ledger_run()]
+
+    _, text = said(Figures(at=NOW, runs=runs), DagNow(runs=[airflow_run(at=SWEEP), airflow_run()], next_run_at=TOMORROW))
+
+    assert "1,210 conversions (worth 99,009.50)" in text
+
+
+def test_a_run_on_its_way_says_when_it_will_be_done():
+    level, text = said(going(forecast={"webflow": outlook()}), DagNow(runs=[airflow_run("running")]))
+
+    assert level is Level.WORKING
+    assert text == (
+        "312 conversions (worth 45,120.00) are on their way: done at 23:34 UTC, 26 min before the import. 85 a second go out."
+    )
+
+
+def test_what_comes_too_late_is_the_headline():
+    late = outlook(late_rows=40, late_value="800.00", done_at=(NOW + 35 * MINUTE).isoformat())
+
+    level, text = said(going(forecast={"webflow": late}), DagNow(runs=[airflow_run("running")]))
+
+    assert level is Level.BAD
+    assert text.startswith("At this rate 40 conversions (worth 800.00) miss the import at 00:00 UTC.")
+
+
+def test_an_old_outlook_promises_nothing():
+    stale = outlook(at=NOW - 3 * MINUTE, late_rows=40, late_value="800.00")
+
+    level, text = said(going(forecast={"webflow": stale}), DagNow(runs=[airflow_run("running")]))
+
+    assert level is Level.WORKING
+    assert "the rate is not known yet" in text
+
+
+def test_what_expires_before_its_turn_is_told():
+    _, text = said(
+        going(forecast={"webflow": outlook(expiring_rows=3, expiring_value="30")}), DagNow(runs=[airflow_run("running")])
+    )
+
+    assert "3 conversions (worth 30.00) grow older than 2 days before their turn" in text
+
+
+def test_a_rest_that_webflow_asked_for_is_told():
+    figures = replace(going(forecast={"webflow": outlook()}), rests_until={"webflow": NOW + 2 * MINUTE})
+
+    level, text = said(figures, DagNow(runs=[airflow_run("running")]))
+
+    assert level is Level.WARNING
+    assert "Webflow asked webflow to wait until 23:32:00 UTC." in text
+
+
+def test_before_it_may_send_a_run_is_said_to_read():
+    level, text = said(going(cleared_at=None), DagNow(runs=[airflow_run("running")]))
+
+    assert (level, text) == (
+        Level.WORKING,
+        "The run reads the sources and looks for known users. 312 conversions (worth 45,120.00) wait for it.",
+    )
+
+
+def test_a_failed_run_that_leaves_something_says_what_and_why():
+    figures = Figures(
+        at=NOW, runs=[ledger_run(outcome="failed", problems=["shop: 312 ready, not sent (last trouble: HTTP 503)"])], ready=READY
+    )
+
+    found = verdict(figures, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW), NOW)
+
+    assert found.level is Level.BAD
+    assert (
+        found.headline == "312 conversions (worth 45,120.00) are ready, and tonight's run failed: they miss the import in 30 min."
+    )
+    assert found.details == ["Shop: 312 ready, not sent (last trouble: HTTP 503)."]
+    assert found.can_start
+    assert found.run_id == "run of 23 22:00"
+
+
+def test_a_run_that_failed_before_its_account_points_to_the_log():
+    dag = DagNow(runs=[airflow_run("failed", failed_tasks=["plan", "reconcile"])], next_run_at=TOMORROW)
+
+    _, text = said(Figures(at=NOW, ready=READY), dag)
+
+    assert text.endswith("plan failed: the last line of its log says why.")
+
+
+def test_the_sweep_is_waited_for():
+    now = TEN + 5 * MINUTE
+    dag = DagNow(runs=[airflow_run("failed", failed_tasks=["push"])], next_run_at=SWEEP)
+
+    level, text = said(Figures(at=now, ready=READY), dag, now)
+
+    assert level is Level.WARNING
+    assert text.startswith("312 conversions (worth 45,120.00) wait for the run at 23:15 UTC.")
+
+
+@pytest.mark.parametrize(
+    ("ready", "headline"),
+    [
+        (NOTHING, "The Dag is paused: nothing is sent tonight."),
+        (READY, "312 conversions (worth 45,120.00) are ready, and the Dag is paused: they miss the import in 30 min."),
+    ],
+)
+def test_a_paused_dag_is_bad_news(ready: dict[str, Amount], headline: str):
+    found = verdict(Figures(at=NOW, ready=ready), DagNow(is_paused=True, runs=[], next_run_at=TOMORROW), NOW)
+
+    assert (found.level, found.headline) == (Level.BAD, headline)
+
+
+def test_a_run_that_waits_in_a_paused_dag_is_not_under_way():
+    dag = DagNow(is_paused=True, runs=[airflow_run("queued")], next_run_at=TOMORROW)
+
+    assert verdict(Figures(at=NOW, ready=READY), dag, NOW).level is Level.BAD
+
+
+def test_what_is_ready_and_has_no_run_before_the_import_is_bad_news():
+    level, text = said(Figures(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[airflow_run()], next_run_at=TOMORROW))
+
+    assert level is Level.BAD
+    assert "no run comes before the import in 30 min" in text
+
+
+def test_by_day_it_says_when_the_run_starts_and_how_the_night_before_was():
+    now = NOW.replace(hour=9)
+    last = TEN - timedelta(days=1)
+
+    level, text = said(Figures(at=now, runs=[ledger_run(last)]), DagNow(runs=[airflow_run(at=last)], next_run_at=TEN), now)
+
+    assert level is Level.WAITING
+    assert text == (
+        "Tonight's run starts at 22:00 UTC, in 12 h 30 min. The night before, 1,204 conversions (worth 99,000.50) were accepted."
+    )
+
+
+def test_a_run_that_is_overdue_is_bad_news():
+    now = TEN + 6 * MINUTE
+
+    assert said(Figures(at=now), DagNow(runs=[], next_run_at=TEN), now)[0] is Level.BAD
+    assert said(Figures(at=now), DagNow(runs=[], next_run_at=TEN), TEN + 4 * MINUTE)[0] is Level.WAITING
+
+
+def test_a_failed_run_with_nothing_left_is_a_warning():
+    figures = Figures(at=NOW, runs=[ledger_run(outcome="failed", problems=["crm: was not read to its end"])])
+
+    level, text = said(figures, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW))
+
+    assert level is Level.WARNING
+    assert "Crm: was not read to its end." in text
+
+
+def test_a_backfill_says_nothing_of_tonight():
+    backfill = AirflowRun(run_id="b", run_type="backfill", state="failed", run_after=TEN)
+
+    assert said(Figures(at=NOW), DagNow(runs=[backfill], next_run_at=TOMORROW))[0] is Level.WAITING
+
+
+def test_without_any_run_it_says_how_to_begin():
+    _, text = said(Figures(at=NOW), DagNow(runs=[], next_run_at=TOMORROW))
+
+    assert "Nothing has run yet" in text
+
+
+def test_a_dag_that_airflow_cannot_read_is_bad_news():
+    assert said(Figures(at=NOW, ready=READY), DagNow(is_there=False))[0] is Level.BAD
