@@ -29,6 +29,15 @@ test-nightly: install ## Send 100,000 random rows down the whole road (10 minute
 test-production: install ## Run nights on the services of docker-compose.yaml, without Docker (10 minutes; needs redis-server)
 	@$(BIN)/python -m pytest -m production tests/production $(ARGS)
 
+chaos: install ## End 200 pushes by kill -9, and break everything else (KILLS=, SEED= to let the dice fall again as they fell)
+	@CHAOS_KILLS=$(or $(KILLS),200) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -rP tests/chaos $(ARGS)
+
+bench: install ## Measure the push beside requests and wrk, and how it grows; writes docs/performance.md (10 minutes)
+	@$(BIN)/python -m benchmarks all
+
+bench-large: install ## The night of 10,000,000 rows, and a push with as many finished ones (an hour, 30 GB)
+	@$(BIN)/python -m benchmarks large
+
 lint: install ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
