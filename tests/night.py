@@ -37,8 +37,8 @@ TOKEN, CUSTOMER_ID = "token-of-the-tests", "123456789"
 DESTINATION = "webflow_default"
 
 _WAREHOUSE = """
-CREATE TABLE sales (conversion_id text, occurred_at timestamptz, identity_key text, value numeric, event_name text);
-CREATE TABLE people (identity_key text, user_domain text, user_id text, identified_at timestamptz)
+CREATE TABLE IF NOT EXISTS sales (conversion_id text, occurred_at timestamptz, identity_key text, value numeric, event_name text);
+CREATE TABLE IF NOT EXISTS people (identity_key text, user_domain text, user_id text, identified_at timestamptz)
 """
 SALES = "SELECT * FROM sales"
 PEOPLE = "SELECT * FROM people WHERE identity_key IN :identity_keys"

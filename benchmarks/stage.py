@@ -1,0 +1,164 @@
+"""What the measurements share: a PostgreSQL that keeps its promises, a simulator with and without TLS, processes of their own."""
+
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Self
+
+import trustme
+
+from demo.postgres import PostgresServer
+from demo.simulator import SimulatorProcess
+from tests.night import CUSTOMER_ID, DESTINATION, TOKEN, FixedClock, Night
+from webflow_conversions.pipeline.run import Run
+
+POSTGRES = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+_DATABASE = "benchmark"
+
+
+class Stage:
+    """A context manager."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._names = 0
+
+    def __enter__(self) -> Self:
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="webflow-benchmark-")))
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(self._folder / "authority.pem"))
+        for variable in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            os.environ[variable] = str(self._folder / "authority.pem")
+        certificate = self._folder / "simulator.pem"
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+        self.postgres = self._stack.enter_context(PostgresServer(self._folder / "postgres", settings=POSTGRES))
+        self.postgres.create_database(_DATABASE)
+        self.simulators = {
+            tls: self._stack.enter_context(
+                SimulatorProcess(self._folder / f"events-{tls}.db", TOKEN, CUSTOMER_ID, certificate=certificate if tls else None)
+            )
+            for tls in (False, True)
+        }
+        self.night = night_in(self.postgres.port)
+        self._stack.callback(self.night.session.close)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def simulator(self, *, tls: bool, server_ms: float) -> SimulatorProcess:
+        """The simulator, empty, taking so long for each answer."""
+        simulator = self.simulators[tls]
+        simulator.begin_anew()
+        simulator.faults([{"action": "delay", "milliseconds": server_ms}] if server_ms else [])
+        return simulator
+
+    def name(self) -> str:
+        """A name that no run had yet."""
+        self._names += 1
+        return f"run-{time.time_ns()}-{self._names}"
+
+    def run(self) -> Run:
+        """A run that may send."""
+        run = self.night.begin(self.name())
+        self.night.runs.clear(run)
+        return run
+
+    def fill(self, rows: int, state: str = "ready") -> None:
+        """Put conversions into the ledger, past extraction, and let PostgreSQL know of them."""
+        name, attempts = self.name(), int(state == "accepted")
+        self.night.sql(
+            "INSERT INTO webflow.conversions (destination, source, event_name, conversion_id, action_id, action_timestamp_ms,"
+            " value, identity_key, user_domain, user_id, state, attempts, http_status, push_id, first_seen_at, settled_at,"
+            " run_id)"
+            " SELECT %s, 'sales', 'offline-purchase', g, 'sales/offline-purchase/' || %s || g, %s + g %% 86400000, 149.99,"
+            " 'k' || g, 'crm', 'user-' || g, %s, %s, %s, %s, now(), %s, 'x' FROM generate_series(1, %s) g",
+            DESTINATION,
+            name,
+            int((self.night.clock.at - timedelta(hours=40)).timestamp() * 1000),
+            state,
+            attempts,
+            200 if attempts else None,
+            0 if attempts else None,
+            self.night.clock.at if attempts else None,
+            rows,
+        )
+        self.vacuum()
+
+    def vacuum(self) -> None:
+        connection = self.night.connect()
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE webflow.conversions")
+        connection.close()
+
+    def empty(self) -> None:
+        """Nothing is in the ledger."""
+        self.night.session.close()
+        self.night.sql(
+            "TRUNCATE webflow.conversions, webflow.extracted, webflow.history, webflow.runs, webflow.destinations CASCADE"
+        )
+
+
+def night_in(port: int) -> Night:
+    """The warehouse and the ledger, with a clock that stands."""
+    server = PostgresServer.__new__(PostgresServer)
+    server.port = port
+    night = Night(partial(server.connect, _DATABASE))
+    night.clock = FixedClock(datetime.now(UTC))
+    return night
+
+
+def measured(function: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """What a function gives in a process of its own, with its seconds, its core's seconds, and its peak memory in MB."""
+    return together((function, *arguments))[0]
+
+
+def together(*calls: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """The same for several at once."""
+    context = get_context("spawn")
+    started = []
+    for function, *arguments in calls:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_measure, args=(theirs, function, arguments))
+        process.start()
+        theirs.close()
+        started.append((process, ours))
+    for _, ours in started:
+        ours.recv()
+    for _, ours in started:
+        ours.send("go")
+    results = []
+    for process, ours in started:
+        results.append(ours.recv())
+        process.join()
+    return results
+
+
+def _measure(pipe: Connection, function: Callable[..., Mapping[str, Any]], arguments: list[Any]) -> None:
+    pipe.send("ready")
+    pipe.recv()
+    before_mb, wall, cpu = _peak_mb(), time.perf_counter(), time.process_time()
+    found = function(*arguments)
+    pipe.send(
+        {
+            "seconds": time.perf_counter() - wall,
+            "core_seconds": time.process_time() - cpu,
+            "peak_mb": _peak_mb() - before_mb,
+            **found,
+        }
+    )
+
+
+def _peak_mb() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
