@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nightly test-production lint screenshots format lock clean
+.PHONY: help install demo test test-nightly test-production chaos bench bench-large lint screenshots format lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
