@@ -160,13 +160,26 @@ def test_the_roles_of_the_services_are_the_ones_that_the_ledger_sees(deployment:
     assert not may_drop
 
 
+def test_the_page_reads_the_ledger_with_its_own_role(deployment: Deployment) -> None:
+    """The API server has no other password of the ledger than the page's."""
+    page = f"{deployment.compose.url}/webflow/"
+    assert requests.get(page, timeout=30).status_code == 401
+    token = deployment.airflow.token(
+        *(deployment.compose.variables[f"AIRFLOW_ADMIN_{part}"] for part in ("USERNAME", "PASSWORD"))
+    )
+    answer = requests.get(page, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    assert answer.status_code == 200, answer.text[:500]
+
+
 def test_a_worker_that_is_killed_in_mid_push_loses_nothing(deployment: Deployment) -> None:
     run = deployment.push_in_two("killed", 1_500)
     victim = deployment.compose.containers[deployment.pushing()[0]]
     victim.kill()
     try:
         deployment.end(run, "killed", 1_500)
-        tries = deployment.query("webflow", "SELECT try_number FROM webflow.pushes WHERE run = (SELECT max(id) FROM webflow.runs)")
+        tries = deployment.query(
+            "webflow", "SELECT try_number FROM webflow.pushes WHERE run = (SELECT max(id) FROM webflow.runs)"
+        )
         assert sorted(tries) == [(1,), (1,), (2,)]
         assert deployment.in_doubt("killed")
     finally:
