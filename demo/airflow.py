@@ -1,30 +1,25 @@
 """A real Airflow of one's own: API server, scheduler, Dag processor and triggerer, with a client for its API.
 
 It has the ``SimpleAuthManager`` and its home in a folder, so it is for demonstrations and tests only.
-
-Run as a program, this module is the guard of a stack: it ends the stack's processes once the process that started
-them is gone, however that went.
 """
 
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import psutil
 import requests
 import sqlalchemy as sa
 
+from demo.guard import Guard, end_sessions
 from demo.postgres import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -297,7 +292,7 @@ class AirflowStack(AirflowApi):
         self._start_timeout_seconds = start_timeout_seconds
         self._environment: dict[str, str] = {}
         self._components: dict[str, subprocess.Popen[bytes]] = {}
-        self._guard: _Guard | None = None
+        self._guard: Guard | None = None
 
     def start(self) -> Self:
         """Start everything; returns once every component is well. Nothing is left running if that fails.
@@ -309,7 +304,7 @@ class AirflowStack(AirflowApi):
             self._furnish()
             self._migrate()
             self._started_at = datetime.now(UTC)
-            self._guard = _Guard()
+            self._guard = Guard()
             for name, arguments in COMPONENTS.items():
                 self._components[name] = self._launch(name, arguments)
                 self._guard.watch(self._components[name].pid)
@@ -472,56 +467,11 @@ class AirflowStack(AirflowApi):
         return f"{self._output(name)} ends with\n{output[-_LAST_CHARACTERS:].strip()}"
 
 
-class _Guard:
-    """A process that ends the sessions that it was told of once this one is gone, even if it was killed."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", __name__]
-        self._process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, text=True, start_new_session=True)
-
-    def watch(self, pid: int) -> None:
-        """Tell it of a session, by its leader."""
-        print(pid, file=self._process.stdin, flush=True)
-
-    def dismiss(self) -> None:
-        """End it, and nothing else."""
-        self._process.kill()
-        self._process.communicate()
-
-
 def task_name(task: Mapping[str, Any]) -> str:
     """What people call a task instance: its ID, and for one of a mapped task the label or else the number of its place."""
     if task["map_index"] < 0:
         return str(task["task_id"])
     return f"{task['task_id']} [{task['rendered_map_index'] or task['map_index']}]"
-
-
-def end_sessions(sessions: Sequence[int], *, patience_seconds: float = 5.0) -> None:
-    """End every process of these sessions: ask, and after ``patience_seconds`` do not ask.
-
-    The first session goes last: it is the API server's, whom the others tell how their tasks ended. It has nothing
-    to finish itself, and is not waited for.
-    """
-    for some, patience in ((sessions[1:], patience_seconds), (sessions[:1], 0.5)):
-        for signal_number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
-            deadline = time.monotonic() + seconds
-            members = _members(some)
-            for pid in members:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal_number)
-            while members and time.monotonic() < deadline:
-                time.sleep(0.05)
-                members = _members(some)
-
-
-def _members(sessions: Sequence[int]) -> list[int]:
-    """The processes of these sessions that have not ended."""
-    members = []
-    for pid in psutil.pids() if sessions else ():
-        with suppress(OSError, psutil.Error):
-            if os.getsid(pid) in sessions and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                members.append(pid)
-    return members
 
 
 def _airflow(*arguments: str) -> list[str]:
@@ -545,9 +495,3 @@ def _log_line(message: str | dict[str, Any]) -> str:
     more = {name: value for name, value in message.items() if name not in {"timestamp", "level", "event", "logger"}}
     words = (message.get("timestamp"), message.get("level"), message["event"], json.dumps(more) if more else None)
     return " ".join(str(word) for word in words if word)
-
-
-if __name__ == "__main__":
-    # The guard: the lines end when the process that writes them does.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    end_sessions([int(line) for line in sys.stdin])

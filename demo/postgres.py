@@ -20,6 +20,8 @@ from typing import Any, Self
 
 import psycopg2
 
+from demo.guard import Guard
+
 USER = "postgres"
 
 
@@ -27,13 +29,14 @@ class PostgresServer:
     """A server on a free port of loopback, whose data lives in ``folder``; a context manager.
 
     As root, the server runs as ``nobody`` with a copy of the programs in a folder that ``nobody`` can reach,
-    because PostgreSQL refuses to run as root.
+    because PostgreSQL refuses to run as root. It ends with the process that started it, even if that is killed.
     """
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
         self._as_nobody = os.geteuid() == 0
         self.folder = Path(tempfile.mkdtemp(prefix="webflow-postgres-")) if self._as_nobody else folder
         self.port = 0
+        self._guard: Guard | None = None
         self._settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
@@ -53,11 +56,16 @@ class PostgresServer:
         self.port = self.port or free_port()
         options = " ".join(f"-c {name}={value!r}" for name, value in {**self._settings, "port": self.port}.items())
         self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.folder / "log", "-o", options)
+        self._guard = Guard()
+        self._guard.watch(int((self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0]))
         return self
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server; mode ``immediate`` is a crash."""
         self._run("pg_ctl", "stop", "-w", "-D", self._data, "-m", mode)
+        if self._guard is not None:
+            self._guard.dismiss()
+            self._guard = None
 
     def remove(self) -> None:
         """Remove the data of a stopped server."""
