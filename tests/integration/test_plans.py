@@ -99,10 +99,10 @@ def test_claim_settle_recover_and_the_outlook_read_by_an_index(night: Night, pla
     queue = night.queue(run)
     queue.begin(lease_seconds=60)
     assert queue.recover(NOW) == 100
-    claimed = queue.claim(1_000, NOW)
-    done = [Settlement(id=row.id, state=State.ACCEPTED, http_status=200, attempts=1, sent_at=1.0) for row in claimed[:500]]
-    assert queue.settle(done) == 500
-    assert queue.release([claimed[500].id]) == len(claimed) - 501
+    claimed = queue.claim(1_200, NOW)
+    done = [Settlement(id=row.id, state=State.ACCEPTED, http_status=200, attempts=1, sent_at=1.0) for row in claimed[:1_000]]
+    assert queue.settle(done) == 1_000
+    assert queue.release([claimed[1_000].id]) == len(claimed) - 1_001
     queue.renew(60, {})
     queue.reserve(10, 0.1)
     queue.rest(0)

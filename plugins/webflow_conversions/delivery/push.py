@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 LARGEST_CLAIM = 1_000
 CLAIM_SECONDS = 0.25
 """A claim is what goes out in this time, or in two rounds of requests: little is in doubt after a crash."""
-SETTLE_ROWS = 500
+SETTLE_ROWS = 1_000
 SETTLE_SECONDS = 0.25
 RENEW_SECONDS = 2.0
 LEASE_MARGIN_SECONDS = 10.0
