@@ -682,6 +682,15 @@ def test_a_push_whose_lease_ended_unnoticed_sends_nothing_more(
     assert {row.state for row in night.rows().values()} == {"accepted"}
 
 
+def test_a_lease_that_ended_cannot_be_renewed(night: Night) -> None:
+    run = night.ready(1)
+    queue = night.queue(run)
+    queue.begin(lease_seconds=60)
+    assert queue.renew(60, {}) == 0
+    night.sql("UPDATE webflow.pushes SET expires_at = clock_timestamp() - interval '1 ms'")
+    assert queue.renew(60, {}) is None
+
+
 # Another try
 
 
