@@ -126,12 +126,6 @@ class Container:
                 self.process.wait(timeout=60)
         self.kill()
 
-    def pause(self) -> None:
-        """``docker pause``: every process stands still."""
-        for pid in self._processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-
     def end_of_log(self) -> str:
         """For a complaint."""
         return f"{self.name} ends with\n{self.log.read_text(encoding='utf-8', errors='replace')[-_LAST_CHARACTERS:].strip()}"
@@ -220,7 +214,7 @@ class Compose:
             self._guard.kill()
             self._guard.communicate()
 
-    def wait_until_healthy(self, service: str, timeout_seconds: float = 180) -> None:
+    def wait_until_healthy(self, service: str, timeout_seconds: float = 600) -> None:
         """Wait until the health check of each of the service's containers succeeds."""
         deadline = time.monotonic() + timeout_seconds
         for container in self.of(service):
@@ -229,20 +223,16 @@ class Compose:
                     raise RuntimeError(f"{container.name} is not healthy: {said[-500:]}\n{container.end_of_log()}")
                 time.sleep(1)
 
+    def run_again(self, service: str) -> None:
+        """Let a one-off service run once more, as ``docker compose up`` does."""
+        self._done.discard(service)
+        for container in self.of(service):
+            container.start()
+        self.wait_until_done(service)
+
     def of(self, service: str) -> list[Container]:
         """The containers of a service."""
         return [container for container in self.containers.values() if container.service == service]
-
-    def run(self, service: str, *command: str) -> str:
-        """``docker compose exec``: what a command printed in a service's first container."""
-        container = self.of(service)[0]
-        done = subprocess.run(
-            container.in_it(command), cwd=container.folder, env=dict(container.environment), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=180,
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed: {done.stdout[-_LAST_CHARACTERS:]}")
-        return done.stdout
 
     def _restart_what_ended(self) -> None:
         """``restart: unless-stopped``."""
@@ -290,7 +280,7 @@ class Compose:
             cursor.execute("SHOW hba_file")
             access = Path(cursor.fetchone()[0])
         connection.close()
-        # postgres_of_tests trusts the tests' own connections, through which they look.
+        # The superuser is how the tests themselves look.
         access.write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
         with self.postgres.connect("postgres") as connection, connection.cursor() as cursor:
             cursor.execute("SELECT pg_reload_conf()")
@@ -392,7 +382,7 @@ class Compose:
         )  # fmt: skip
         return None if done.returncode == 0 else done.stdout
 
-    def wait_until_done(self, service: str, timeout_seconds: float = 300) -> None:
+    def wait_until_done(self, service: str, timeout_seconds: float = 900) -> None:
         """Wait until a one-off service has ended well."""
         if service in self._done:
             return

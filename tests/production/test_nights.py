@@ -86,7 +86,7 @@ class Deployment:
         """
         return [host for (host,) in self.query("webflow", statement)]
 
-    def wait_for(self, happens: Callable[[], Any], what: str, timeout_seconds: float = 240) -> Any:
+    def wait_for(self, happens: Callable[[], Any], what: str, timeout_seconds: float = 600) -> Any:
         deadline = time.monotonic() + timeout_seconds
         while not (found := happens()):
             assert time.monotonic() < deadline, f"not in {timeout_seconds:g} s: {what}"
@@ -107,7 +107,7 @@ class Deployment:
 
     def end(self, run: str, name: str, rows: int) -> None:
         """Let the run end, and hold it to what every run has to keep."""
-        assert self.airflow.wait_for_run(DAG, run, 600) == "success", self._failures(run)
+        assert self.airflow.wait_for_run(DAG, run, 1_200) == "success", self._failures(run)
         assert self.states(name) == {"accepted": rows}
         received = self.received(name)
         assert len(received) == rows
@@ -139,7 +139,7 @@ def full_speed(deployment: Deployment) -> Iterator[None]:
 
 def test_the_first_start_with_the_demo_profile_sends_a_night(deployment: Deployment) -> None:
     (run,) = deployment.wait_for(lambda: deployment.airflow.runs(DAG), "the first run")
-    assert deployment.airflow.wait_for_run(DAG, run["dag_run_id"], 300) == "success"
+    assert deployment.airflow.wait_for_run(DAG, run["dag_run_id"], 600) == "success"
     ((accepted,),) = deployment.query("webflow", "SELECT count(*) FROM webflow.conversions WHERE state = 'accepted'")
     summary = requests.get(f"{deployment.compose.simulator_url}/simulator/action_ids", timeout=30).text
     assert accepted > 1_000
@@ -147,7 +147,7 @@ def test_the_first_start_with_the_demo_profile_sends_a_night(deployment: Deploym
     pushes = [task for task in deployment.airflow.task_instances(DAG, run["dag_run_id"]) if task["task_id"] == "push"]
     assert {task["pool"] for task in pushes} == {"webflow"}
     # Its window ended last night; this one takes what was sold since, so that the nights to come have their own sales alone.
-    assert deployment.airflow.wait_for_run(DAG, deployment.airflow.trigger(DAG), 300) == "success"
+    assert deployment.airflow.wait_for_run(DAG, deployment.airflow.trigger(DAG), 600) == "success"
 
 
 def test_the_roles_of_the_services_are_the_ones_that_the_ledger_sees(deployment: Deployment) -> None:
@@ -220,7 +220,7 @@ def test_a_pool_that_is_missing_is_one_sentence_of_plan(deployment: Deployment) 
     deployment.airflow.call("DELETE", "/pools/webflow")
     try:
         run = deployment.airflow.trigger(DAG)
-        assert deployment.airflow.wait_for_run(DAG, run, 300) == "failed"
+        assert deployment.airflow.wait_for_run(DAG, run, 600) == "failed"
         assert "There is no pool webflow, and a task in it would wait for ever: create it" in deployment.airflow.log(
             DAG, run, "plan"
         )
@@ -233,9 +233,24 @@ def test_a_ledger_of_another_airflow_is_one_sentence_of_plan(deployment: Deploym
     deployment.airflow.call("PATCH", "/variables/webflow_deployment", json={"key": "webflow_deployment", "value": "another"})
     try:
         run = deployment.airflow.trigger(DAG)
-        assert deployment.airflow.wait_for_run(DAG, run, 300) == "failed"
+        assert deployment.airflow.wait_for_run(DAG, run, 600) == "failed"
         log = deployment.airflow.log(DAG, run, "plan")
         assert "The ledger belongs to another Airflow deployment" in log
         assert f"set its Airflow Variable webflow_deployment to {mine}." in log
     finally:
         deployment.airflow.call("PATCH", "/variables/webflow_deployment", json={"key": "webflow_deployment", "value": mine})
+
+
+def test_init_may_run_again_and_changes_nothing_that_people_changed(deployment: Deployment) -> None:
+    """As it does at every ``docker compose up``."""
+    deployment.airflow.call("PATCH", "/pools/webflow", json={"name": "webflow", "slots": 7})
+    deployment.airflow.call(
+        "PATCH", "/connections/webflow_default", params={"update_mask": "description"},
+        json={"connection_id": "webflow_default", "conn_type": "webflow", "description": "ours"},
+    )  # fmt: skip
+    ledger = deployment.query("webflow", "SELECT count(*), max(run_id) FROM webflow.conversions")
+    for service in ("postgres-init", "airflow-init", "demo-init"):
+        deployment.compose.run_again(service)
+    assert deployment.airflow.get("/pools/webflow")["slots"] == 7
+    assert deployment.airflow.get("/connections/webflow_default")["description"] == "ours"
+    assert deployment.query("webflow", "SELECT count(*), max(run_id) FROM webflow.conversions") == ledger
