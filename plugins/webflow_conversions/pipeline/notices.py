@@ -73,7 +73,8 @@ def failure_notice(run_id: str, problems: Sequence[str], failed_tasks: Sequence[
     why = f"{'; '.join(problems)}." if problems else f"{tasks} failed: the last line of its log says why."
     return Notice(
         subject=f"Webflow: {run_id} failed",
-        message=f"{why} Nothing was lost; the next notice comes when a run is well again.",
+        message=f"{why} What is ready goes out with the next run as long as it is not older than 2 days. "
+        "The next notice comes when a run is well again.",
     )
 
 
