@@ -45,6 +45,7 @@ lint: install ## Check style and types
 
 screenshots: install ## Take the pictures of the documentation anew (needs Chromium)
 	@$(BIN)/python -m demo.screenshots
+	@$(BIN)/python -m demo.screenshots_page
 
 format: install ## Put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .

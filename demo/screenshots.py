@@ -47,10 +47,10 @@ def _show_runs(page: Page, url: str, run_id: str) -> None:
     page.goto(f"{url}/dags/{DAG_ID}/runs/{run_id}")
     page.get_by_role("button", name="Show Grid").click()
     page.get_by_text("7 Task Instances").wait_for()
-    _take(page, "grid")
+    take(page, "grid")
     page.get_by_role("button", name="Show Graph").click()
     page.locator(".react-flow__node", has_text="reconcile").wait_for()
-    _take(page, "graph")
+    take(page, "graph")
 
 
 def _show_connection(page: Page, url: str) -> None:
@@ -59,7 +59,7 @@ def _show_connection(page: Page, url: str) -> None:
     page.get_by_role("dialog").get_by_role("combobox").fill("Webflow")
     page.keyboard.press("Enter")
     page.get_by_text("Off-site conversion token").wait_for()
-    _take(page, "connection")
+    take(page, "connection")
 
 
 def _show_trigger_form(page: Page, url: str) -> None:
@@ -69,10 +69,11 @@ def _show_trigger_form(page: Page, url: str) -> None:
     date = page.locator("input[type=date]")
     date.fill(f"{datetime.now(UTC):%Y-%m-%d}")
     date.evaluate("input => input.showPicker()")
-    _take(page, "trigger")
+    take(page, "trigger")
 
 
-def _take(page: Page, name: str) -> None:
+def take(page: Page, name: str) -> None:
+    """Write a picture of what the browser shows."""
     page.wait_for_timeout(2_000)  # animations
     FOLDER.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=FOLDER / f"{name}.png")

@@ -18,7 +18,7 @@ from demo.simulator import SimulatorProcess
 DAG_ID = "webflow_offsite_conversions"
 CUSTOMER_ID = "123456789"
 
-_AIRFLOW, _LEDGER = "airflow", "ledger"
+_AIRFLOW, LEDGER = "airflow", "ledger"
 
 
 class Stage:
@@ -51,7 +51,7 @@ class Stage:
         with ExitStack() as entered:
             self._say("starting PostgreSQL")
             entered.enter_context(self.postgres)
-            for name in (_AIRFLOW, _LEDGER, warehouse.DATABASE):
+            for name in (_AIRFLOW, LEDGER, warehouse.DATABASE):
                 self.postgres.create_database(name)
             self._say("starting the Webflow simulator")
             entered.enter_context(self.simulator)
@@ -77,7 +77,7 @@ class Stage:
         server = {"conn_type": "postgres", "host": "127.0.0.1", "port": self.postgres.port, "login": USER}
         return {
             "warehouse": {**server, "schema": warehouse.DATABASE, "description": "The shops and the CRM"},
-            "webflow_ledger": {**server, "schema": _LEDGER, "description": "Where every conversion stands"},
+            "webflow_ledger": {**server, "schema": LEDGER, "description": "Where every conversion stands"},
             "webflow_default": {
                 "conn_type": "webflow",
                 "host": self.simulator.url,
@@ -97,7 +97,7 @@ class Stage:
 
     def ledger(self, sql: str, *parameters: Any) -> list[Any]:
         """The rows of a query on the ledger, as named tuples; of any other statement, none."""
-        return self._query(_LEDGER, sql, parameters)
+        return self._query(LEDGER, sql, parameters)
 
     def warehouse(self, sql: str, *parameters: Any) -> list[Any]:
         """The same on the warehouse."""

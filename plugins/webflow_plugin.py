@@ -25,16 +25,15 @@ class WebflowPlugin(AirflowPlugin):
     """The conversions page, the timetable of the Dag, and the listener that tells plan what only the scheduler knows."""
 
     name = "webflow"
-    fastapi_apps = [{"name": "Conversions", "app": page, "url_prefix": "/webflow"}]  # noqa: RUF012 - Airflow's own kind of attribute
+    fastapi_apps = [{"name": "Webflow conversions", "app": page, "url_prefix": "/webflow"}]  # noqa: RUF012 - Airflow's own kind of attribute
     external_views = [  # noqa: RUF012
         {
-            "name": "Conversions",
+            "name": "Webflow",
             "href": "webflow/",
             "destination": "nav",
             "url_route": "conversions",
             "nav_top_level": True,
             "icon": "webflow/static/icon.svg",
-            "icon_dark_mode": "webflow/static/icon-dark.svg",
         }
     ]
     listeners = [scheduler]  # noqa: RUF012

@@ -241,3 +241,13 @@ def test_without_any_run_it_says_how_to_begin():
 
 def test_a_dag_that_airflow_cannot_read_is_bad_news():
     assert said(Figures(at=NOW, ready=READY), DagNow(is_there=False))[0] is Level.BAD
+
+
+def test_what_a_catch_up_run_got_accepted_today_is_told():
+    now = NOW.replace(hour=15)
+    caught_up = ledger_run(NOW.replace(hour=14))
+    dag = DagNow(runs=[airflow_run(at=TEN - timedelta(days=1))], next_run_at=TEN)
+
+    _, text = said(Figures(at=now, runs=[caught_up]), dag, now)
+
+    assert "1,204 conversions (worth 99,000.50) accepted today are imported at midnight." in text

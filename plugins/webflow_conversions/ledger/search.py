@@ -170,6 +170,11 @@ class Conversions:
         with self._session.transaction() as cursor:
             return [identifier for identifier, _ in _find(cursor, chosen, rows)]
 
+    def sources(self) -> list[str]:
+        """The names of the sources that the ledger has conversions of."""
+        with self._session.transaction() as cursor:
+            return sorted({source for _, source, _ in _kinds(cursor)})
+
     def one(self, identifier: int) -> Conversion | None:
         """The conversion of this number."""
         with self._session.transaction() as cursor:
@@ -254,9 +259,11 @@ def _fetch(cursor: Cursor, ids: Sequence[int]) -> list[Conversion]:
 
 def _action_ids(cursor: Cursor, conversion_id: str) -> list[str]:
     """What the action ID of a conversion ID may be, with all the destinations, sources and event names that there are."""
+    return [action_id(destination, source, event_name, conversion_id) for destination, source, event_name in _kinds(cursor)]
+
+
+def _kinds(cursor: Cursor) -> list[tuple[str, str, str]]:
+    """Each destination, source and event name that stand together in the ledger."""
     cursor.execute(statement("kinds_of_conversions"), {"kinds": MOST_KINDS})
-    kinds = (match.groups() for row in cursor.fetchall() if (match := _KIND.match(row.action_id)))
-    return [
-        action_id(unquote(destination), unquote(source), unquote(event_name), conversion_id)
-        for destination, source, event_name in kinds
-    ]
+    found = (_KIND.match(row.action_id) for row in cursor.fetchall())
+    return [(unquote(match[1]), unquote(match[2]), unquote(match[3])) for match in found if match]

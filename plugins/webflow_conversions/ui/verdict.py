@@ -183,15 +183,18 @@ def _something_waits(tonight: Sequence[AirflowRun], figures: Figures, dag: DagNo
 
 
 def _before_the_run(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
-    last_night = _midnight_before(now) - timedelta(days=1)
-    accepted = _accepted(figures, last_night)
+    midnight = _midnight_before(now)
+    today, last_night = _accepted(figures, midnight), _accepted(figures, midnight - timedelta(days=1))
     last = next((run for run in dag.runs if run.run_type != "backfill"), None)
     before = []
-    if last is not None:
-        how = "" if last.state == "success" else f" The last run failed: {' '.join(_why(last, figures))}"
-        before = [f"The night before, {conversions(accepted)} were accepted.{how}"]
+    if today.rows:
+        before.append(f"{conversions(today)} accepted today are imported at midnight.")
+    elif last is not None:
+        before.append(f"The night before, {conversions(last_night)} were accepted.")
     elif not figures.runs:
-        before = ["Nothing has run yet: the first run sets up the ledger, and reads the last 2 days."]
+        before.append("Nothing has run yet: the first run sets up the ledger, and reads the last 2 days.")
+    if last is not None and last.state == "failed":
+        before.append(f"The last run failed: {' '.join(_why(last, figures))}")
     if dag.next_run_at is None:
         return Verdict(level=Level.WAITING, headline="No run is due.", details=before, can_start=True)
     if dag.next_run_at < now - LATE_START:

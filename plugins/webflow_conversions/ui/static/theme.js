@@ -4,7 +4,7 @@
 
 (() => {
   const ours = document.documentElement;
-  const tokens = { bg: "--bg", "bg-subtle": "--bg-subtle", "bg-muted": "--bg-muted", fg: "--fg", "fg-muted": "--fg-muted", border: "--border" };
+  const tokens = { bg: "--bg", fg: "--fg", "brand-solid": "--brand", "brand-contrast": "--on-brand" };
 
   const airflow = () => {
     try {

@@ -1,0 +1,255 @@
+"""How long the data of the conversions page takes, and whether any of it walks through a large table.
+
+python -m benchmarks.page [--rows 1000000]
+
+Two ledgers of that many conversions: one of 90 nights, and one of a single night. Ends with an error if the data of the
+overview, or of any list, takes over 200 ms, or a plan has a sequential scan of a table that grows.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from demo.postgres import PostgresServer
+from webflow_conversions.ledger.figures import read_figures
+from webflow_conversions.ledger.migrations import migrate
+from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.rules.states import State
+from webflow_conversions.ui.overview import overview
+from webflow_conversions.ui.verdict import DagNow
+
+LIMIT_MS = 200
+REPEATS = 7
+DAG_ID, DESTINATION = "webflow_offsite_conversions", "webflow_default"
+GROWING = frozenset({"conversions", "extracted", "history"})
+
+FILL = """
+INSERT INTO webflow.destinations (destination) VALUES ('{destination}');
+INSERT INTO webflow.runs (dag_id, run_id, run_type, window_start, window_end, sources, started_at, cleared_at, ended_at, outcome)
+SELECT '{dag_id}', 'night ' || n, 'scheduled', at - interval '2 days', at, ARRAY['offline_sales', 'crm_conversions'], at, at,
+    at + interval '5 minutes', 'succeeded'
+FROM (SELECT n, %(now)s - make_interval(days => %(nights)s - n) AS at FROM generate_series(1, %(nights)s) n) night;
+INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, started_at, expires_at, ended_at)
+SELECT id, '{destination}', 0, 1, 'host', 1, started_at, started_at, started_at FROM webflow.runs ORDER BY id;
+INSERT INTO webflow.conversions (
+    destination, source, event_name, conversion_id, action_id, action_timestamp_ms, value, identity_key, user_domain, user_id,
+    state, reason, attempts, attempts_in_doubt, http_status, push_id, first_seen_at, sent_at, settled_at, run_id
+)
+SELECT
+    '{destination}', source, event_name, 'S-' || g, '{destination}/' || source || '/' || event_name || '/S-' || g,
+    (extract(epoch FROM at - (g * 7919 %% 86000) * interval '1 second') * 1000)::bigint, (g %% 30000) / 100.0, 'key-' || g, 'crm',
+    CASE WHEN state <> 'held' THEN encode(sha256((g / 3)::text::bytea), 'hex') END, state, reason,
+    (state = 'accepted')::integer + (g %% 1000 = 0)::integer, (g %% 1000 = 0)::integer, CASE WHEN state = 'accepted' THEN 200 END,
+    CASE WHEN state = 'accepted' THEN night END, at, CASE WHEN state = 'accepted' THEN at END,
+    CASE WHEN state IN ('accepted', 'rejected', 'expired') THEN at END, 'night ' || night
+FROM (
+    SELECT
+        g, night, %(now)s - make_interval(days => %(nights)s - night) AS at,
+        CASE WHEN g %% 4 = 0 THEN 'crm_conversions' ELSE 'offline_sales' END AS source,
+        CASE WHEN g %% 4 = 0 THEN 'deal-won' ELSE 'offline-purchase' END AS event_name,
+        CASE
+            WHEN g %% 50 = 1 THEN 'rejected'
+            WHEN g %% 5 = 2 AND night = %(nights)s THEN 'held'
+            WHEN g %% 5 = 2 THEN 'expired'
+            WHEN g %% 20 = 3 AND night = %(nights)s THEN 'ready'
+            ELSE 'accepted'
+        END AS state,
+        CASE WHEN g %% 50 = 1 THEN (ARRAY['refused_422', 'missing_timestamp', 'missing_identity'])[1 + g / 50 %% 3]
+             WHEN g %% 5 = 2 AND night = %(nights)s THEN 'unknown_user'
+             WHEN g %% 5 = 2 THEN 'expired_unidentified' END AS reason
+    FROM (SELECT g, (1 + g::bigint * %(nights)s / (%(rows)s + 1))::integer AS night FROM generate_series(1, %(rows)s) g) numbered
+) row;
+INSERT INTO webflow.extractions (
+    run, source, started_at, ended_at, read_rows, read_value, recorded_rows, recorded_value, duplicate_rows, duplicate_value,
+    conflicting_rows, outside_rows, outside_value, too_old_rows, too_old_value, changed_after_sent_rows
+)
+SELECT r.id, c.source, r.started_at, r.started_at, c.rows, c.value, c.rows, c.value, 0, 0, 0, 0, 0, 0, 0, 0
+FROM (SELECT run_id, source, count(*) AS rows, sum(value) AS value FROM webflow.conversions GROUP BY run_id, source) c
+JOIN webflow.runs r USING (run_id)
+WHERE r.started_at > %(now)s - interval '3 days'
+ORDER BY r.id, c.source;
+INSERT INTO webflow.extracted (extraction, conversion, value, alike)
+SELECT x.id, c.id, c.value, 1
+FROM webflow.extractions x
+JOIN webflow.runs r ON r.id = x.run
+JOIN webflow.conversions c ON c.run_id = r.run_id AND c.source = x.source;
+UPDATE webflow.runs r SET counts = jsonb_build_object('sources', s.sources) FROM (
+    SELECT run_id, jsonb_object_agg(source, jsonb_build_object('states', states, 'sent', sent)) AS sources FROM (
+        SELECT run_id, source, jsonb_object_agg(state, reasons) AS states,
+            coalesce(max(total::text) FILTER (WHERE state = 'accepted'), '{{"rows": 0, "value": "0"}}')::jsonb AS sent
+        FROM (
+            SELECT run_id, source, state, jsonb_object_agg(coalesce(reason, ''), amount) AS reasons,
+                max(amount::text)::jsonb AS total
+            FROM (
+                SELECT run_id, source, state, reason, jsonb_build_object('rows', count(*), 'value', sum(value)::text) AS amount
+                FROM webflow.conversions GROUP BY run_id, source, state, reason
+            ) a GROUP BY run_id, source, state
+        ) b GROUP BY run_id, source
+    ) c GROUP BY run_id
+) s WHERE s.run_id = r.run_id
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A request of the page: what its data took, and which growing tables a plan walks through."""
+
+    ledger: str
+    what: str
+    milliseconds: float
+    scanned: frozenset[str]
+
+    @property
+    def is_good(self) -> bool:
+        return self.milliseconds <= LIMIT_MS and not self.scanned
+
+
+class Watched(Session):
+    """A session that remembers what was asked."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        super().__init__(connect)
+        self.asked: list[bytes] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        with super().transaction() as cursor:
+            yield _Recorder(cursor, self.asked)
+
+
+class _Recorder:
+    def __init__(self, cursor: Any, asked: list[bytes]) -> None:
+        self._cursor = cursor
+        self._asked = asked
+
+    def execute(self, query: str, parameters: Any = None) -> None:
+        self._asked.append(self._cursor.mogrify(query, parameters))
+        self._cursor.execute(query, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows = parser.parse_args().rows
+    lines: list[Line] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        PostgresServer(Path(folder) / "data", settings={"shared_buffers": "256MB"}) as server,
+    ):
+        for ledger, nights in (("90 nights", 90), ("one night", 1)):
+            name = ledger.replace(" ", "_")
+            server.create_database(name)
+            now = datetime.now(UTC)
+            _fill(server, name, now, rows, nights)
+            lines += _measure(partial(server.connect, name), ledger, now, rows)
+    print(f"\n{rows:,} conversions in each ledger; medians of {REPEATS}, milliseconds\n")
+    for line in lines:
+        scanned = f"  SEQUENTIAL SCAN of {', '.join(sorted(line.scanned))}" if line.scanned else ""
+        print(f"{line.ledger:<10} {line.what:<46} {line.milliseconds:>8.1f}{'' if line.is_good else '  <<<'}{scanned}")
+    sys.exit(0 if all(line.is_good for line in lines) else 1)
+
+
+def _fill(server: PostgresServer, name: str, now: datetime, rows: int, nights: int) -> None:
+    print(f"filling {name} with {rows:,} conversions", flush=True)
+    migrate(Session(partial(server.connect, name)))
+    with closing(server.connect(name)) as connection:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(FILL.format(destination=DESTINATION, dag_id=DAG_ID), {"now": now, "rows": rows, "nights": nights})
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE")
+
+
+def _measure(connect: Callable[[], Any], ledger: str, now: datetime, rows: int) -> list[Line]:
+    session = Watched(connect)
+    conversions = Conversions(session)
+    middle = f"S-{rows // 2 + rows // 2 % 4 + 1}"
+    with closing(connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT id, user_id FROM webflow.conversions WHERE conversion_id = %s", (middle,))
+        number, user_id = cursor.fetchone()
+
+    def page(**chosen: Any) -> Callable[[], Any]:
+        return lambda: conversions.page(Filter(**chosen), 50)
+
+    def deep(**chosen: Any) -> Callable[[], Any]:
+        after = conversions.page(Filter(**chosen), 5_000).next
+        return lambda: conversions.page(Filter(**chosen), 50, after)
+
+    def one() -> None:
+        found = conversions.one(number)
+        assert found is not None
+        conversions.history(found)
+
+    (last_run,) = session.fetch("overview_runs", {"dag_id": DAG_ID, "runs": 1})
+    asked: dict[str, Callable[[], Any]] = {
+        "overview": lambda: overview(read_figures(session, DAG_ID, now), DagNow(), now),
+        "list: all": page(),
+        "list: accepted of a source": page(state=State.ACCEPTED, source="crm_conversions"),
+        "list: accepted, 5,000 rows on": deep(state=State.ACCEPTED),
+        "list: held, what expires first": page(state=State.HELD),
+        "list: held, 5,000 rows on": deep(state=State.HELD),
+        "list: ready": page(state=State.READY),
+        "list: rejected for a reason": page(state=State.REJECTED, reason="refused_422"),
+        "list: rejected for a reason, of the last run": page(state=State.REJECTED, reason="refused_422", run=last_run.id),
+        "list: in doubt": page(only=Only.IN_DOUBT),
+        "list: sent more than once": page(only=Only.SENT_AGAIN),
+        "list: changed after it was sent": page(only=Only.CHANGED),
+        "search: conversion ID": page(conversion=middle),
+        "search: beginning of a conversion ID": page(begins=middle[:4]),
+        "search: user ID": lambda: conversions.of_user([user_id]),
+        "search: all of a user": page(user_of=number),
+        "one conversion and its history": one,
+    }
+    lines = []
+    for what, ask in asked.items():
+        ask()
+        took = [_milliseconds(ask) for _ in range(REPEATS)]
+        session.asked.clear()
+        ask()
+        scanned = frozenset(table for query in session.asked for table in _scanned(connect, query))
+        lines.append(Line(ledger=ledger, what=what, milliseconds=statistics.median(took), scanned=scanned))
+    session.close()
+    return lines
+
+
+def _milliseconds(ask: Callable[[], Any]) -> float:
+    began = perf_counter()
+    ask()
+    return (perf_counter() - began) * 1000
+
+
+def _scanned(connect: Callable[[], Any], query: bytes) -> set[str]:
+    """The growing tables that the plan of a query reads from one end to the other."""
+    session = Session(connect)
+    with session.transaction() as cursor:
+        cursor.execute(b"EXPLAIN (FORMAT JSON) " + query)
+        plan = cursor.fetchone()[0]
+    session.close()
+    found: set[str] = set()
+
+    def walk(node: dict[str, Any]) -> None:
+        if node["Node Type"] == "Seq Scan" and node.get("Relation Name") in GROWING:
+            found.add(node["Relation Name"])
+        for child in node.get("Plans", ()):
+            walk(child)
+
+    walk((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Takes the pictures of the conversions page, light, dark and on a phone, while a real Airflow sends a night's conversions:
+``make screenshots``, or ``python -m demo.screenshots_page``."""
+
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from playwright.sync_api import Page
+
+from demo.browser import logged_in
+from demo.past_nights import write_nights
+from demo.screenshots import take
+from demo.stage import DAG_ID, LEDGER, Stage
+from webflow_conversions.ledger.migrations import migrate
+from webflow_conversions.ledger.session import Session
+
+DESK, PHONE = {"width": 1400, "height": 1050}, {"width": 400, "height": 860}
+REQUESTS_PER_SECOND = 12
+"""So slow that there is time to look."""
+FAULTS = (
+    {"action": "status", "status": 422, "probability": 0.01},
+    {"action": "drop_after", "probability": 0.004},
+)
+
+
+def main() -> None:
+    """Play two weeks and a night, and look at it while it lasts."""
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(TemporaryDirectory(prefix="webflow-screenshots-")))
+        stage = opened.enter_context(Stage(folder, say=print))
+        print("writing two weeks of past nights")
+        _prepare(stage)
+        light = opened.enter_context(logged_in(stage.airflow, **DESK))
+        dark, phone = _beside(light, DESK, "dark"), _beside(light, PHONE, "light")
+        stage.airflow.unpause(DAG_ID)
+        address = f"{stage.airflow.url}/plugin/conversions"
+        for page in (light, dark):
+            page.goto(address)
+        for page in (light, dark):
+            page.frame_locator("iframe").get_by_text("on their way: done at").wait_for()
+        take(light, "page-light")
+        take(dark, "page-dark")
+        phone.goto(f"{stage.airflow.url}/webflow/")
+        take(phone, "page-phone")
+        light.frame_locator("iframe").get_by_role("link", name="Conversions", exact=True).click()
+        refused = f"{address}/webflow/conversions?state=rejected&reason=refused_422"
+        light.goto(refused)
+        light.frame_locator("iframe").locator("table.conversions th a").first.click()
+        light.frame_locator("iframe").locator(".way").wait_for()
+        take(light, "page-conversion")
+
+
+def _prepare(stage: Stage) -> None:
+    """A warehouse whose CRM has lost half of its known users, past nights in the ledger, and an API that is not perfect."""
+    now = datetime.now(UTC)
+    stage.load_warehouse(now)
+    stage.warehouse(
+        "DELETE FROM site_users WHERE user_domain = 'salesforce' AND identified_at IS NOT NULL AND hashtext(user_id) % 2 = 0"
+    )
+    connect = partial(stage.postgres.connect, LEDGER)
+    migrate(Session(connect))
+    with closing(connect()) as connection:
+        write_nights(connection, now)
+    stage.set_connection("webflow_default", extra=f'{{"requests_per_second": {REQUESTS_PER_SECOND}}}')
+    stage.simulator.faults(list(FAULTS))
+
+
+def _beside(page: Page, viewport: Any, scheme: Any) -> Page:
+    """Another tab with the same login."""
+    browser = page.context.browser
+    if browser is None:
+        raise RuntimeError("the browser is gone")
+    context = browser.new_context(
+        viewport=viewport, color_scheme=scheme, storage_state=page.context.storage_state(), locale="en-GB", timezone_id="UTC"
+    )
+    context.set_default_timeout(120_000)
+    return context.new_page()
+
+
+if __name__ == "__main__":
+    main()
