@@ -79,11 +79,13 @@ def dag_of_this_hour(folder: Path, now: datetime) -> Path:
     """The project's Dag, with a run that was due some minutes ago, and a deadline that is just over."""
     text = (REPOSITORY / "dags" / f"{DAG_ID}.py").read_text()
     times = {
-        r"^RUNS_AT = .*$": "RUNS_AT = ({}, {})".format(*(f"time({at:%-H}, {at:%-M})" for at in (now - timedelta(minutes=9), now - timedelta(minutes=5)))),
+        r"^RUNS_AT = .*$": "RUNS_AT = ({}, {})".format(
+            *(f"time({at:%-H}, {at:%-M})" for at in (now - timedelta(minutes=9), now - timedelta(minutes=5)))
+        ),
         r"^DEADLINE = .*$": f"DEADLINE = time({now:%-H}, {now:%-M})",
     }
     for pattern, line in times.items():
-        text, changed = re.subn(pattern, line, text, flags=re.M)
+        text, changed = re.subn(pattern, line, text, flags=re.MULTILINE)
         assert changed == 1, pattern
     folder.mkdir()
     (folder / f"{DAG_ID}.py").write_text(text)
@@ -105,7 +107,9 @@ def test_a_night_that_breaks_is_told_and_so_is_its_recovery(tmp_path: Path, mail
     with Stage(tmp_path / "stage", environment=environment) as stage:
         stage.load_warehouse(now, sales=300, deals=100)
         token = {"conn_type": "webflow", "connection_id": "webflow_default"}
-        stage.airflow.call("PATCH", "/connections/webflow_default", params={"update_mask": "password"}, json={**token, "password": "revoked"})
+        stage.airflow.call(
+            "PATCH", "/connections/webflow_default", params={"update_mask": "password"}, json={**token, "password": "revoked"}
+        )
         stage.airflow.unpause(DAG_ID)
 
         wait_until(lambda: len(mail.mails) == 2, "the notices of the failure and of the deadline")
@@ -122,7 +126,10 @@ def test_a_night_that_breaks_is_told_and_so_is_its_recovery(tmp_path: Path, mail
         assert stage.airflow.wait_for_run(DAG_ID, by_hand) == "failed"
 
         stage.airflow.call(
-            "PATCH", "/connections/webflow_default", params={"update_mask": "password"}, json={**token, "password": stage.simulator_token}
+            "PATCH",
+            "/connections/webflow_default",
+            params={"update_mask": "password"},
+            json={**token, "password": stage.simulator_token},
         )
         stage.airflow.post(f"/dags/{DAG_ID}/dagRuns/{run['dag_run_id']}/clear", {"dry_run": False, "only_failed": False})
         wait_until(lambda: len(mail.mails) == 3, "the notice of the recovery", 180)

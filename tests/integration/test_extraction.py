@@ -75,12 +75,12 @@ def test_of_conflicting_rows_the_earliest_moment_stands_in_whatever_chunks_they_
     assert night.problems(run) == ["sales: 1 conversion (50.00) ready, not sent"]
 
 
-def _in_chunks_of(rows: int):  # noqa: ANN202
+def _in_chunks_of(rows: int):
     from webflow_conversions.warehouse.reader import Warehouse
 
     original = Warehouse.read
 
-    def read(self, sql, parameters, columns, handle, chunk_rows=rows):  # noqa: ANN001, ANN202
+    def read(self, sql, parameters, columns, handle, chunk_rows=rows):
         return original(self, sql, parameters, columns, handle, chunk_rows)
 
     return read

@@ -24,7 +24,10 @@ def test_a_run_tells_what_its_account_says():
         ready={None: amount(5), "HTTP 503": amount(6)},
         in_doubt=amount(7),
     )
-    told = {(metric.name.removeprefix(f"{PREFIX}."), metric.tags.get("reason")): metric for metric in run_metrics({"shop": account}, NOW)}
+    told = {
+        (metric.name.removeprefix(f"{PREFIX}."), metric.tags.get("reason")): metric
+        for metric in run_metrics({"shop": account}, NOW)
+    }
 
     assert {name: metric.value for (name, _), metric in told.items()} == {
         "read": 9,
@@ -54,4 +57,6 @@ def test_the_document_lists_every_metric_with_its_sentence():
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith(f"| `{PREFIX}.")]
 
-    assert [tuple(cell.strip() for cell in row.split("|")[1:4:2]) for row in rows] == [(f"`{PREFIX}.{name}`", NAMES[name]) for name in NAMES]
+    assert [tuple(cell.strip() for cell in row.split("|")[1:4:2]) for row in rows] == [
+        (f"`{PREFIX}.{name}`", NAMES[name]) for name in NAMES
+    ]

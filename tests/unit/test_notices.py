@@ -40,7 +40,9 @@ def test_the_outlooks_of_all_destinations_count():
     assert "12 conversions (24.68)" in deadline_notice(Stake(run=record(forecast=both), ready=READY), NOW).subject
 
 
-@pytest.mark.parametrize("run", [record(forecast=forecast(0, age=timedelta(minutes=3))), record(is_ended=True, forecast=forecast(0))])
+@pytest.mark.parametrize(
+    "run", [record(forecast=forecast(0, age=timedelta(minutes=3))), record(is_ended=True, forecast=forecast(0))]
+)
 def test_the_outlook_of_a_push_that_is_gone_counts_for_nothing(run):
     assert "1,234 conversions" in deadline_notice(Stake(run=run, ready=READY), NOW).subject
 
@@ -60,7 +62,9 @@ def test_a_run_that_never_began_and_a_source_that_was_not_read_are_told_without_
 
 
 def test_the_problems_of_an_ended_run_are_the_reason():
-    stake = Stake(run=record(is_ended=True, problems=["shop: 3 ready, not sent"]), ready=READY, in_doubt=Amount(rows=1, value=Decimal(5)))
+    stake = Stake(
+        run=record(is_ended=True, problems=["shop: 3 ready, not sent"]), ready=READY, in_doubt=Amount(rows=1, value=Decimal(5))
+    )
     message = deadline_notice(stake, NOW).message
 
     assert "shop: 3 ready, not sent." in message
@@ -68,9 +72,14 @@ def test_the_problems_of_an_ended_run_are_the_reason():
 
 
 def test_a_failure_names_its_problems_or_the_tasks_that_failed():
-    assert failure_notice("run", ["shop: was not read to its end"], ["extract"]).message.startswith("shop: was not read to its end. ")
+    assert failure_notice("run", ["shop: was not read to its end"], ["extract"]).message.startswith(
+        "shop: was not read to its end. "
+    )
     assert failure_notice("run", [], ["plan"]).message.startswith("plan failed: the last line of its log says why. ")
 
 
 def test_a_recovery_says_since_when_it_was_broken():
-    assert recovery_notice("scheduled__b", "scheduled__a").message == "scheduled__b sent all that was due. Failed since: scheduled__a."
+    assert (
+        recovery_notice("scheduled__b", "scheduled__a").message
+        == "scheduled__b sent all that was due. Failed since: scheduled__a."
+    )

@@ -104,7 +104,7 @@ def test_a_row_that_is_gone_from_the_ledger_is_noticed():
 
 
 def test_money_that_is_not_in_the_ledger_as_it_was_read_is_noticed():
-    altered = Altered(rows=2, read_value=Decimal("30"), value=Decimal("31.01"))
+    altered = Altered(rows=2, read_value=Decimal(30), value=Decimal("31.01"))
 
     assert told({"shop": account(altered=altered)}, PUSHED) == [
         "shop: 2 conversions (31.01) in the ledger, but read with a value of 30.00"
