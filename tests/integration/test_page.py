@@ -584,6 +584,16 @@ def test_a_filter_is_downloaded_as_it_is_shown(client: Callable[..., TestClient]
     ]
 
 
+def test_a_download_from_a_ledger_that_is_down_is_one_sentence(
+    client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+):
+    browser = client("ada")
+    token = form_token(browser)
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", "postgres://nobody@127.0.0.1:1/nowhere")
+
+    assert browser.post("/webflow/download", data={"csrf_token": token}, headers=SAME).status_code == 503
+
+
 def test_an_act_is_seen_in_the_overview_at_once(client: Callable[..., TestClient], page_night: Night):
     identifier = put(page_night, "rejected", reason="refused_422", settled_at=NOW)
     browser = client("ada")

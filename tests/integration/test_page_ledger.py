@@ -153,6 +153,19 @@ def test_a_run_of_one_day_does_not_stand_for_the_night(night: Night):
     assert shown.run_id == "whole"
 
 
+def test_a_run_that_has_read_nothing_yet_does_not_hide_the_one_before(night: Night, simulator: SimulatorProcess):
+    first = a_night(night, simulator)
+    night.runs.end(first, [], counts(night.runs.accounts(first, [DESTINATION], NOW), night.runs.pushes(first), {}))
+    second = night.begin("sweep")
+    before = figures(night).shown
+    night.extract(second)
+    after = figures(night).shown
+
+    assert before is not None
+    assert after is not None
+    assert (before.run_id, after.run_id) == ("run", "sweep")
+
+
 def test_held_conversions_know_their_hours(night: Night):
     put(night, "held", "h1", reason="unknown_user", user_id=None, action_timestamp_ms=int((NOW - 46 * HOUR).timestamp() * 1000))
     put(night, "held", "h2", reason="unknown_user", user_id=None, action_timestamp_ms=int((NOW - 49 * HOUR).timestamp() * 1000))

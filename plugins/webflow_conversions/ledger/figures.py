@@ -152,12 +152,18 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None) -> Figure
         )
         runs.append(_run(row, sent))
     shown = _shown(runs, run)
+    readings = _readings(shown, now, fetch) if shown else []
+    if run is None and shown and not shown.ended_at and not readings:
+        # It has only begun: until it has read something, the one before says more.
+        before = _shown(runs[runs.index(shown) + 1 :], None)
+        if before:
+            shown, readings = before, _readings(before, now, fetch)
     ready, sending = fetch("overview_ready"), fetch("overview_sending")
     return Figures(
         at=now,
         runs=runs,
         shown=shown,
-        readings=_readings(shown, now, fetch) if shown else (),
+        readings=readings,
         held=[
             Held(source=row.source, hours_left=row.hours_left, amount=Amount(rows=row.rows, value=row.value))
             for row in fetch("overview_held")

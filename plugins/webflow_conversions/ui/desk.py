@@ -126,9 +126,13 @@ def do(decision: Decision, chosen: Filter, person: str, *, run_too: bool) -> Don
 
 
 def download(chosen: Filter, person: str, *, in_clear: bool) -> Iterator[Sequence[Shown]]:
-    """What the filter shows, page by page; recorded with its size, also where the reader goes away."""
+    """What the filter shows, page by page; recorded now, and with its size at the end, also where the reader goes away."""
     with acting() as session:
         act = Acts(session).begin(DOWNLOAD, chosen, person)
+    return _pages(chosen, act, in_clear=in_clear)
+
+
+def _pages(chosen: Filter, act: int, *, in_clear: bool) -> Iterator[Sequence[Shown]]:
     sent = 0
     try:
         with reading() as session:

@@ -87,8 +87,8 @@
         refresh();
       }
     });
-  } else if (main?.classList.contains("problem") && document.querySelector("h1")?.textContent === "The ledger does not answer") {
-    setTimeout(() => location.reload(), 15_000);
+  } else if (main?.dataset.reload) {
+    setTimeout(() => location.reload(), Number(main.dataset.reload) * 1000);
   }
 
   // Airflow shows us in a frame that may not lead its window elsewhere; a link in Airflow's own document may.
