@@ -1,0 +1,264 @@
+"""The hook sends one event by hand, asks how the API is, and says in words whether a connection could work."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from demo.postgres import free_port
+from demo.simulator import SimulatorProcess
+from tests.night import CUSTOMER_ID, TOKEN
+from webflow_conversions.errors import InDoubt, Stopped, Unavailable, Unusable
+from webflow_conversions.hooks.connections import ledger_session, warehouse
+from webflow_conversions.hooks.webflow import Probe, WebflowHook, _clock_offset
+from webflow_conversions.provider import get_provider_info
+from webflow_conversions.rules.window import to_milliseconds
+
+HOUR = timedelta(hours=1)
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, name: str = "webflow_default", **fields: Any) -> None:
+    """An Airflow connection, as an environment variable gives it."""
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps({"conn_type": "webflow", **fields}))
+
+
+@pytest.fixture
+def hook(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> WebflowHook:
+    """The hook, on the simulator."""
+    simulator.clock(0)
+    connect(monkeypatch, host=simulator.url, login=CUSTOMER_ID, password=TOKEN, extra={"timeout_seconds": 1})
+    return WebflowHook()
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    """What send_event takes: an event of an hour ago."""
+    return {
+        "event_name": "offline-purchase",
+        "user_domain": "salesforce",
+        "user_id": "72349876",
+        "action_id": "23823940",
+        "action_timestamp": datetime.now(UTC) - HOUR,
+        "value": "149.99",
+        **changes,
+    }
+
+
+def test_an_event_arrives_as_the_contract_says(hook: WebflowHook, simulator: SimulatorProcess) -> None:
+    given = event()
+    hook.send_event(**given)
+    (stored,) = simulator.events()
+    assert json.loads(stored["body"]) == {
+        "customerId": CUSTOMER_ID,
+        "eventName": "offline-purchase",
+        "userDomain": "salesforce",
+        "userId": "72349876",
+        "actionId": "23823940",
+        "actionTimestamp": to_milliseconds(given["action_timestamp"]),
+        "value": 149.99,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "sentence"),
+    [
+        (
+            {"action": "status", "status": 422},
+            Unusable,
+            r"refuses event 23823940 \(HTTP 422\): compare it with the API's contract",
+        ),
+        (
+            {"action": "redirect", "status": 302},
+            Unusable,
+            r"answers event 23823940 as no API would \(HTTP 302\): correct the host",
+        ),
+        ({"action": "status", "status": 401}, Stopped, r"refuses the token of connection webflow_default \(HTTP 401\)"),
+        ({"action": "status", "status": 403}, Stopped, r"refuses the token of connection webflow_default \(HTTP 403\)"),
+        ({"action": "status", "status": 429}, Unavailable, r"did not take event 23823940 now \(HTTP 429\): send it again later"),
+        ({"action": "status", "status": 503}, Unavailable, r"did not take event 23823940 now \(HTTP 503\)"),
+        ({"action": "status", "status": 500}, InDoubt, r"Event 23823940 may have been received \(HTTP 500\)"),
+        ({"action": "garbage"}, InDoubt, r"may have been received \(HTTP 200\)"),
+        ({"action": "mismatch", "field": "userId"}, InDoubt, r"may have been received"),
+        ({"action": "huge", "bytes": 10_000_000}, InDoubt, r"may have been received"),
+        ({"action": "drop_before"}, InDoubt, r"may have been received"),
+        ({"action": "drop_after"}, InDoubt, r"may have been received"),
+        ({"action": "drop_in_body"}, InDoubt, r"may have been received"),
+        ({"action": "stall"}, InDoubt, r"may have been received \(.*timed out"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_every_end_of_a_request_has_its_error_and_is_sent_once(
+    hook: WebflowHook, simulator: SimulatorProcess, fault: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    simulator.faults([fault])
+    with pytest.raises(error, match=sentence):
+        hook.send_event(**event())
+    assert simulator.summary()["requests"] == 1
+
+
+def test_where_nobody_listens_nothing_was_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, host=f"http://127.0.0.1:{free_port()}", login="1", password="t")
+    with pytest.raises(Unavailable, match=r"did not take event 23823940 now \(.*[Cc]onnection refused\)"):
+        WebflowHook().send_event(**event())
+    with pytest.raises(Unavailable, match=r"The API of connection webflow_default does not answer: .*[Cc]onnection refused"):
+        WebflowHook().probe()
+    could, words = WebflowHook().test_connection()
+    assert (could, "does not answer" in words) == (False, True)
+
+
+def test_plain_http_where_tls_was_promised_is_not_trusted(monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> None:
+    connect(monkeypatch, host=simulator.url.replace("http://", "https://"), login=CUSTOMER_ID, password=TOKEN)
+    with pytest.raises(Stopped, match=r"cannot prove who it is"):
+        WebflowHook().send_event(**event())
+    assert simulator.events() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"action_timestamp": datetime(2026, 1, 1)}, r"action_timestamp has no time zone"),
+        ({"action_timestamp": datetime(2020, 1, 1, tzinfo=UTC)}, r"older than 2 days or in the future"),
+        ({"action_timestamp": datetime(2120, 1, 1, tzinfo=UTC)}, r"older than 2 days or in the future"),
+        ({"event_name": "an event"}, r"event_name 'an event' is not 1 to 40 printable ASCII characters"),
+        ({"event_name": ""}, r"event_name '' is not"),
+        ({"user_domain": ""}, r"must not be empty"),
+        ({"user_id": ""}, r"must not be empty"),
+        ({"action_id": ""}, r"must not be empty"),
+        ({"user_id": "jane@example.com"}, r"user_id looks like an e-mail address"),
+        ({"value": -1}, r"value -1 is no number from 0 on \(negative_value\)"),
+        ({"value": "€5"}, r"value '€5' is no number from 0 on \(invalid_value\)"),
+        ({"value": float("nan")}, r"value nan is no number"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_webflow_would_not_count_is_not_sent(
+    hook: WebflowHook, simulator: SimulatorProcess, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(Unusable, match=sentence):
+        hook.send_event(**event(**changes))
+    assert simulator.summary()["requests"] == 0
+
+
+@pytest.mark.parametrize("value", [None, 0, 1.005, Decimal("149.994")])
+def test_a_value_may_be_left_out_and_is_rounded_half_up(hook: WebflowHook, simulator: SimulatorProcess, value: Any) -> None:
+    hook.send_event(**event(value=value))
+    (stored,) = simulator.events()
+    assert json.loads(stored["body"]).get("value") == {None: None, 0: 0, 1.005: 1.01}.get(value, 149.99)
+
+
+def test_the_log_has_the_action_and_neither_user_nor_token(
+    hook: WebflowHook, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Airflow's own loggers write to the output of the task."""
+    caplog.set_level("DEBUG")
+    hook.send_event(**event())
+    told = caplog.text + capsys.readouterr().out
+    assert "event 23823940 was received" in told
+    assert "72349876" not in told
+    assert TOKEN not in told
+
+
+# The clock
+
+
+@pytest.mark.parametrize(("ahead", "least", "most"), [(0, 0, 0), (90, 88, 91), (-90, -91, -88)])
+def test_a_probe_tells_how_far_the_api_s_clock_is_away(
+    hook: WebflowHook, simulator: SimulatorProcess, ahead: float, least: float, most: float
+) -> None:
+    simulator.clock(ahead)
+    probe = hook.probe()
+    assert probe.clock_offset is not None
+    assert least <= probe.clock_offset.total_seconds() <= most
+
+
+def test_a_probe_stores_nothing_and_tells_the_status(hook: WebflowHook, simulator: SimulatorProcess) -> None:
+    assert isinstance(hook.probe(), Probe)
+    assert simulator.events() == []
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("Mon, 23 Nov 2026 22:00:00 GMT", 0),
+        ("Mon, 23 Nov 2026 22:00:01 GMT", 0),
+        ("Mon, 23 Nov 2026 22:00:03 GMT", 1.5),
+        ("Mon, 23 Nov 2026 21:59:59 GMT", 0),
+        ("Mon, 23 Nov 2026 21:59:58 GMT", -1),
+        (None, None),
+        ("", None),
+        ("yesterday", None),
+        ("Mon, 23 Nov 2026 22:00:00 -0000", None),
+    ],
+)
+def test_an_offset_is_what_a_header_of_whole_seconds_proves(date: str | None, seconds: float | None) -> None:
+    """The request left at 22:00:00, and its answer was there 1.5 seconds later."""
+    sent_at = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+    found = _clock_offset(date, sent_at, sent_at + timedelta(seconds=1.5))
+    assert found == (None if seconds is None else timedelta(seconds=seconds))
+
+
+# The connection
+
+
+@pytest.mark.parametrize(
+    ("status", "works", "sentence"),
+    [
+        (200, True, "took an incomplete event, which can count for nobody"),
+        (400, True, "does not refuse the token: it refused an incomplete event (HTTP 400), as it should"),
+        (422, True, "(HTTP 422), as it should"),
+        (429, True, "asks for fewer requests at this moment"),
+        (401, False, "refuses the token (HTTP 401)"),
+        (403, False, "refuses the token (HTTP 403)"),
+        (404, False, "answers with HTTP 404, which the conversions API does not: check the API host"),
+        (302, False, "answers with HTTP 302"),
+        (500, False, "a failure of its own (HTTP 500): try again later"),
+    ],
+)
+def test_a_test_of_the_connection_says_what_is_proved(
+    hook: WebflowHook, simulator: SimulatorProcess, status: int, works: bool, sentence: str
+) -> None:
+    simulator.faults([{"action": "status", "status": status}])
+    could, words = hook.test_connection()
+    assert (could, sentence in words) == (works, True), words
+    assert TOKEN not in words
+
+
+def test_a_wrong_token_is_noticed_by_the_test_of_the_connection(
+    simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, host=simulator.url, login=CUSTOMER_ID, password="another")
+    could, words = WebflowHook().test_connection()
+    assert (could, "refuses the token (HTTP 401)" in words) == (False, True)
+
+
+def test_a_connection_that_lacks_something_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, login="1")
+    could, words = WebflowHook().test_connection()
+    assert (could, "has no token" in words) == (False, True)
+
+
+def test_a_connection_that_does_not_exist_is_named_with_the_way_to_create_it() -> None:
+    with pytest.raises(
+        Unusable, match=r"There is no connection nowhere: create it under Admin > Connections, or as AIRFLOW_CONN_NOWHERE"
+    ):
+        WebflowHook("nowhere").get_conn()
+
+
+def test_a_ledger_is_postgresql_and_a_warehouse_speaks_sql(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, "webflow_ledger", conn_type="sqlite", host="/tmp/x.db")
+    with pytest.raises(Unusable, match=r"Connection webflow_ledger is of type sqlite: the ledger needs PostgreSQL"):
+        ledger_session()
+    connect(monkeypatch, "warehouse", conn_type="no_such_type")
+    with pytest.raises(Unusable, match=r"Connection warehouse of type no_such_type has no hook here: install its provider"):
+        warehouse("warehouse")
+    connect(monkeypatch, "warehouse", conn_type="fs")
+    with pytest.raises(Unusable, match=r"Connection warehouse is of type fs: a warehouse needs a type that speaks SQL"):
+        warehouse("warehouse")
+
+
+def test_the_connection_type_has_its_form_and_its_hook() -> None:
+    (connection_type,) = get_provider_info()["connection-types"]
+    module, name = connection_type["hook-class-name"].rsplit(".", 1)
+    assert (module, name) == (WebflowHook.__module__, WebflowHook.__name__)
+    assert connection_type["connection-type"] == WebflowHook.conn_type == "webflow"
