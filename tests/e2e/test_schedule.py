@@ -81,15 +81,7 @@ def test_a_dry_run_shows_payloads_and_changes_nothing(anew: Stage) -> None:
     assert shown["offline_sales"]["previews"][0]["userId"].endswith("…")
 
 
-def test_a_run_of_one_source_leaves_the_others_alone(anew: Stage) -> None:
-    one = run_by_hand(anew, sources=["crm_conversions"])
-
-    assert (one.run["state"], one.failures) == ("success", {})
-    assert {row.source for row in one.conversions} == {"crm_conversions"}
-    assert_sent_what_was_due(anew, one, sources={"crm_conversions"})
-
-
-def test_a_guard_stops_a_run_that_looks_wrong_and_force_goes_past_it(anew: Stage, configuration: Any) -> None:
+def test_a_guard_stops_a_run_that_looks_wrong_and_force_goes_past_it_with_one_source(anew: Stage, configuration: Any) -> None:
     configuration.write_text(configuration.read_text() + "guards: {rejected_share: 0.001, min_rows: 1}\n")
 
     stopped = run_by_hand(anew)
@@ -101,10 +93,11 @@ def test_a_guard_stops_a_run_that_looks_wrong_and_force_goes_past_it(anew: Stage
     assert stopped.events == []
     assert accepted(stopped) == set()
 
-    forced = run_by_hand(anew, force=True)
+    forced = run_by_hand(anew, force=True, sources=["crm_conversions"])
 
     assert (forced.run["state"], forced.failures) == ("success", {})
-    assert_sent_what_was_due(anew, forced)
+    assert_sent_what_was_due(anew, forced, sources={"crm_conversions"})
+    assert {row.source for row in forced.conversions if row.state == "ready"} == {"offline_sales"}
 
 
 def assert_sent_what_was_due(stage: Stage, of: Night, *, sources: set[str] | None = None) -> None:
