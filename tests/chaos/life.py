@@ -11,15 +11,9 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-import airflow.sdk.execution_time.supervisor
-
-import webflow_conversions.hooks.connections
-import webflow_conversions.transport.libcurl
 from webflow_conversions.delivery import push
 from webflow_conversions.errors import ConversionsError
 from webflow_conversions.operators.push import WebflowPushConversionsOperator
-
-PRELOADED = (airflow.sdk.execution_time.supervisor, webflow_conversions.hooks.connections, webflow_conversions.transport.libcurl)
 
 GAVE_UP = 3
 """The exit code of a life that ended with one of the product's own errors."""

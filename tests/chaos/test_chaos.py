@@ -53,7 +53,10 @@ def test_kill_9_at_any_moment_loses_nothing_and_hides_nothing(stage: Stage) -> N
             assert stage.finish([lives[chosen]])[0] in (-signal.SIGKILL, -signal.SIGTERM, 0, GAVE_UP)
         lives[chosen] = stage.start(*places[chosen])
     stage.simulator.faults([])
+    for life in lives:
+        life.terminate()
     stage.finish(lives)
+    stage.hurry()
     stage.see_through(places)
     assert stage.simulator.summary()["twice_at_once"] == {"count": 0, "first": []}
     again = stage.check()

@@ -166,10 +166,14 @@ class Push:
         :raises Unavailable: after :meth:`stop`, if the API gave no good answer for as long as the settings have
             patience, or if the ledger was away for longer than the lease.
         """
+        lease_until = self._clock.monotonic() + self._settings.lease_seconds
         try:
-            lease_until = self._clock.monotonic() + self._settings.lease_seconds
             self._ledger.begin(self._settings.lease_seconds)
-            self._lease_until = lease_until
+        except BaseException:
+            self._close()
+            raise
+        self._lease_until = lease_until
+        try:
             self.counts.recovered += self._ledger.recover(self._clock.now())
             while self._end is None and not self._is_done:
                 self._turn()
@@ -437,6 +441,10 @@ class Push:
         self._out.clear()
         self._settle_unproven()
         self._record_the_rest()
+        self._close()
+
+    def _close(self) -> None:
+        self._transport.close()
         self._jobs.close()
         if self._lookout is not None:
             self._lookout.close()
