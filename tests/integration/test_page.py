@@ -17,6 +17,7 @@ from starlette.routing import Mount
 
 from demo.postgres import PostgresServer
 from tests.night import DESTINATION, Night
+from tests.rows import put
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.rules.states import EXPLANATIONS, Reason
 from webflow_conversions.ui.dag import DAG_ID
@@ -84,28 +85,6 @@ def _token(user: str) -> str:
 
     role = USERS[user]
     return get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=None if role == "none" else role))
-
-
-def put(night: Night, state: str, conversion_id: str = "c1", **columns: Any) -> int:
-    row: dict[str, Any] = {
-        "destination": DESTINATION,
-        "source": "sales",
-        "event_name": "offline-purchase",
-        "conversion_id": conversion_id,
-        "action_id": f"{DESTINATION}/sales/offline-purchase/{conversion_id}",
-        "action_timestamp_ms": int((NOW - HOUR).timestamp() * 1000),
-        "value": Decimal("149.99"),
-        "user_domain": "crm",
-        "user_id": "72349876",
-        "state": state,
-        "first_seen_at": NOW,
-        "run_id": "earlier",
-        **columns,
-    }
-    night.sql("INSERT INTO webflow.destinations (destination) VALUES (%s) ON CONFLICT DO NOTHING", DESTINATION)
-    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
-    ((identifier,),) = night.sql(f"INSERT INTO webflow.conversions ({names}) VALUES ({marks}) RETURNING id", *row.values())
-    return int(identifier)
 
 
 def form_token(browser: TestClient) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from demo.simulator import SimulatorProcess
 from tests.night import DESTINATION, NOW, Night
+from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.acts import Acts, Decision, Fate
 from webflow_conversions.ledger.figures import Figures, read_figures
@@ -49,30 +50,6 @@ def a_night(night: Night, simulator: SimulatorProcess) -> Any:
     run = night.read()
     night.push(run, simulator.url)
     return run
-
-
-def put(night: Night, state: str, conversion_id: str = "c1", **columns: Any) -> int:
-    """A row of the ledger, as it is said to be."""
-    row: dict[str, Any] = {
-        "destination": DESTINATION,
-        "source": "sales",
-        "event_name": "offline-purchase",
-        "conversion_id": conversion_id,
-        "action_id": f"{DESTINATION}/sales/offline-purchase/{conversion_id}",
-        "action_timestamp_ms": int((NOW - HOUR).timestamp() * 1000),
-        "value": Decimal(5),
-        "user_domain": "crm",
-        "user_id": "u1",
-        "state": state,
-        "first_seen_at": NOW,
-        "run_id": "earlier",
-        **columns,
-    }
-    names = ", ".join(row)
-    marks = ", ".join(["%s"] * len(row))
-    night.sql("INSERT INTO webflow.destinations (destination) VALUES (%s) ON CONFLICT DO NOTHING", DESTINATION)
-    ((identifier,),) = night.sql(f"INSERT INTO webflow.conversions ({names}) VALUES ({marks}) RETURNING id", *row.values())
-    return int(identifier)
 
 
 def push_of(night: Night, *, lease: str, ended: bool = False) -> int:
