@@ -90,9 +90,7 @@ def _transport(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
 def _push(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     """All workers together; their core's seconds and peak memory are those of one."""
     simulator = stage.simulator(tls=options.tls, server_ms=options.server_ms)
-    stage.empty()
-    if options.history:
-        stage.fill(options.history, "accepted")
+    stage.history(options.history)
     stage.fill(options.events)
     plan = stage.run().to_json()
     url = f"{simulator.url}/event"
@@ -127,7 +125,7 @@ def _wrk(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
 
 def _extract(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     """A warehouse of so many sales by a fifth as many people; every tenth is a stranger."""
-    stage.empty()
+    stage.history(options.history)
     stage.night.sql(
         "DROP TABLE IF EXISTS big_sales, big_people;"
         "CREATE TABLE big_sales AS SELECT 'c' || g AS conversion_id, %s - g %% 172000 * interval '1 s' AS occurred_at,"
@@ -142,8 +140,6 @@ def _extract(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
         stage.night.clock.at,
         options.events // 5,
     )
-    if options.history:
-        stage.fill(options.history, "accepted")
     plan = stage.night.begin(stage.name()).to_json()
     return measured(pieces.extract, stage.postgres.port, plan, options.events)
 

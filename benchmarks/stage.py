@@ -31,6 +31,7 @@ class Stage:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._names = 0
+        self._history = 0
 
     def __enter__(self) -> Self:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="webflow-benchmark-")))
@@ -101,8 +102,16 @@ class Stage:
             cursor.execute("VACUUM ANALYZE webflow.conversions")
         connection.close()
 
-    def empty(self) -> None:
-        """Nothing is in the ledger."""
+    def history(self, rows: int) -> None:
+        """Nothing is in the ledger but so many finished conversions, or those that an earlier line has left there."""
+        if rows and rows == self._history:
+            return
+        self._history = rows
+        self._empty()
+        if rows:
+            self.fill(rows, "accepted")
+
+    def _empty(self) -> None:
         self.night.session.close()
         self.night.sql(
             "TRUNCATE webflow.conversions, webflow.extracted, webflow.history, webflow.runs, webflow.destinations CASCADE"
