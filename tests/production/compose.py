@@ -223,13 +223,6 @@ class Compose:
                     raise RuntimeError(f"{container.name} is not healthy: {said[-500:]}\n{container.end_of_log()}")
                 time.sleep(1)
 
-    def run_again(self, service: str) -> None:
-        """Let a one-off service run once more, as ``docker compose up`` does."""
-        self._done.discard(service)
-        for container in self.of(service):
-            container.start()
-        self.wait_until_done(service)
-
     def of(self, service: str) -> list[Container]:
         """The containers of a service."""
         return [container for container in self.containers.values() if container.service == service]

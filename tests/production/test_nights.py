@@ -239,18 +239,3 @@ def test_a_ledger_of_another_airflow_is_one_sentence_of_plan(deployment: Deploym
         assert f"set its Airflow Variable webflow_deployment to {mine}." in log
     finally:
         deployment.airflow.call("PATCH", "/variables/webflow_deployment", json={"key": "webflow_deployment", "value": mine})
-
-
-def test_init_may_run_again_and_changes_nothing_that_people_changed(deployment: Deployment) -> None:
-    """As it does at every ``docker compose up``."""
-    deployment.airflow.call("PATCH", "/pools/webflow", json={"name": "webflow", "slots": 7})
-    deployment.airflow.call(
-        "PATCH", "/connections/webflow_default", params={"update_mask": "description"},
-        json={"connection_id": "webflow_default", "conn_type": "webflow", "description": "ours"},
-    )  # fmt: skip
-    ledger = deployment.query("webflow", "SELECT count(*), max(run_id) FROM webflow.conversions")
-    for service in ("postgres-init", "airflow-init", "demo-init"):
-        deployment.compose.run_again(service)
-    assert deployment.airflow.get("/pools/webflow")["slots"] == 7
-    assert deployment.airflow.get("/connections/webflow_default")["description"] == "ours"
-    assert deployment.query("webflow", "SELECT count(*), max(run_id) FROM webflow.conversions") == ledger
