@@ -253,7 +253,7 @@ def rates_plot(results: list[Result]) -> str:
         tls, server_ms = place
         parts.append(_text(x, top + height + 16, f"{'TLS' if tls else 'HTTP'}, {server_ms:.0f} ms"))
     for index, (piece, name) in enumerate(NAMES.items()):
-        x = left + index * 140
+        x = left + index * 175
         parts.append(f'<rect x="{x}" y="{top + height + 30}" width="10" height="10" fill="{COLOURS[piece]}"/>')
         parts.append(_text(x + 14, top + height + 39, name, size=10))
     return _svg(width, top + height + 55, parts)
@@ -287,7 +287,7 @@ def growth_plot(results: list[Result]) -> str:
     parts.append(_text(60, 275, "rows (logarithmic);", size=10))
     parts.append(_text(160, 275, "● warehouse → ledger", size=10, colour="#404040"))
     parts.append(_text(290, 275, "● ledger → socket → ledger", size=10, colour="#146ef5"))
-    return _svg(700, 290, parts)
+    return _svg(760, 290, parts)
 
 
 def _text(
