@@ -14,17 +14,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from demo import account
 from demo.airflow import REPOSITORY
-from demo.stage import CUSTOMER_ID, DAG_ID, Stage
+from demo.stage import DAG_ID, Stage
 
 _FOLDERS = REPOSITORY / ".demo"
 _KEPT = "kept"
@@ -40,9 +39,9 @@ def main() -> int:
         folder = opened.enter_context(_own_folder())
         stage = opened.enter_context(Stage(folder, say=say))
         opened.callback(_ignore_signals)
-        wrong = [*_run(stage, say), *_account(stage)]
+        wrong = [*_run(stage, say), *account.tell(stage)]
         for sentence in wrong:
-            print(f"NOT AS IT SHOULD BE: {sentence}")
+            print(f"NOT AS IT SHOULD BE: {sentence}", flush=True)
         if sys.stdout.isatty() and os.environ.get("CI", "").lower() != "true":
             _leave_up(stage)
         if wrong:
@@ -68,9 +67,7 @@ def _run(stage: Stage, say: Narrator) -> list[str]:
     stage.load_warehouse(datetime.now(UTC))
     say("unpausing the Dag: the scheduler starts the run that was due last")
     airflow.unpause(DAG_ID)
-    while not (runs := airflow.runs(DAG_ID)):
-        time.sleep(0.2)
-    scheduled = str(runs[0]["dag_run_id"])
+    scheduled = airflow.wait_for_first_run(DAG_ID)
     states = {scheduled: airflow.wait_for_run(DAG_ID, scheduled, say=say)}
     say("triggering the Dag by hand, for what came since")
     by_hand = airflow.trigger(DAG_ID)
@@ -80,46 +77,6 @@ def _run(stage: Stage, say: Narrator) -> list[str]:
 
 def _failure(stage: Stage, run_id: str) -> str:
     return "; ".join(stage.airflow.failures(DAG_ID, run_id).values()) or "no task says why"
-
-
-def _account(stage: Stage) -> list[str]:
-    """Print what became of every row; what is wrong with it, one sentence each."""
-    print("\nWhat the runs read and sent\n")
-    rows = [
-        _read_and_sent(run, source, counts)
-        for run in stage.ledger(account.RUNS)
-        for source, counts in run.counts["sources"].items()
-    ]
-    print(
-        account.table(
-            ("run", "source", "rows read", "duplicates", "outside", "over 30 days", "recorded", "sent", "value sent"), rows
-        )
-    )
-    print("\nHow every conversion ended, as the ledger has it\n")
-    ends = [tuple(row) for row in stage.ledger(account.ENDS)]
-    total = ("total", "", "", sum(row[-2] for row in ends), sum((row[-1] for row in ends), Decimal(0)))
-    print(account.table(("source", "state", "reason", "conversions", "value"), [*ends, total]))
-    summary = stage.simulator.summary()
-    print("\nWhat the Webflow simulator received\n")
-    names = [(name, of["events"], Decimal(of["value_sum"])) for name, of in sorted(summary["by_event_name"].items())]
-    print(account.table(("event", "events", "value"), [*names, ("total", summary["events"], Decimal(summary["value_sum"]))]))
-    accepted = stage.ledger(account.ACCEPTED)
-    wrong = account.disagreements(accepted, stage.simulator.events(), CUSTOMER_ID)
-    if not accepted:
-        wrong.append("nothing was sent at all")
-    if summary["malformed"]:
-        wrong.append(f"the simulator refused {summary['malformed']} events as malformed")
-    print()
-    if not wrong:
-        print(
-            f"The ledger and the simulator agree: {len(accepted):,} conversions, each received once, with the ledger's payload.\n"
-        )
-    return wrong
-
-
-def _read_and_sent(run: Any, source: str, counts: dict[str, Any]) -> Sequence[Any]:
-    rows = [counts[name]["rows"] for name in ("read", "duplicates", "outside", "too_old", "recorded", "sent")]
-    return (run.run_id.partition("__")[0], source, *rows, Decimal(counts["sent"]["value"]))
 
 
 def _leave_up(stage: Stage) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from demo.stage import CUSTOMER_ID, Stage
+
 ACCEPTED = """
 SELECT action_id, event_name, user_domain, user_id, action_timestamp_ms, value
 FROM webflow.conversions
@@ -22,6 +24,59 @@ ORDER BY source, array_position(ARRAY['accepted', 'sending', 'ready', 'held', 'f
 RUNS = "SELECT run_id, window_start, window_end, outcome, problems, counts FROM webflow.runs ORDER BY id"
 
 _SHOWN = 3
+
+
+def tell(stage: Stage) -> list[str]:
+    """Print what became of every row; what is wrong with it, one sentence each."""
+    (ledger,) = stage.ledger("SELECT to_regclass('webflow.conversions') IS NOT NULL AS is_there")
+    if not ledger.is_there:
+        return ["no run came as far as to make the ledger's tables"]
+    _tell_runs(stage.ledger(RUNS))
+    _tell_ends(stage.ledger(ENDS))
+    summary = stage.simulator.summary()
+    _tell_received(summary)
+    accepted = stage.ledger(ACCEPTED)
+    wrong = disagreements(accepted, stage.simulator.events(), CUSTOMER_ID)
+    if not accepted:
+        wrong.append("nothing was sent at all")
+    if summary["malformed"]:
+        wrong.append(f"the simulator refused {summary['malformed']:,} events as malformed")
+    if not wrong:
+        print(
+            f"\nThe ledger and the simulator agree: {len(accepted):,} conversions, each received once, with the ledger's payload."
+        )
+    print()
+    return wrong
+
+
+def _tell_runs(runs: Iterable[Any]) -> None:
+    print("\nWhat the runs read and sent\n")
+    parts = ("read", "duplicates", "outside", "too_old", "recorded", "sent")
+    rows = [
+        (
+            run.run_id.partition("__")[0],
+            source,
+            *(counts.get(part, {}).get("rows", 0) for part in parts),
+            Decimal(counts.get("sent", {}).get("value", 0)),
+        )
+        for run in runs
+        for source, counts in run.counts.get("sources", {}).items()
+    ]
+    titles = ("run", "source", "rows read", "duplicates", "outside", "over 30 days", "recorded", "sent", "value sent")
+    print(table(titles, rows))
+
+
+def _tell_ends(ends: Iterable[Any]) -> None:
+    print("\nHow every conversion ended, as the ledger has it\n")
+    rows = [tuple(row) for row in ends]
+    total = ("total", "", "", sum(row[-2] for row in rows), sum((row[-1] for row in rows), Decimal(0)))
+    print(table(("source", "state", "reason", "conversions", "value"), [*rows, total]))
+
+
+def _tell_received(summary: Mapping[str, Any]) -> None:
+    print("\nWhat the Webflow simulator received\n")
+    rows = [(name, of["events"], Decimal(of["value_sum"])) for name, of in sorted(summary["by_event_name"].items())]
+    print(table(("event", "events", "value"), [*rows, ("total", summary["events"], Decimal(summary["value_sum"]))]))
 
 
 def disagreements(accepted: Iterable[Any], events: Sequence[Mapping[str, Any]], customer_id: str) -> list[str]:

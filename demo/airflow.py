@@ -155,6 +155,19 @@ class AirflowApi:
 
         return self._wait(parsed, timeout_seconds, lambda: f"There is no Dag {dag_id}.")
 
+    def wait_for_first_run(self, dag_id: str, *, timeout_seconds: float = 180) -> str:
+        """Wait until the Dag has a run.
+
+        :returns: the ID of the one that was due first.
+        :raises TimeoutError: it has none.
+        """
+
+        def first() -> str | None:
+            runs = self.runs(dag_id)
+            return str(runs[0]["dag_run_id"]) if runs else None
+
+        return self._wait(first, timeout_seconds, lambda: f"{dag_id} has no run after {timeout_seconds:g} s.")
+
     def wait_for_run(
         self, dag_id: str, run_id: str, timeout_seconds: float = 900, *, say: Callable[[str], None] | None = None
     ) -> str:

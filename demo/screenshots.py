@@ -1,7 +1,6 @@
 """Takes the pictures of the documentation from a real Airflow after real runs: ``make screenshots``."""
 
 import re
-import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,8 +33,7 @@ def _play(stage: Stage) -> str:
     airflow = stage.airflow
     stage.load_warehouse(datetime.now(UTC))
     airflow.unpause(DAG_ID)
-    while not airflow.runs(DAG_ID):
-        time.sleep(0.2)
+    airflow.wait_for_first_run(DAG_ID)
     by_hand = airflow.trigger(DAG_ID)
     for run in airflow.runs(DAG_ID):
         if airflow.wait_for_run(DAG_ID, run["dag_run_id"]) != "success":

@@ -4,7 +4,6 @@ A test asks for ``anew`` and finds the Dag unpaused and idle, the warehouse fill
 simulator without events, the sample configuration and working connections, whatever the test before has done to them.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -56,12 +55,9 @@ def first_night(stage: Stage) -> Night:
     """The run that the scheduler starts by itself when the Dag is unpaused for the first time."""
     stage.load_warehouse(datetime.now(UTC))
     stage.airflow.unpause(DAG_ID)
-    deadline = time.monotonic() + 120
-    while not (runs := stage.airflow.runs(DAG_ID)):
-        assert time.monotonic() < deadline, "unpausing started no run"
-        time.sleep(0.2)
-    stage.airflow.wait_for_run(DAG_ID, runs[0]["dag_run_id"])
-    return night(stage, runs[0]["dag_run_id"])
+    run_id = stage.airflow.wait_for_first_run(DAG_ID)
+    stage.airflow.wait_for_run(DAG_ID, run_id)
+    return night(stage, run_id)
 
 
 @pytest.fixture
