@@ -40,7 +40,7 @@ def main() -> None:
         for page in (light, dark):
             page.goto(address)
         for page in (light, dark):
-            page.frame_locator("iframe").get_by_text("on their way: done at").wait_for()
+            page.frame_locator("iframe").get_by_text("on their way: done at").first.wait_for()
         take(light, "page-light")
         take(dark, "page-dark")
         phone.goto(f"{stage.airflow.url}/webflow/")
