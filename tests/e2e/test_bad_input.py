@@ -12,7 +12,7 @@ import pytest
 from demo.postgres import free_port
 from demo.stage import DAG_ID, Stage
 from tests.e2e.conftest import Night, night, run_by_hand
-from tests.e2e.test_schedule import assert_sent_what_was_due
+from tests.e2e.test_nights import assert_sent_what_was_due
 
 pytestmark = pytest.mark.airflow
 

@@ -15,7 +15,7 @@ from demo.browser import program
 from demo.stage import DAG_ID, Stage
 from tests.e2e.conftest import Night, due, night, run_by_hand
 
-pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.page, pytest.mark.slow]
 
 PAGE = "/plugin/conversions"
 PATIENCE_MS = 60_000
@@ -119,9 +119,9 @@ def test_a_run_for_a_date_is_triggered_in_the_form_and_its_figures_are_the_ledge
 
     tab.goto(f"{anew.airflow.url}/dags/{DAG_ID}")
     before = {run["dag_run_id"] for run in anew.airflow.runs(DAG_ID)}
-    tab.get_by_role("button", name="Trigger", exact=True).click()
+    tab.get_by_role("button", name="Trigger Dag").click()
     tab.locator("#element_date").fill(yesterday.isoformat())
-    tab.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()
+    tab.get_by_role("dialog").get_by_role("button", name=re.compile("^Trigger")).last.click()
     deadline = time.monotonic() + 60
     while not (made := {run["dag_run_id"] for run in anew.airflow.runs(DAG_ID)} - before):
         assert time.monotonic() < deadline, "the form triggered no run"
@@ -224,7 +224,7 @@ def test_a_refused_conversion_is_sent_again_and_accepted(told: Told, browse: Ope
     assert (act.person, act.act, act.conversions) == ("admin", "send_again", 1)
     assert told.stage.airflow.wait_for_run(DAG_ID, act.run_id) == "success"
     assert state_of(told.stage, action_id).state == "accepted"
-    assert len([event for event in told.stage.simulator.events() if event["actionId"] == action_id]) == 1
+    assert len([event for event in told.stage.simulator.events() if event["action_id"] == action_id]) == 1
     page.get_by_role("link", name="The conversions").click()
     page.get_by_text("Accepted (HTTP 200).").wait_for()
     assert "admin asked for it to be sent again." in page.locator(".way").inner_text()
