@@ -1,6 +1,7 @@
 """Who waits for a user, who gets one, and what time does meanwhile."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -101,6 +102,24 @@ def test_a_row_that_waited_keeps_its_own_reason_when_it_is_read_again_too_late(n
     night.clock.at = NOW + 2 * HOUR
     night.read("second", window=Window.up_to(night.clock.at))
     assert night.states() == {"a": ("expired", "expired_unidentified")}
+
+
+@pytest.mark.parametrize(("value", "stands", "detail"), [("99", "99.00", None), ("-1", None, "value = -1"), (None, None, None)])
+def test_what_expired_follows_the_source_and_keeps_its_own_reason_and_run(
+    night: Night, value: str | None, stands: str | None, detail: str | None
+) -> None:
+    night.sale("a", key="stranger", ago=47 * HOUR)
+    night.read("first")
+    night.clock.at = NOW + 2 * HOUR
+    night.read("second")
+    night.sql("UPDATE sales SET value = %s", value)
+    night.clock.at = NOW + 3 * HOUR
+    run = night.read("third")
+    row = night.row("a")
+    assert (row.state, row.reason, row.run_id) == ("expired", "expired_unidentified", "second")
+    assert row.settled_at == NOW + 2 * HOUR
+    assert (row.value, row.detail) == (None if stands is None else Decimal(stands), detail)
+    assert night.problems(run) == []
 
 
 def test_an_expired_row_stays_expired_unless_its_moment_was_wrong(night: Night) -> None:

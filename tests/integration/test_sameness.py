@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
@@ -73,6 +74,14 @@ def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, .
     return [*told, sorted(stands, key=repr)]
 
 
+EARLY, LATE = (("a", str(NOW - hours * HOUR), "k1", "10") for hours in (2, 1))
+
+
+@example([[EARLY, EARLY, EARLY]], Random(1))
+@example([[LATE, LATE, EARLY, LATE]], Random(1))
+@example([[LATE, EARLY], [EARLY, LATE]], Random(1))
+@example([[LATE, EARLY], [LATE]], Random(1))
+@example([[EARLY], [("a", str(NOW - HOUR), "k2", None)], [("a", "junk", "k2", "-1")]], Random(1))
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(rows, min_size=1, max_size=2), st.randoms(use_true_random=False))
 def test_neither_the_order_of_the_rows_nor_the_chunks_in_which_they_come_matter(
@@ -83,3 +92,39 @@ def test_neither_the_order_of_the_rows_nor_the_chunks_in_which_they_come_matter(
     expected = one_night_after_another(night, whole)
     for cut[0], order in ((1, whole), (1, shuffled), (2, shuffled)):
         assert one_night_after_another(night, order) == expected
+
+
+def test_each_change_after_it_was_sent_is_noted_once_and_every_reading_reports_it(night: Night) -> None:
+    night.person()
+    night.sale("a", value=10)
+    night.read("sent")
+    night.sql("UPDATE webflow.conversions SET state = 'accepted', attempts = 1")
+    for name, value in [("second", 12), ("third", 12), ("fourth", None), ("fifth", 12), ("sixth", 10)]:
+        night.sql("UPDATE sales SET value = %s", value)
+        night.extract(night.begin(name))
+    assert night.sql("SELECT detail, run_id FROM webflow.history ORDER BY id") == [
+        ("value 12.00, was 10.00", "second"),
+        ("value none, was 10.00", "fourth"),
+    ]
+    assert night.sql("SELECT changed_after_sent_rows FROM webflow.extractions ORDER BY id") == [
+        (0,),
+        (1,),
+        (1,),
+        (1,),
+        (1,),
+        (0,),
+    ]
+    assert night.row("a").value == 10
+
+
+def test_what_was_only_claimed_and_never_sent_follows_the_source_and_is_no_longer_called_changed(night: Night) -> None:
+    night.person()
+    night.sale("a", value=10)
+    night.read("first")
+    night.sql("UPDATE webflow.conversions SET state = 'sending'")
+    night.sql("UPDATE sales SET value = 12")
+    night.extract(night.begin("second"))
+    assert night.row("a").changed_after_sent_at == NOW
+    night.sql("UPDATE webflow.conversions SET state = 'ready'")
+    night.extract(night.begin("third"))
+    assert (night.row("a").value, night.row("a").changed_after_sent_at) == (12, None)
