@@ -11,7 +11,8 @@ import requests
 from benchmarks.stage import night_in
 from tests.night import CUSTOMER_ID, TOKEN, curl
 from tests.night import SETTINGS as TESTS_SETTINGS
-from webflow_conversions.delivery.push import Push, PushSettings
+from webflow_conversions.delivery.push import Push
+from webflow_conversions.delivery.settings import PushSettings
 from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.run import Run

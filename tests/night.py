@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from webflow_conversions.delivery.protocols import Clock, Transport
-from webflow_conversions.delivery.push import Push, PushCounts, PushSettings
+from webflow_conversions.delivery.push import Push
+from webflow_conversions.delivery.settings import PushCounts, PushSettings
 from webflow_conversions.ledger.dry_run import DryRunExtraction
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.identification import Identification

@@ -4,6 +4,8 @@ A test asks for ``anew`` and finds the Dag unpaused and idle, the warehouse fill
 simulator without events, the sample configuration and working connections, whatever the test before has done to them.
 """
 
+import socketserver
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,12 +29,42 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+class StatsdHandler(socketserver.BaseRequestHandler):
+    """Enough of StatsD to keep the first value of each gauge."""
+
+    def handle(self) -> None:
+        for line in self.request[0].decode().splitlines():
+            name, _, value = line.partition(":")
+            if value.endswith("|g"):
+                self.server.gauges.setdefault(name, float(value.removesuffix("|g")))  # type: ignore[attr-defined]
+
+
+class StatsdServer(socketserver.ThreadingUDPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), StatsdHandler)
+        self.gauges: dict[str, float] = {}
+
+
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory, configuration: Path) -> Iterator[Stage]:
+def statsd() -> Iterator[StatsdServer]:
+    """Where Airflow's metrics go."""
+    with StatsdServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory, configuration: Path, statsd: StatsdServer) -> Iterator[Stage]:
     """The stage, its Dag still paused."""
     environment = {
         "WEBFLOW_CONVERSIONS_CONFIG": str(configuration),
         "AIRFLOW__API__EXPOSE_CONFIG": "True",
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.server_address[1]),
     }
     with Stage(tmp_path_factory.mktemp("stage"), environment=environment) as stage:
         yield stage
@@ -40,7 +72,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory, configuration: Path) -> Iter
 
 @dataclass(frozen=True, kw_only=True)
 class Night:
-    """A run and what it left behind: why tasks failed, the record of the run, the rows of the ledger, the simulator's events."""
+    """A run and what it left behind: why tasks failed, the record of the run, the rows of the ledger, the simulator's events.
+
+    ``warehouse`` is what should go out of the warehouse as it was then, whatever the window: see :func:`due`.
+    """
 
     run: dict[str, Any]
     tasks: list[dict[str, Any]]
@@ -48,6 +83,11 @@ class Night:
     record: Any
     conversions: list[Any]
     events: list[dict[str, Any]]
+    warehouse: set[tuple[Any, ...]]
+
+    def due(self, start: datetime, end: datetime) -> set[tuple[Any, ...]]:
+        """What of the warehouse should go out for ``[start, end)``."""
+        return {row for row in self.warehouse if start.timestamp() * 1000 <= row[5] < end.timestamp() * 1000}
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +127,7 @@ def night(stage: Stage, run_id: str) -> Night:
         record=records[0] if records else None,
         conversions=stage.ledger("SELECT * FROM webflow.conversions ORDER BY id") if ledger.is_there else [],
         events=stage.simulator.events(),
+        warehouse=due(stage, ALWAYS, NEVER),
     )
 
 
@@ -136,3 +177,4 @@ def moment(text: str) -> datetime:
 
 
 TWO_DAYS = timedelta(days=2)
+ALWAYS, NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)

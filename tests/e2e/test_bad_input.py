@@ -68,7 +68,7 @@ def test_a_ledger_that_is_down_is_tried_again_and_the_run_goes_on(anew: Stage) -
     anew.airflow.wait_for_run(DAG_ID, run_id)
     after = night(anew, run_id)
     assert (after.run["state"], after.failures) == ("success", {})
-    assert_sent_what_was_due(anew, after)
+    assert_sent_what_was_due(after)
 
 
 def test_a_token_that_is_refused_in_the_middle_stops_the_run_and_consumes_no_row(anew: Stage) -> None:
@@ -94,7 +94,7 @@ def test_a_token_that_is_refused_in_the_middle_stops_the_run_and_consumes_no_row
     anew.airflow.wait_for_run(DAG_ID, run_id)
     after = night(anew, run_id)
     assert (after.run["state"], after.failures) == ("success", {})
-    assert_sent_what_was_due(anew, after)
+    assert_sent_what_was_due(after)
 
 
 def assert_plan_refused(stage: Stage, refused: Night, sentence: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from demo.account import disagreements
 from demo.stage import CUSTOMER_ID, DAG_ID, Stage
-from tests.e2e.conftest import TWO_DAYS, Night, accepted, due, moment, night, run_by_hand
+from tests.e2e.conftest import TWO_DAYS, Night, StatsdServer, accepted, moment, night, run_by_hand
 
 pytestmark = pytest.mark.airflow
 
@@ -21,8 +21,8 @@ def test_unpausing_starts_the_run_that_was_due_last_over_the_two_days_before_it(
     assert (first_night.record.window_start, first_night.record.window_end) == (due_at - TWO_DAYS, due_at)
 
 
-def test_a_run_sends_exactly_what_is_due_in_its_window(stage: Stage, first_night: Night) -> None:
-    assert_sent_what_was_due(stage, first_night)
+def test_a_run_sends_exactly_what_is_due_in_its_window(first_night: Night) -> None:
+    assert_sent_what_was_due(first_night)
     assert (
         disagreements([row for row in first_night.conversions if row.state == "accepted"], first_night.events, CUSTOMER_ID) == []
     )
@@ -37,6 +37,23 @@ def test_a_mapped_task_shows_what_it_worked_on(first_night: Night) -> None:
     assert {task["pool"] for task in pushes} == {"webflow"}
 
 
+def test_the_figures_of_a_run_reach_airflows_metrics(first_night: Night, statsd: StatsdServer) -> None:
+    told = {
+        name.removeprefix("airflow.webflow_conversions."): value
+        for name, value in statsd.gauges.items()
+        if name.startswith("airflow.webflow_conversions.")
+    }
+    sources = first_night.record.counts["sources"]
+    for source, counts in sources.items():
+        assert told[f"read.{source}"] == counts["read"]["rows"]
+        assert told[f"accepted.{source}"] == counts["sent"]["rows"]
+        assert told[f"accepted_value.{source}"] == pytest.approx(float(counts["sent"]["value"]))
+        assert told[f"ready.{source}"] == told[f"in_doubt.{source}"] == 0
+    assert told["rejected.offline_sales.invalid_value"] > 0
+    assert told["events_per_second.webflow_default.0"] + told["events_per_second.webflow_default.1"] > 0
+    assert 0 < told["seconds_to_import"] <= 24 * 3600
+
+
 def test_a_date_by_hand_sends_that_day_and_a_second_time_nothing(anew: Stage) -> None:
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     start = datetime(yesterday.year, yesterday.month, yesterday.day, tzinfo=UTC)
@@ -45,7 +62,7 @@ def test_a_date_by_hand_sends_that_day_and_a_second_time_nothing(anew: Stage) ->
 
     assert (first.run["run_type"], first.failures) == ("manual", {})
     assert (first.record.window_start, first.record.window_end) == (start, start + timedelta(days=1))
-    assert_sent_what_was_due(anew, first)
+    assert_sent_what_was_due(first)
 
     second = run_by_hand(anew, date=yesterday.isoformat())
 
@@ -65,7 +82,7 @@ def test_a_backfill_of_a_recent_window_sends_what_is_due_in_it(anew: Stage, firs
     assert (filled.run["run_type"], filled.failures) == ("backfill", {})
     assert moment(filled.run["data_interval_end"]) < moment(first_night.run["data_interval_end"])
     assert filled.record.window_end == moment(filled.run["data_interval_end"])
-    assert_sent_what_was_due(anew, filled)
+    assert_sent_what_was_due(filled)
 
 
 def test_a_dry_run_shows_payloads_and_changes_nothing(anew: Stage) -> None:
@@ -76,7 +93,7 @@ def test_a_dry_run_shows_payloads_and_changes_nothing(anew: Stage) -> None:
     assert [task["state"] for task in dry.tasks if task["task_id"] == "push"] == ["skipped"]
     shown = {source["source"]: source for source in extracted(anew, dry)}
     would_send = sum(source["states"]["ready"][""]["rows"] for source in shown.values())
-    assert would_send == pytest.approx(len(due(anew, *window(dry))), abs=edge(anew, dry))
+    assert would_send == pytest.approx(len(dry.due(*window(dry))), abs=edge(dry))
     assert shown["offline_sales"]["previews"][0]["eventName"] == "offline-purchase"
     assert shown["offline_sales"]["previews"][0]["userId"].endswith("…")
 
@@ -96,15 +113,15 @@ def test_a_guard_stops_a_run_that_looks_wrong_and_force_goes_past_it_with_one_so
     forced = run_by_hand(anew, force=True, sources=["crm_conversions"])
 
     assert (forced.run["state"], forced.failures) == ("success", {})
-    assert_sent_what_was_due(anew, forced, sources={"crm_conversions"})
+    assert_sent_what_was_due(forced, sources={"crm_conversions"})
     assert {row.source for row in forced.conversions if row.state == "ready"} == {"offline_sales"}
 
 
-def assert_sent_what_was_due(stage: Stage, of: Night, *, sources: set[str] | None = None) -> None:
+def assert_sent_what_was_due(of: Night, *, sources: set[str] | None = None) -> None:
     """The ledger's accepted conversions are those due in the run's window; only what grew too old while it ran may lack."""
     start, end = window(of)
-    wanted = {row for row in due(stage, start, end) if sources is None or row[0] in sources}
-    still_due = wanted & due(stage, moment(of.run["end_date"]) - TWO_DAYS, end)
+    wanted = {row for row in of.due(start, end) if sources is None or row[0] in sources}
+    still_due = wanted & of.due(moment(of.run["end_date"]) - TWO_DAYS, end)
     assert len(still_due) > 50, "the sample is too small to show anything"
     assert still_due <= accepted(of) <= wanted
     assert {event["action_id"] for event in of.events} == {row.action_id for row in of.conversions if row.state == "accepted"}
@@ -116,10 +133,10 @@ def window(of: Night) -> tuple[datetime, datetime]:
     return max(of.record.window_start, began - TWO_DAYS), min(of.record.window_end, began)
 
 
-def edge(stage: Stage, of: Night) -> int:
+def edge(of: Night) -> int:
     """How many conversions grew too old, or came about, while a run ran."""
     began, ended = moment(of.run["start_date"]), moment(of.run["end_date"])
-    return len(due(stage, began - TWO_DAYS, ended - TWO_DAYS)) + len(due(stage, began, ended))
+    return len(of.due(began - TWO_DAYS, ended - TWO_DAYS)) + len(of.due(began, ended))
 
 
 def extracted(stage: Stage, of: Night) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN, Night
+from tests.surroundings import Surroundings
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,19 @@ def running_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simu
 
 @pytest.fixture
 def simulator(running_simulator: SimulatorProcess) -> SimulatorProcess:
-    """The simulator without events and faults, its clock at the night's moment."""
+    """The simulator without events and faults."""
     running_simulator.begin_anew()
     running_simulator.faults([])
     return running_simulator
+
+
+@pytest.fixture
+def around(
+    tmp_path: Path,
+    postgres: PostgresServer,
+    database: Callable[[], Any],
+    simulator: SimulatorProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Surroundings:
+    """Connections, a configuration and an empty ledger for the operators in this process."""
+    return Surroundings(tmp_path, postgres.port, database, simulator, monkeypatch)

@@ -95,9 +95,6 @@ def classify(sent: bytes, answer: Answer) -> Outcome:
             return Outcome.REFUSED
 
 
-REFUSALS_OF_THE_ADDRESS = frozenset({404, 410})
-"""They concern the event only where the same address accepts others."""
-
 LONGEST_RETRY_AFTER = 3_600.0
 """Seconds; what asks for more is taken as this, so that one absurd header cannot stop tomorrow's run."""
 

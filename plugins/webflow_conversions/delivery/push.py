@@ -9,24 +9,18 @@ import logging
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from webflow_conversions.delivery.ledger_thread import LedgerThread
 from webflow_conversions.delivery.lookout import Lookout
-from webflow_conversions.delivery.outcomes import (
-    REFUSALS_OF_THE_ADDRESS,
-    Answer,
-    Outcome,
-    Trouble,
-    classify,
-    retry_after_seconds,
-)
-from webflow_conversions.delivery.pacing import Pace, backoff_seconds
+from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify, retry_after_seconds
+from webflow_conversions.delivery.pacing import Pace
 from webflow_conversions.delivery.protocols import Claimed, Clock, Forecasts, PushLedger, Settlement, Transport
+from webflow_conversions.delivery.settings import PushCounts, PushSettings
 from webflow_conversions.delivery.settlements import settlement
 from webflow_conversions.delivery.slots import Slots
+from webflow_conversions.delivery.suspicion import Suspicion
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
@@ -39,7 +33,6 @@ CLAIM_SECONDS = 0.25
 SETTLE_ROWS = 1_000
 SETTLE_SECONDS = 0.25
 RENEW_SECONDS = 2.0
-LEASE_MARGIN_SECONDS = 10.0
 LOOK_AGAIN_SECONDS = 2.0
 """While rows wait for their next attempt, so often the push looks whether others need it sooner."""
 GRACE_SECONDS = 2.5
@@ -51,52 +44,6 @@ LONG_REST_SECONDS = 5.0
 """Before a rest of this length the claimed rows go back: nobody should have to doubt about them."""
 MOST_TOLD = 100
 """So many troubles of a kind are logged one by one."""
-UNPROVEN_REFUSALS = 20
-"""So many refusals before anything was accepted, and it is not the rows that are wrong."""
-MISROUTED_IN_A_ROW = 20
-"""So many answers of something that is not the API, with nothing accepted in between, and the address is wrong."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushSettings:
-    """What bounds a push.
-
-    ``concurrency`` requests at once; ``requests_per_second`` for all pushes to the destination together;
-    ``patience_seconds`` without a good answer, then it gives up. ``clock_offset`` is the API's clock minus ours.
-    """
-
-    destination: str
-    customer_id: str
-    concurrency: int
-    requests_per_second: float | None
-    timeout_seconds: float
-    resend: bool
-    patience_seconds: float
-    clock_offset: timedelta = timedelta()
-
-    @property
-    def lease_seconds(self) -> float:
-        """Long enough to renew it in time, and for the last request to end within it."""
-        return 2 * self.timeout_seconds + LEASE_MARGIN_SECONDS
-
-
-@dataclass(slots=True)
-class PushCounts:
-    """What a push did, in conversions; ``requests`` left, or may have left; ``complete`` if it ended in good order."""
-
-    claimed: int = 0
-    requests: int = 0
-    accepted: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    in_doubt: int = 0
-    recovered: int = 0
-    deferred: int = 0
-    expired: int = 0
-    complete: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """For the ledger and an XCom."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"rejected": dict(self.rejected)}
 
 
 @dataclass(slots=True)
@@ -139,8 +86,7 @@ class Push:
         self._slots = Slots(settings.requests_per_second)
         self._out: dict[int, _Out] = {}
         self._outcomes: list[Settlement] = []
-        self._unproven: list[Settlement] = []
-        self._misrouted_in_a_row = 0
+        self._suspicion = Suspicion(settings.destination)
         self._is_empty = False
         self._end: Stopped | Unavailable | None = None
 
@@ -234,7 +180,7 @@ class Push:
             return
         self._claim_at = self._clock.monotonic() + IDLE_SECONDS
         if self._is_idle:
-            moment, known = self._latest(), [refusal.id for refusal in self._unproven]
+            moment, known = self._latest(), self._suspicion.kept
             self._jobs.ask("claim", lambda: self._look_for_more(moment, known), self._looked_for_more)
 
     def _look_for_more(self, now: datetime, known: list[int]) -> tuple[int, float | None]:
@@ -247,7 +193,7 @@ class Push:
         self.counts.recovered += recovered
         if seconds is None:
             self._is_empty = True
-            self._settle_unproven()
+            self._record(self._suspicion.end(is_empty=True))
         else:
             self._claim_at = self._clock.monotonic() + min(seconds, LOOK_AGAIN_SECONDS)
 
@@ -307,30 +253,22 @@ class Push:
         )
         self.counts.requests += result.attempts
         self._finished += 1
+        results = [result]
         match outcome:
             case Outcome.ACCEPTED:
                 self.counts.accepted += 1
                 self._pace.clean(answer.seconds)
                 self._bad_since = None
-                self._misrouted_in_a_row = 0
-                if self._unproven:
-                    self._settle_unproven()
+                results += self._suspicion.accepted()
             case Outcome.REFUSED | Outcome.MISMATCHED:
                 self._pace.clean(answer.seconds)
                 self._bad_since = None
-                if self.counts.accepted == 0:
-                    self._doubt_refusals(result)
-                    return
-                self.counts.rejected[str(result.reason)] += 1
+                results = self._suspicion.refused(result)
             case Outcome.MISROUTED:
                 self.counts.deferred += 1
-                self._misrouted_in_a_row += 1
-                if self._misrouted_in_a_row == MISROUTED_IN_A_ROW:
-                    self._finish(_why_misrouted(answer, self._settings.destination))
+                self._suspicion.misrouted(answer)
             case Outcome.LATER:
                 self.counts.deferred += 1
-                # The others first: it may be this event alone that the API does not take.
-                result = replace(result, retry_seconds=backoff_seconds(out.conversion.attempts + 1, self._chance))
                 asked = retry_after_seconds(answer.retry_after, self._clock.now() + self._settings.clock_offset)
                 self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=asked), for_all=asked is not None)
             case Outcome.UNSENT:
@@ -345,7 +283,16 @@ class Push:
             self._bad_since = self._bad_since or now
             self._last_trouble = result.trouble or ""
             self._tell(outcome, out.conversion.event.action_id, self._last_trouble)
-        self._outcomes.append(result)
+        self._record(results)
+        if self._suspicion.verdict is not None:
+            self._finish(self._suspicion.verdict)
+
+    def _record(self, results: list[Settlement]) -> None:
+        """To be settled."""
+        for result in results:
+            if result.state is State.REJECTED:
+                self.counts.rejected[str(result.reason)] += 1
+        self._outcomes += results
 
     def _tell(self, outcome: Outcome, action_id: str, trouble: str) -> None:
         self._told[outcome] += 1
@@ -373,28 +320,6 @@ class Push:
         """Return what was claimed and never left."""
         self._outcomes += [Settlement(id=conversion.id, state=State.READY) for conversion in self._queue]
         self._queue.clear()
-
-    def _doubt_refusals(self, result: Settlement) -> None:
-        """Before anything was accepted, a refusal may be meant for all: wait with it for a proof."""
-        self._unproven.append(result)
-        if len(self._unproven) == UNPROVEN_REFUSALS:
-            reasons = ", ".join(f"{reason} ({times})" for reason, times in Counter(r.reason for r in self._unproven).items())
-            self._finish(
-                Stopped(
-                    f"The API refused the first {UNPROVEN_REFUSALS} events and accepted none: {reasons}. Check host and customer "
-                    f"ID of connection {self._settings.destination}, and the goals; no conversion was rejected for it."
-                )
-            )
-
-    def _settle_unproven(self) -> None:
-        """Once something was accepted, or there are but a few of them, the refusals are the rows' own; else they are nobody's."""
-        few = self._is_empty and len(self._unproven) < UNPROVEN_REFUSALS
-        for result in self._unproven:
-            own = self.counts.accepted > 0 or (few and result.http_status not in REFUSALS_OF_THE_ADDRESS)
-            if own:
-                self.counts.rejected[str(result.reason)] += 1
-            self._outcomes.append(result if own else replace(result, state=State.READY, reason=None))
-        self._unproven = []
 
     # The ledger
 
@@ -439,7 +364,7 @@ class Push:
         for out in self._out.values():
             self._answered(out, Answer(trouble=Trouble.LOST, detail="stopped before the answer came"))
         self._out.clear()
-        self._settle_unproven()
+        self._record(self._suspicion.end(is_empty=self._is_empty))
         self._record_the_rest()
         self._close()
 
@@ -501,13 +426,6 @@ class Push:
                     "what is left stays ready for the next run."
                 )
             )
-
-
-def _why_misrouted(answer: Answer, connection: str) -> Stopped:
-    return Stopped(
-        f"The last {MISROUTED_IN_A_ROW} answers were HTTP {answer.status}, and nothing was accepted in between: correct the "
-        f"host of connection {connection}, or the proxy on the way. No conversion was rejected for it."
-    )
 
 
 def _why_stopped(answer: Answer, connection: str) -> Stopped:

@@ -28,6 +28,9 @@ def settlement(
             state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value
         case Outcome.MISROUTED:
             failures, retry_seconds = 1, backoff_seconds(conversion.failures + 1, chance)
+        case Outcome.LATER:
+            # The others first: it may be this event alone that the API does not take.
+            retry_seconds = backoff_seconds(conversion.attempts + 1, chance)
         case Outcome.IN_DOUBT:
             doubts = failures = 1
             if resend:

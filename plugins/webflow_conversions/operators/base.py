@@ -38,9 +38,12 @@ def now() -> datetime:
 
 
 def tell(metrics: Iterable[Metric]) -> None:
-    """Give gauges to Airflow's metrics."""
+    """Give gauges to Airflow's metrics; where it exports legacy names, also under names that need no tags."""
+    are_legacy_names_on = conf.getboolean("metrics", "legacy_names_on", fallback=True)
     for metric in metrics:
         stats.gauge(metric.name, metric.value, tags=dict(metric.tags))
+        if metric.tags and are_legacy_names_on:
+            stats.gauge(stats.normalize_name_for_stats(metric.name_with_tags, log_warning=False), metric.value)
 
 
 class ConversionsOperator(BaseOperator):

@@ -68,7 +68,8 @@ class WebflowPushConversionsOperator(ConversionsOperator):
 
     def _prepare(self, run: Run, api: Api, worker: Worker) -> Push:
         from webflow_conversions.configuration import InDoubt
-        from webflow_conversions.delivery.push import Push, PushSettings
+        from webflow_conversions.delivery.push import Push
+        from webflow_conversions.delivery.settings import PushSettings
         from webflow_conversions.ledger.push import PushQueue, RunForecasts
         from webflow_conversions.transport.libcurl import CurlTransport
 

@@ -33,6 +33,11 @@ class Metric:
     value: float
     tags: Mapping[str, str]
 
+    @property
+    def name_with_tags(self) -> str:
+        """The name followed by the values of the tags, for a backend without tags; as Airflow makes its own legacy names."""
+        return ".".join((self.name, *(value.replace(".", "__") for value in self.tags.values())))
+
 
 def run_metrics(accounts: Mapping[str, SourceAccount], now: datetime) -> Iterator[Metric]:
     """What a run that ends at ``now`` tells."""

@@ -1,0 +1,50 @@
+"""What bounds a push, and what it tells of itself."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+LEASE_MARGIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSettings:
+    """What bounds a push.
+
+    ``concurrency`` requests at once; ``requests_per_second`` for all pushes to the destination together;
+    ``patience_seconds`` without a good answer, then it gives up. ``clock_offset`` is the API's clock minus ours.
+    """
+
+    destination: str
+    customer_id: str
+    concurrency: int
+    requests_per_second: float | None
+    timeout_seconds: float
+    resend: bool
+    patience_seconds: float
+    clock_offset: timedelta = timedelta()
+
+    @property
+    def lease_seconds(self) -> float:
+        """Long enough to renew it in time, and for the last request to end within it."""
+        return 2 * self.timeout_seconds + LEASE_MARGIN_SECONDS
+
+
+@dataclass(slots=True)
+class PushCounts:
+    """What a push did, in conversions; ``requests`` left, or may have left; ``complete`` if it ended in good order."""
+
+    claimed: int = 0
+    requests: int = 0
+    accepted: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    in_doubt: int = 0
+    recovered: int = 0
+    deferred: int = 0
+    expired: int = 0
+    complete: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """For the ledger and an XCom."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"rejected": dict(self.rejected)}

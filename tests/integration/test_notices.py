@@ -1,0 +1,214 @@
+"""The callbacks of the deadline, of failure and of recovery: who is told what, once; with the ledger as it is, or away."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, BaseNotifier
+
+from demo.postgres import USER, free_port
+from tests.surroundings import CONFIGURATION, Surroundings
+from webflow_conversions.errors import Unfinished
+from webflow_conversions.operators import notices
+
+DUE = datetime(2026, 11, 23, 23, 40, tzinfo=UTC)
+RUN = "scheduled__2026-11-21T23:15:00+00:00"
+TOLD: list[tuple[str, str]] = []
+
+
+class Teller(BaseNotifier):
+    """A notifier as people write them."""
+
+    template_fields = ("text",)
+
+    def __init__(self, text: str = "{{ subject }}", *, is_broken: bool = False) -> None:
+        super().__init__()
+        self.text = text
+        self.is_broken = is_broken
+
+    def notify(self, context: Any) -> None:
+        if self.is_broken:
+            raise ConnectionError("no line")
+        TOLD.append((self.text, context["message"]))
+
+
+class Variables(dict[str, str]):
+    """Airflow's variables, as a task sees them."""
+
+    def get(self, key: str, default: Any = None, **_: Any) -> Any:
+        return super().get(key, default)
+
+    def set(self, key: str, value: str, description: str | None = None) -> None:
+        self[key] = value
+
+
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
+    kept = Variables()
+    monkeypatch.setattr(notices, "Variable", kept)
+    TOLD.clear()
+    return kept
+
+
+@pytest.fixture
+def evening(around: Surroundings, variables: Variables, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
+    """A scheduled run that read one conversion, and a clock at the deadline."""
+    around.configure(CONFIGURATION + f"notices:\n  - notifier: {__name__}.Teller\n")
+    around.run_id = RUN
+    around.plan()
+    around.extract()
+    set_clock(monkeypatch, DUE + timedelta(seconds=3))
+    return around
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    monkeypatch.setattr(notices, "now", lambda: moment)
+
+
+def warn(*, run_type: str = "scheduled", deadline: datetime = DUE) -> str:
+    dag_run = {"dag_id": "nightly", "dag_run_id": RUN, "run_type": run_type}
+    context = {"dag_run": dag_run, "deadline": {"deadline_time": deadline.isoformat()}}
+    return asyncio.run(notices.warn_at_deadline(context, "23:40"))
+
+
+def ended(run_id: str = RUN, **tasks: str) -> dict[str, Any]:
+    """The context of a callback of a run."""
+    states = {run_id: tasks}
+    ti = SimpleNamespace(get_task_states=lambda _, **__: states)
+    return {"dag": DAG("nightly", schedule=None), "run_id": run_id, "ti": ti}
+
+
+def at_stake_at(around: Surroundings, moment: datetime) -> None:
+    """What was read happened an hour before."""
+    around.sql(f"UPDATE webflow.conversions SET action_timestamp_ms = {int(moment.timestamp() * 1000) - 3_600_000}")
+
+
+def test_the_deadline_is_told_once_a_night_with_rows_and_reason(evening: Surroundings, variables: Variables) -> None:
+    at_stake_at(evening, DUE)
+    subject = "Webflow: 1 conversion (0.00) will miss tonight's import"
+
+    assert warn() == subject
+    assert warn() == "silent: told already"
+
+    ((text, message),) = TOLD
+    assert text == subject
+    assert "1 conversion (0.00) will miss Webflow's import at 00:00 UTC" in message
+    assert variables["nightly.deadline_told"] == "2026-11-23"
+
+
+@pytest.mark.parametrize(
+    ("late", "run_type", "deadline"),
+    [
+        (timedelta(seconds=3), "manual", DUE),
+        (timedelta(seconds=3), "backfill", DUE),
+        (timedelta(days=3), "scheduled", DUE),
+        (timedelta(seconds=3), "scheduled", DUE - timedelta(minutes=75)),
+    ],
+    ids=["by hand", "backfill", "of another night", "of the other run of the night"],
+)
+def test_the_deadline_is_silent(
+    evening: Surroundings, monkeypatch: pytest.MonkeyPatch, late: timedelta, run_type: str, deadline: datetime
+) -> None:
+    at_stake_at(evening, DUE)
+    set_clock(monkeypatch, DUE + late)
+
+    assert warn(run_type=run_type, deadline=deadline).startswith("silent: not ")
+    assert TOLD == []
+
+
+def test_the_deadline_is_silent_where_nothing_is_at_stake(evening: Surroundings) -> None:
+    evening.sql("UPDATE webflow.conversions SET state = 'accepted'")
+    evening.sql("UPDATE webflow.runs SET ended_at = now(), problems = '{}'")
+
+    assert warn() == "silent: nothing is at stake"
+    assert TOLD == []
+
+
+def test_what_is_in_doubt_is_told_with_what_waits(evening: Surroundings) -> None:
+    evening.sql("INSERT INTO sales VALUES ('c2', now() - interval '1 hour', 'k1')")
+    evening.extract()
+    at_stake_at(evening, DUE)
+    evening.sql("UPDATE webflow.conversions SET state = 'sending', reason = 'in_doubt' WHERE conversion_id = 'c2'")
+
+    assert warn().startswith("Webflow: 1 conversion (0.00)")
+    assert "In doubt, since the answer was lost: 1 conversion" in TOLD[0][1]
+
+
+def test_a_ledger_that_is_away_at_the_deadline_is_told(evening: Surroundings) -> None:
+    evening.connect("webflow_ledger", conn_type="postgres", host="127.0.0.1", port=free_port(), login=USER, schema="ledger")
+
+    warn()
+
+    assert "The ledger's database does not answer" in TOLD[0][1]
+
+
+def test_a_ledger_that_was_never_made_is_told_as_a_run_that_never_began(evening: Surroundings) -> None:
+    evening.sql("DROP SCHEMA webflow CASCADE")
+
+    assert warn() == "Webflow: An unknown number of conversions will miss tonight's import"
+
+
+def test_a_failure_is_told_once_and_so_is_the_recovery(evening: Surroundings, variables: Variables) -> None:
+    notices.notify_of_recovery(ended())
+    assert TOLD == []
+    with pytest.raises(Unfinished):
+        evening.reconcile()
+
+    notices.notify_of_failure(ended(plan="success", reconcile="failed"))
+    notices.notify_of_failure(ended("scheduled__later", plan="failed"))
+    notices.notify_of_recovery(ended("manual__1"))
+    notices.notify_of_recovery(ended("scheduled__last"))
+    notices.notify_of_recovery(ended("scheduled__after"))
+
+    assert [text for text, _ in TOLD] == [
+        f"Webflow: {RUN} failed",
+        "Webflow: conversions go out again since scheduled__last",
+    ]
+    assert "1 conversion (0.00) ready, not sent" in TOLD[0][1]
+    assert variables["nightly.broken_since"] == ""
+
+
+def test_a_failure_before_the_ledger_had_a_record_names_the_task(evening: Surroundings) -> None:
+    notices.notify_of_failure(ended("scheduled__new", plan="failed", extract="upstream_failed"))
+
+    assert TOLD[0][1].startswith("plan failed: the last line of its log says why.")
+
+
+def test_a_failure_with_the_ledger_away_says_so(evening: Surroundings) -> None:
+    evening.connect("webflow_ledger", conn_type="postgres", host="127.0.0.1", port=free_port(), login=USER, schema="ledger")
+    context = ended()
+    del context["ti"]
+
+    notices.notify_of_failure(context)
+
+    assert "The ledger's database does not answer" in TOLD[0][1]
+
+
+def test_a_run_by_hand_that_fails_tells_nobody(evening: Surroundings, variables: Variables) -> None:
+    notices.notify_of_failure(ended("manual__1", plan="failed"))
+
+    assert TOLD == []
+    assert variables == {}
+
+
+def test_one_notifier_that_fails_keeps_nothing_from_the_others(evening: Surroundings, variables: Variables) -> None:
+    evening.configure(
+        CONFIGURATION
+        + f"notices:\n  - {{notifier: {__name__}.Teller, arguments: {{is_broken: true}}}}\n  - notifier: {__name__}.Teller\n"
+    )
+
+    with pytest.raises(ExceptionGroup, match="not everybody was told"):
+        notices.notify_of_failure(ended(plan="failed"))
+
+    assert len(TOLD) == 1
+    assert variables == {}
+
+
+def test_without_notifiers_the_log_says_it(evening: Surroundings, caplog: pytest.LogCaptureFixture) -> None:
+    evening.configure(CONFIGURATION)
+
+    notices.notify_of_failure(ended(plan="failed"))
+
+    assert f"Webflow: {RUN} failed" in caplog.text

@@ -1,0 +1,161 @@
+"""The operators one after the other, as the Dag's tasks run them: what each returns, refuses, and tells to Airflow."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+from airflow.sdk.observability import stats
+
+from demo.postgres import USER, free_port
+from tests.night import CUSTOMER_ID, TOKEN
+from tests.surroundings import CONFIGURATION, Surroundings
+from webflow_conversions.errors import Stopped, Unavailable, Unfinished
+
+MORE_SALES = """
+INSERT INTO sales SELECT 'b' || n, now() - interval '2 hours', 'k1' FROM generate_series(1, 9) n;
+INSERT INTO sales VALUES ('h1', now() - interval '1 hour', 'nobody'), (NULL, now() - interval '1 hour', 'k1')
+"""
+
+
+class Gauges:
+    """A backend of Airflow's metrics."""
+
+    def __init__(self) -> None:
+        self.told: dict[tuple[str, str], float] = {}
+
+    def gauge(self, stat: str, value: float, *, tags: dict[str, str] | None = None) -> None:
+        self.told[stat.removeprefix("webflow_conversions."), " ".join((tags or {}).values())] = value
+
+
+@pytest.fixture
+def gauges() -> Iterator[Gauges]:
+    made = Gauges()
+    stats.initialize(factory=lambda: made, export_legacy_names=False)  # type: ignore[arg-type,return-value]
+    yield made
+    stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+
+
+def states(around: Surroundings) -> dict[str, int]:
+    return dict(around.sql("SELECT state, count(*)::int FROM webflow.conversions GROUP BY state"))
+
+
+def test_a_night(around: Surroundings, gauges: Gauges) -> None:
+    around.sql(MORE_SALES)
+
+    assert around.plan() == ["sales"]
+    tally = around.extract()
+    works = around.identify()
+    pushes = [around.push(work).execute(around.context()) for work in works]
+    document = around.reconcile()
+
+    assert (tally["source"], tally["read"]["rows"]) == ("sales", 12)
+    assert works == [{"destination": "webflow_default", "sources": ["sales"], "worker": number} for number in (0, 1)]
+    assert sum(push["accepted"] for push in pushes) == 10
+    assert all(push["complete"] for push in pushes)
+    assert states(around) == {"accepted": 10, "held": 1, "rejected": 1}
+    assert len(around.simulator.events()) == 10
+    assert document["sources"]["sales"]["sent"]["rows"] == 10
+    assert around.asset_event.extra == {"run_id": "manual__1", "dry_run": False, **document}
+    assert {name: gauges.told[name, "sales"] for name in ("read", "accepted", "held", "ready", "in_doubt", "sent_again")} == {
+        "read": 12, "accepted": 10, "held": 1, "ready": 0, "in_doubt": 0, "sent_again": 0,
+    }  # fmt: skip
+    assert gauges.told["accepted.sales", ""] == 10
+    assert gauges.told["rejected.sales.missing_conversion_id", ""] == 1
+    assert gauges.told["seconds_to_import", ""] > 0
+    assert gauges.told["events_per_second", "webflow_default 0"] + gauges.told["events_per_second", "webflow_default 1"] > 0
+
+
+def test_a_token_that_is_refused_stops_the_push_and_reconcile_fails_the_run(around: Surroundings) -> None:
+    around.plan()
+    around.extract()
+    (work, _) = around.identify()
+    around.connect("webflow_default", conn_type="webflow", host=around.simulator.url, login=CUSTOMER_ID, password="revoked")
+
+    with pytest.raises(Stopped, match=r"Webflow refuses the token \(HTTP 401\)"):
+        around.push(work).execute(around.context())
+    with pytest.raises(Unfinished, match=r"^The run is not complete: .*1 conversion .* ready, not sent"):
+        around.reconcile()
+
+    assert states(around) == {"ready": 1}
+    assert around.asset_event.extra is None
+    around.connect("webflow_default", conn_type="webflow", host=around.simulator.url, login=CUSTOMER_ID, password=TOKEN)
+    assert around.push(work).execute(around.context(try_number=2))["accepted"] == 1
+    around.reconcile()
+
+
+def test_a_push_that_is_killed_before_it_began_sends_nothing(around: Surroundings) -> None:
+    around.plan()
+    around.extract()
+    push = around.push(around.identify()[0])
+    push.on_kill()
+
+    with pytest.raises(Unavailable, match="The push was stopped"):
+        push.execute(around.context())
+
+    assert around.simulator.events() == []
+    assert states(around) == {"ready": 1}
+
+
+def test_a_dry_run_shows_payloads_and_keeps_nothing(around: Surroundings) -> None:
+    around.sql("UPDATE sales SET identity_key = 'k1'")
+    around.plan(is_dry_run=True)
+    shown = around.extract()
+
+    assert around.identify() == []
+    document = around.reconcile(extracted=[shown])
+
+    assert document == {"sources": {"sales": shown}}
+    assert [preview["userId"] for preview in shown["previews"]] != ["u1"]
+    assert shown["previews"][0]["eventName"] == "offline-purchase"
+    assert around.sql("SELECT count(*) FROM webflow.conversions") == [(0,)]
+    assert around.simulator.events() == []
+    with pytest.raises(Unfinished, match="sales: was not read to its end"):
+        around.reconcile(extracted=None)
+
+
+def test_a_guard_stops_the_run_and_force_goes_past_it(around: Surroundings) -> None:
+    around.configure(CONFIGURATION + "guards: {rejected_share: 0.01, min_rows: 1}\n")
+    around.sql(MORE_SALES)
+    around.plan()
+    around.extract()
+    with pytest.raises(Stopped, match=r"Nothing is sent, since this run looks wrong: .*guards\.rejected_share"):
+        around.identify()
+
+    around.run_id = "manual__2"
+    around.plan(force=True)
+    around.extract()
+    assert len(around.identify()) == 2
+
+
+def test_a_warehouse_that_goes_away_keeps_nothing_that_is_ready(around: Surroundings) -> None:
+    """Identify is tried again by Airflow; its last try lets go out what is known, and reconcile says what is open."""
+    around.sql("INSERT INTO sales VALUES ('h1', now() - interval '1 hour', 'nobody')")
+    around.plan()
+    around.extract()
+    around.connect("warehouse", conn_type="postgres", host="127.0.0.1", port=free_port(), login=USER, schema="warehouse")
+
+    with pytest.raises(Unavailable):
+        around.identify(try_number=2)
+    for work in around.identify(try_number=4):
+        around.push(work).execute(around.context())
+
+    assert states(around) == {"accepted": 1, "held": 1}
+    with pytest.raises(Unfinished, match="identify: The warehouse"):
+        around.reconcile()
+
+
+def test_the_record_of_the_run_has_its_money(around: Surroundings) -> None:
+    around.configure(CONFIGURATION)
+    (around.folder / "sql" / "sales.sql").write_text(
+        (around.folder / "sql" / "sales.sql").read_text().replace("identity_key FROM", "identity_key, 12.5 AS value FROM")
+    )
+    around.plan()
+    around.extract()
+    for work in around.identify():
+        around.push(work).execute(around.context())
+    document: Any = around.reconcile()
+
+    assert Decimal(document["sources"]["sales"]["sent"]["value"]) == Decimal("12.5")
+    assert around.sql("SELECT ended_at IS NOT NULL, problems FROM webflow.runs") == [(True, [])]
