@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nightly test-page test-production chaos bench bench-large lint screenshots format lock clean
+.PHONY: help install demo test test-nightly test-production chaos bench bench-large lint screenshots format lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -21,13 +21,10 @@ demo: install ## A night's conversions, from a sample warehouse to a simulated W
 	@$(BIN)/python -m demo $(ARGS)
 
 test: install ## Run the tests (ARGS="-k window" for some of them)
-	@$(BIN)/python -m pytest -m "not production and not page" --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -m "not production" --cov --cov-report=term $(ARGS)
 
 test-nightly: install ## Send 100,000 random rows down the whole road (10 minutes)
 	@ROAD_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_road.py -s $(ARGS)
-
-test-page: install ## Drive the conversions page in Chromium, on a real Airflow
-	@$(BIN)/python -m pytest -m page tests/e2e $(ARGS)
 
 test-production: install ## Run nights on the services of docker-compose.yaml, without Docker (10 minutes; needs redis-server)
 	@$(BIN)/python -m pytest -m production tests/production $(ARGS)

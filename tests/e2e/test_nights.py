@@ -49,7 +49,8 @@ def test_the_figures_of_a_run_reach_airflows_metrics(first_night: Night, statsd:
         assert told[f"accepted.{source}"] == counts["sent"]["rows"]
         assert told[f"accepted_value.{source}"] == pytest.approx(float(counts["sent"]["value"]))
         assert told[f"ready.{source}"] == told[f"in_doubt.{source}"] == 0
-    assert told["rejected.offline_sales.invalid_value"] > 0
+        for reason, amount in counts["states"]["rejected"].items():
+            assert told[f"rejected.{source}.{reason}"] == amount["rows"] > 0
     assert told["events_per_second.webflow_default.0"] + told["events_per_second.webflow_default.1"] > 0
     assert 0 < told["seconds_to_import"] <= 24 * 3600
 
