@@ -26,6 +26,7 @@ from typing import Any, Self
 import psutil
 import yaml
 
+from demo.guard import Guard
 from demo.postgres import PostgresServer, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -162,7 +163,7 @@ class Compose:
         self.postgres = PostgresServer(self.folder / "postgres")
         self.postgres.port = free_port()
         self._done: set[str] = set()
-        self._guard: subprocess.Popen[str] | None = None
+        self._guard: Guard | None = None
         self._closing = threading.Event()
         self._restarter = threading.Thread(target=self._restart_what_ended, name="restart policies", daemon=True)
 
@@ -189,10 +190,7 @@ class Compose:
         return f"http://127.0.0.1:{self.ports['simulator:8090']}"
 
     def __enter__(self) -> Self:
-        # Ends what is left should this process be killed.
-        self._guard = subprocess.Popen(
-            [sys.executable, "-m", "demo.airflow"], cwd=REPOSITORY, stdin=subprocess.PIPE, text=True, start_new_session=True
-        )
+        self._guard = Guard()
         self._restarter.start()
         try:
             for service in self._in_order():
@@ -211,8 +209,7 @@ class Compose:
             self.postgres.stop()
         self.postgres.remove()
         if self._guard is not None:
-            self._guard.kill()
-            self._guard.communicate()
+            self._guard.dismiss()
 
     def wait_until_healthy(self, service: str, timeout_seconds: float = 600) -> None:
         """Wait until the health check of each of the service's containers succeeds."""
@@ -342,9 +339,8 @@ class Compose:
         return free_port()
 
     def _watch(self, pid: int) -> None:
-        """Tell the guard of a session."""
         if self._guard is not None:
-            print(pid, file=self._guard.stdin, flush=True)
+            self._guard.watch(pid)
 
     def _command(self, command: Sequence[str], image: str) -> list[str]:
         """The image's entry point: ``airflow`` before anything that is no program of its own."""
