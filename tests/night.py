@@ -172,6 +172,7 @@ class Night:
         worker: int = 0,
         try_number: int = 1,
         settings: Mapping[str, Any] | None = None,
+        chance: float = 0.0,
         **options: Any,
     ) -> Push:
         given = replace(SETTINGS, resend=options.get("resend", True), **(settings or {}))
@@ -179,7 +180,7 @@ class Night:
             transport = curl(transport, given)
         queue = self.queue(run, worker=worker, try_number=try_number, **options)
         forecasts = RunForecasts(Session(self.connect), run, self._worker(run, worker, try_number))
-        return Push(queue, transport, given, forecasts, clock=self.clock, chance=lambda: 0.0)
+        return Push(queue, transport, given, forecasts, clock=self.clock, chance=lambda: chance)
 
     def problems(self, run: Run) -> list[str]:
         return problems(self.runs.accounts(run, [DESTINATION], self.clock.at), self.runs.pushes(run), self.runs.lost(run))

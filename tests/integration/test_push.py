@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -18,6 +19,7 @@ from demo.simulator import SimulatorProcess
 from tests.night import NOW, SETTINGS, FixedClock, Night, curl
 from webflow_conversions.delivery import lookout
 from webflow_conversions.delivery import push as push_module
+from webflow_conversions.delivery import settings as push_settings
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.errors import Stopped, Unavailable
 
@@ -114,7 +116,10 @@ def test_a_redirect_is_not_followed_and_the_token_stays_here(night: Night, simul
 def test_what_is_not_the_api_stops_the_push_and_rejects_nothing(night: Night, simulator: SimulatorProcess, status: int) -> None:
     run = night.ready(200)
     simulator.faults([{"action": "redirect" if status == 302 else "status", "status": status}])
-    with pytest.raises(Stopped, match=f"The last 20 answers were HTTP {status}.*correct the host of connection webflow_default"):
+    with pytest.raises(
+        Stopped,
+        match=rf"None of the last 20 events was accepted: HTTP {status} \(20\)\. Check host .* of connection webflow_default",
+    ):
         night.push(run, simulator.url)
     assert {row.state for row in night.rows().values()} == {"ready"}
 
@@ -136,10 +141,97 @@ def test_refusals_before_anything_is_accepted_are_not_the_rows_fault(
 ) -> None:
     run = night.ready(200)
     simulator.faults([{"action": "status", "status": status}])
-    with pytest.raises(Stopped, match=rf"refused the first 20 events and accepted none: refused_{status} \(20\)"):
+    with pytest.raises(Stopped, match=rf"None of the last 20 events was accepted: HTTP {status} \(20\)"):
         night.push(run, simulator.url)
     states = {row.state for row in night.rows().values()}
     assert states == {"ready"}
+
+
+def turns_bad(push: Push, simulator: SimulatorProcess, rule: dict[str, Any], *, after: int) -> Push:
+    """Once it has accepted so many events, the API does this."""
+    measure = push._measure
+
+    def look() -> None:
+        measure()
+        if push.counts.accepted >= after and not turned:
+            turned.append(True)
+            simulator.faults([rule])
+
+    turned: list[bool] = []
+    push._measure = look
+    return push
+
+
+def by_state(night: Night) -> Counter[str]:
+    return Counter(row.state for row in night.rows().values())
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_address_that_goes_away_after_the_first_acceptance_rejects_nothing(
+    night: Night, simulator: SimulatorProcess, status: int
+) -> None:
+    push = night.prepare_push(night.ready(200), simulator.url)
+    with pytest.raises(Stopped, match=rf"None of the last 20 events was accepted: HTTP {status} \(20\)"):
+        turns_bad(push, simulator, {"action": "status", "status": status}, after=30).run()
+    assert push.counts.accepted >= 30
+    assert by_state(night) == {"accepted": push.counts.accepted, "ready": 200 - push.counts.accepted}
+
+
+def test_any_number_of_events_that_the_api_refuses_is_rejected_once_it_accepted_one(
+    night: Night, simulator: SimulatorProcess
+) -> None:
+    push = night.prepare_push(night.ready(200), simulator.url)
+    counts = turns_bad(push, simulator, {"action": "status", "status": 422}, after=30).run()
+    assert counts.accepted >= 30
+    assert counts.rejected == {"refused_422": 200 - counts.accepted}
+    assert by_state(night) == {"accepted": counts.accepted, "rejected": 200 - counts.accepted}
+
+
+@pytest.mark.parametrize("good", [0, 30])
+def test_answers_without_our_events_stop_the_push_and_none_of_these_goes_out_again(
+    night: Night, simulator: SimulatorProcess, good: int
+) -> None:
+    """They may have been received: what is answered so is not given back."""
+    push = night.prepare_push(night.ready(200), simulator.url)
+    strange = {"action": "status", "status": 200, "body": "{}"}
+    simulator.faults([] if good else [strange])
+    with pytest.raises(Stopped, match=r"None of the last 20 events was accepted: HTTP 200 without our event \(20\)"):
+        turns_bad(push, simulator, strange, after=good).run()
+    states, rejected = by_state(night), push.counts.rejected["echo_mismatch"]
+    assert rejected >= 20
+    assert states["rejected"] == rejected
+    assert states["accepted"] == push.counts.accepted >= good
+    simulator.faults([])
+    assert night.push(night.read("again"), simulator.url).accepted == states["ready"] == 200 - rejected - states["accepted"]
+
+
+def test_an_outage_leaves_few_in_doubt(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(5_000)
+    simulator.faults([{"action": "status", "status": 500}])
+    push = night.prepare_push(run, simulator.url, settings={"patience_seconds": 2.0}, chance=0.1, resend=False)
+    with pytest.raises(Unavailable, match="gave no good answer"):
+        push.run()
+    assert 0 < push.counts.in_doubt < 100
+    assert by_state(night) == {"sending": push.counts.in_doubt, "ready": 5_000 - push.counts.in_doubt}
+
+
+def test_runs_that_overlap_give_each_other_no_further_attempts(night: Night, simulator: SimulatorProcess) -> None:
+    first = night.ready(1, name="first")
+    second = night.read("second")
+    simulator.faults([{"action": "status", "status": 500}])
+    for run, worker in [(first, 0), (second, 0), (first, 1), (second, 1), (first, 0)]:
+        night.push(run, simulator.url, worker=worker, attempts_per_run=3)
+    assert night.row("c1").attempts == 6
+
+
+def test_a_run_that_ended_and_was_cleared_tries_anew(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(1)
+    simulator.faults([{"action": "status", "status": 500}])
+    night.push(run, simulator.url, attempts_per_run=3)
+    night.runs.end(run, ["1 ready, not sent"], {})
+    simulator.faults([])
+    assert night.push(run, simulator.url, try_number=2, attempts_per_run=3).accepted == 1
+    assert night.row("c1").attempts == 4
 
 
 def test_a_few_refusals_and_nothing_else_do_reject(night: Night, simulator: SimulatorProcess) -> None:
@@ -560,7 +652,7 @@ def test_a_stop_before_the_end_rejects_nothing_that_is_not_proven(night: Night, 
     simulator.faults([{"action": "status", "status": 400, "action_id": action_id}, {"action": "stall"}])
     push = night.prepare_push(run, simulator.url, settings={"concurrency": 1, "timeout_seconds": 30.0})
     with in_thread(push, Unavailable, "The push was stopped"):
-        wait_until(lambda: bool(push._unproven))
+        wait_until(lambda: bool(push._suspicion.kept))
         push.stop()
     assert (night.row("c1").state, night.row("c1").attempts) == ("ready", 1)
 
@@ -755,7 +847,7 @@ def test_what_a_vanished_worker_had_claimed_is_taken_up_when_its_lease_ends(nigh
 def test_a_try_that_was_declared_dead_claims_and_settles_nothing_more(
     night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push_module, "LEASE_MARGIN_SECONDS", 2.0)
+    monkeypatch.setattr(push_settings, "LEASE_MARGIN_SECONDS", 2.0)
     run = night.ready(500)
     simulator.faults([{"action": "delay", "milliseconds": 20}])
     old = night.prepare_push(run, simulator.url, settings={"concurrency": 4, "timeout_seconds": 1.0})

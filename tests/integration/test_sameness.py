@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
 from tests.night import DESTINATION, NOW, Night
+from webflow_conversions.rules.window import Window
 from webflow_conversions.warehouse.reader import Warehouse
 
 HOUR = timedelta(hours=1)
@@ -128,3 +129,43 @@ def test_what_was_only_claimed_and_never_sent_follows_the_source_and_is_no_longe
     night.sql("UPDATE webflow.conversions SET state = 'ready'")
     night.extract(night.begin("third"))
     assert (night.row("a").value, night.row("a").changed_after_sent_at) == (12, None)
+
+
+@pytest.mark.parametrize(("key", "reason"), [("k1", "expired_unsent"), ("nobody", "expired_unidentified")])
+def test_what_expired_while_it_waited_says_so_although_the_source_changed_it_since(night: Night, key: str, reason: str) -> None:
+    night.person()
+    night.sale("a", ago=timedelta(hours=47), key=key)
+    night.read("first")
+    night.clock.at += timedelta(hours=2)
+    night.sql("UPDATE sales SET value = 99")
+
+    second = night.begin("second")
+    night.extract(second)
+
+    row = night.row("a")
+    assert (row.state, row.reason, row.value, row.run_id) == ("expired", reason, 99, "second")
+
+
+def test_what_the_source_moves_before_the_2_days_was_expired_before_it_was_seen_so(night: Night) -> None:
+    night.person()
+    night.sale("a", ago=timedelta(hours=1))
+    night.read("first")
+    night.sql("UPDATE sales SET occurred_at = occurred_at - interval '3 days'")
+
+    night.extract(night.begin("second"))
+
+    assert night.states() == {"a": ("expired", "expired_before_seen")}
+
+
+def test_a_row_that_is_only_counted_has_no_say_in_what_stands(night: Night) -> None:
+    """In one chunk as in two: older than 30 days, or outside the window of a run for a date."""
+    night.person()
+    night.sale("a", ago=timedelta(days=41))
+    night.sale("a", ago=timedelta(hours=1))
+    night.sale("b", ago=timedelta(hours=30))
+    night.sale("b", ago=timedelta(hours=1))
+
+    tally = night.extract(night.begin(window=Window(start=night.clock.at - timedelta(hours=2), end=night.clock.at)))
+
+    assert (tally.too_old.rows, tally.outside.rows, tally.recorded.rows, tally.duplicates.rows) == (1, 1, 2, 0)
+    assert night.states() == {"a": ("ready", None), "b": ("ready", None)}

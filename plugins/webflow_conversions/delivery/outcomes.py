@@ -72,7 +72,7 @@ def classify(sent: bytes, answer: Answer) -> Outcome:
             return Outcome.STOP
         case Trouble.TOO_LARGE if answer.status == 200:
             return Outcome.MISMATCHED
-        case Trouble.LOST if answer.status is None or 200 <= answer.status < 300:
+        case Trouble.LOST if answer.status is None or answer.status < 300:
             return Outcome.IN_DOUBT
     match answer.status:
         case None:

@@ -260,13 +260,17 @@ class Push:
                 self._pace.clean(answer.seconds)
                 self._bad_since = None
                 results += self._suspicion.accepted()
-            case Outcome.REFUSED | Outcome.MISMATCHED:
+            case Outcome.REFUSED:
                 self._pace.clean(answer.seconds)
                 self._bad_since = None
                 results = self._suspicion.refused(result)
+            case Outcome.MISMATCHED:
+                self._pace.clean(answer.seconds)
+                self._bad_since = None
+                self._suspicion.strange(answer)
             case Outcome.MISROUTED:
                 self.counts.deferred += 1
-                self._suspicion.misrouted(answer)
+                self._suspicion.strange(answer)
             case Outcome.LATER:
                 self.counts.deferred += 1
                 asked = retry_after_seconds(answer.retry_after, self._clock.now() + self._settings.clock_offset)
@@ -276,7 +280,10 @@ class Push:
                 self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=None), for_all=False)
             case Outcome.IN_DOUBT:
                 self.counts.in_doubt += 1
-                self._pace.slow_down(started_at=out.started_at, now=now)
+                if self._bad_since is None:
+                    self._pace.slow_down(started_at=out.started_at, now=now)
+                else:  # Nothing good came since the last trouble: each further event would be in doubt, too.
+                    self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=None), for_all=False)
             case Outcome.STOP:
                 self._finish(_why_stopped(answer, self._settings.destination))
         if outcome in (Outcome.MISROUTED, Outcome.LATER, Outcome.UNSENT, Outcome.IN_DOUBT):

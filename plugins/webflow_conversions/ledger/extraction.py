@@ -18,6 +18,7 @@ from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.states import FAULTS
+from webflow_conversions.rules.window import oldest_sendable_ms
 
 _STAGED = (
     "action_id",
@@ -82,6 +83,7 @@ class Extraction:
                 "faults": sorted(FAULTS),
                 "run_id": self._run.run_id,
                 "now": now,
+                "oldest_ms": oldest_sendable_ms(now),
             },
         )
         met = cursor.fetchone()

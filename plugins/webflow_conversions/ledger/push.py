@@ -63,6 +63,9 @@ class PushQueue:
             "begin_push",
             place
             | {
+                "sources": list(self._worker.sources),
+                "start_ms": self._run.window.start_ms,
+                "end_ms": self._run.window.end_ms,
                 "try_number": self._worker.try_number,
                 "host": host,
                 "pid": os.getpid(),
@@ -147,7 +150,7 @@ class PushQueue:
         """When the next row of this run may be claimed; None if there is none."""
         ((seconds,),) = self._session.fetch(
             "seconds_to_retry",
-            _scope(self._run, self._worker, now) | {"run_id": self._run.run_id, "max_failures": self._attempts_per_run},
+            _scope(self._run, self._worker, now) | {"max_failures": self._attempts_per_run},
         )
         return None if seconds is None else float(seconds)
 

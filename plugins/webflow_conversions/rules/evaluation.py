@@ -63,27 +63,27 @@ def evaluate(
     :param latest: when 'in the future' is judged, the more careful of our clock and the API's; default ``now``.
     """
     judged = _judge(chunk, rules, now)
-    kept, dropped, conflicting = _without_duplicates(judged)
-    moments = kept["action_timestamp_ms"].fillna(0).to_numpy(dtype=np.int64)
-    valid = kept["reason"].isna().to_numpy()
-    too_old = kept["action_timestamp_ms"].notna().to_numpy() & (moments < oldest_recorded_ms(now))
+    moments = judged["action_timestamp_ms"].fillna(0).to_numpy(dtype=np.int64)
+    is_known = judged["action_timestamp_ms"].notna().to_numpy()
+    too_old = is_known & (moments < oldest_recorded_ms(now))
+    valid = judged["reason"].isna().to_numpy()
     expired = valid & (moments < oldest_sendable_ms(now))
     future = valid & (moments > latest_sendable_ms(latest or now))
     due = valid & ~expired & ~future
     outside = due & ((moments < window.start_ms) | (moments >= window.end_ms))
-    kept["state"] = np.select([expired, future, due], [State.EXPIRED, State.FUTURE, State.HELD], State.REJECTED)
-    kept.loc[expired, "reason"] = Reason.EXPIRED_BEFORE_SEEN
-    kept.loc[due, "reason"] = Reason.UNKNOWN_USER
-    recorded = ~too_old & ~outside
+    judged["state"] = np.select([expired, future, due], [State.EXPIRED, State.FUTURE, State.HELD], State.REJECTED)
+    judged.loc[expired, "reason"] = Reason.EXPIRED_BEFORE_SEEN
+    judged.loc[due, "reason"] = Reason.UNKNOWN_USER
+    kept, dropped, conflicting = _without_duplicates(judged[~too_old & ~outside])
     return Evaluated(
-        conversions=kept[recorded].reset_index(drop=True),
+        conversions=kept.reset_index(drop=True),
         tally=Tally(
             read=Amount.of(judged["value"]),
-            recorded=Amount.of(kept["value"][recorded]),
+            recorded=Amount.of(kept["value"]),
             duplicates=Amount.of(dropped["value"]),
             conflicting=conflicting,
-            outside=Amount.of(kept["value"][outside]),
-            too_old=Amount.of(kept["value"][too_old]),
+            outside=Amount.of(judged["value"][outside]),
+            too_old=Amount.of(judged["value"][too_old]),
         ),
     )
 
@@ -152,12 +152,14 @@ def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
     """The row that stands for each conversion, with how many are ``alike``; the other rows; how many of these conflict.
 
     Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value; neither their order
-    nor the chunks in which they came (``ledger/sql/merge_staged.sql``) ever matter.
+    nor the chunks in which they came (``ledger/sql/merge_staged.sql``) ever matter. So what a run does not record takes
+    no part.
     """
     if judged["action_id"].is_unique:
         return judged.assign(alike=1), judged.iloc[:0], 0
     order = judged.assign(
-        void=judged["reason"].notna(), amount=[float("inf") if value is None else float(value) for value in judged["value"]]
+        void=judged["state"] == State.REJECTED,
+        amount=[float("inf") if value is None else float(value) for value in judged["value"]],
     ).sort_values(["action_timestamp_ms", "void", "amount", "identity_key", "reason", "detail"], kind="stable")
     first = ~order["action_id"].duplicated()
     kept, dropped = judged.loc[order.index[first]], judged.loc[order.index[~first]]

@@ -1,11 +1,24 @@
 -- Earlier tries of the same task claim and record nothing more: Airflow starts another only when it gave them up. One
 -- whose process is gone has nothing out; what another may have out ends with its lease. A run that the guards have
--- not cleared gets no push.
+-- not cleared gets no push. The first push of a run to a destination, and the first after the run was ended and cleared
+-- in Airflow, give what waits its attempts anew.
 WITH superseded AS (
     UPDATE webflow.pushes
     SET ended_at = clock_timestamp(),
         expires_at = CASE WHEN id = ANY (%(gone)s::bigint[]) THEN least(expires_at, clock_timestamp()) ELSE expires_at END
     WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
+), attempts_anew AS (
+    UPDATE webflow.conversions
+    SET failures = 0
+    WHERE state = 'ready'
+      AND destination = %(destination)s
+      AND source = ANY (%(sources)s)
+      AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
+      AND failures > 0
+      AND NOT EXISTS (
+          SELECT FROM webflow.pushes p JOIN webflow.runs r ON r.id = p.run
+          WHERE p.run = %(run)s AND p.destination = %(destination)s AND p.started_at > coalesce(r.ended_at, '-infinity')
+      )
 )
 INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, expires_at)
 SELECT

@@ -7,7 +7,7 @@ WITH due AS (
       AND source = ANY (%(sources)s)
       AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
       AND (retry_at IS NULL OR retry_at <= clock_timestamp())
-      AND (run_id <> %(run_id)s OR failures < %(max_failures)s)
+      AND failures < %(max_failures)s
       AND EXISTS (
           SELECT FROM webflow.pushes WHERE id = %(push)s AND ended_at IS NULL AND expires_at > clock_timestamp()
       )
@@ -18,7 +18,6 @@ WITH due AS (
 UPDATE webflow.conversions c
 SET state = 'sending',
     push_id = %(push)s,
-    failures = CASE WHEN c.run_id = %(run_id)s THEN c.failures ELSE 0 END,
     run_id = %(run_id)s
 WHERE c.id = ANY (ARRAY(SELECT id FROM due))
 RETURNING c.id, c.event_name, c.user_domain, c.user_id, c.action_id, c.action_timestamp_ms, c.value, c.attempts, c.failures

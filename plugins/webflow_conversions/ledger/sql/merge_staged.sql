@@ -2,7 +2,7 @@
 --
 -- A row that is new is added. A row that was there is judged again, unless a request for it has left or may have: then
 -- the reading keeps what the source says now, and nothing else happens. What has expired follows the source, but stays
--- expired. A user that was found stays, as long as the source says the same. Of several rows of one reading that one
+-- expired; what expired while it waited says so. A user that was found stays, as long as the source says the same. Of several rows of one reading that one
 -- stands which rules/evaluation.py would let stand if they came in one chunk. If another run adds the same conversion at
 -- the same moment, the statement fails on the unique action_id, and is to be repeated.
 WITH met AS MATERIALIZED (
@@ -17,6 +17,7 @@ WITH met AS MATERIALIZED (
             OR c.attempts_in_doubt > 0
             OR coalesce(c.reason, '') IN ('echo_mismatch', 'written_off') AS is_out,
         c.state = 'expired' AND s.state IN ('expired', 'rejected') AS is_past,
+        c.state IN ('ready', 'held', 'future') AND s.state = 'expired' AND c.action_timestamp_ms < %(oldest_ms)s AS expired_here,
         (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
             IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.identity_key, c.detail) AS differs,
         (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
@@ -61,7 +62,11 @@ WITH met AS MATERIALIZED (
         user_domain = CASE WHEN m.is_past THEN c.user_domain ELSE m.user_domain END,
         user_id = CASE WHEN m.is_past THEN c.user_id ELSE m.user_id END,
         state = CASE WHEN m.is_past THEN c.state ELSE m.state END,
-        reason = CASE WHEN m.is_past THEN c.reason ELSE m.reason END,
+        reason = CASE
+            WHEN m.is_past THEN c.reason
+            WHEN m.expired_here THEN CASE WHEN c.state = 'held' THEN 'expired_unidentified' ELSE 'expired_unsent' END
+            ELSE m.reason
+        END,
         settled_at = CASE WHEN m.is_past THEN c.settled_at WHEN m.state IN ('rejected', 'expired') THEN %(now)s END,
         run_id = CASE WHEN m.is_past THEN c.run_id ELSE %(run_id)s END,
         failures = 0,

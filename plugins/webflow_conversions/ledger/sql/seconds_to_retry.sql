@@ -7,4 +7,4 @@ WHERE state = 'ready'
   AND destination = %(destination)s
   AND source = ANY (%(sources)s)
   AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
-  AND (run_id <> %(run_id)s OR failures < %(max_failures)s)
+  AND failures < %(max_failures)s
