@@ -94,6 +94,12 @@ class Source(_Part):
     warehouse_conn_id: ConnectionId = "warehouse"
     webflow_conn_id: ConnectionId = "webflow_default"
 
+    @property
+    def columns_instead(self) -> list[str]:
+        """The columns that its query has to return, since this says nothing of them."""
+        is_local = self.timestamps.kind is TimestampKind.LOCAL and self.timestamps.timezone is None
+        return [*(["event_name"] if self.event_name is None else []), *(["timezone"] if is_local else [])]
+
 
 class KnownUsers(_Part):
     """The query that returns the users whom ``wf.setUserId()`` made known."""

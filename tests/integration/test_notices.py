@@ -14,6 +14,7 @@ from webflow_conversions.errors import Unfinished
 from webflow_conversions.operators import notices
 
 DUE = datetime(2026, 11, 23, 23, 40, tzinfo=UTC)
+RUN_AFTER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 RUN = "scheduled__2026-11-21T23:15:00+00:00"
 TOLD: list[tuple[str, str]] = []
 
@@ -59,6 +60,7 @@ def evening(around: Surroundings, variables: Variables, monkeypatch: pytest.Monk
     around.run_id = RUN
     around.plan()
     around.extract()
+    around.sql(f"UPDATE webflow.runs SET started_at = '{RUN_AFTER}'")
     set_clock(monkeypatch, DUE + timedelta(seconds=3))
     return around
 
@@ -68,7 +70,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
 
 
 def warn(*, run_type: str = "scheduled", deadline: datetime = DUE) -> str:
-    dag_run = {"dag_id": "nightly", "dag_run_id": RUN, "run_type": run_type}
+    dag_run = {"dag_id": "nightly", "dag_run_id": RUN, "run_type": run_type, "run_after": RUN_AFTER.isoformat()}
     context = {"dag_run": dag_run, "deadline": {"deadline_time": deadline.isoformat()}}
     return asyncio.run(notices.warn_at_deadline(context, "23:40"))
 
@@ -124,6 +126,34 @@ def test_the_deadline_is_silent_where_nothing_is_at_stake(evening: Surroundings)
 
     assert warn() == "silent: nothing is at stake"
     assert TOLD == []
+
+
+def test_the_deadline_of_a_run_that_failed_is_silent_once_a_later_one_sent_everything(
+    evening: Surroundings, variables: Variables
+) -> None:
+    evening.sql("DELETE FROM webflow.conversions; DELETE FROM webflow.extractions; DELETE FROM webflow.runs")
+    assert warn() == "Webflow: An unknown number of conversions will miss tonight's import"
+    variables.clear()
+
+    evening.run_id = "scheduled__later"
+    evening.plan()
+    evening.extract()
+    for work in evening.identify():
+        evening.push(work).execute(evening.context())
+    evening.reconcile()
+    evening.sql(f"UPDATE webflow.runs SET started_at = '{RUN_AFTER + timedelta(minutes=75)}'")
+
+    assert warn() == "silent: nothing is at stake"
+
+
+@pytest.mark.parametrize(
+    "instead", ["dry_run = true", "window_start = window_end - interval '1 day'", "started_at = started_at - interval '9 hours'"]
+)
+def test_a_run_that_does_not_send_all_that_is_due_tonight_calms_nobody(evening: Surroundings, instead: str) -> None:
+    evening.sql("UPDATE webflow.conversions SET state = 'accepted'")
+    evening.sql(f"UPDATE webflow.runs SET ended_at = now(), problems = '{{}}', {instead}")
+
+    assert warn() == "Webflow: An unknown number of conversions will miss tonight's import"
 
 
 def test_what_is_in_doubt_is_told_with_what_waits(evening: Surroundings) -> None:

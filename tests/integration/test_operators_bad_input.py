@@ -114,6 +114,23 @@ def test_a_query_cannot_work(around: Surroundings, file: str, sql: str, sentence
     assert around.sql("SELECT count(*) FROM webflow.conversions") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("given", "instead", "column"),
+    [("    event_name: offline-purchase\n", "", "event_name"), ("kind: aware", "kind: local", "timezone")],
+)
+def test_neither_the_query_nor_the_configuration_says_what_is_needed(
+    around: Surroundings, given: str, instead: str, column: str
+) -> None:
+    around.configure(CONFIGURATION.replace(given, instead))
+    assert refusal(around.plan, Unusable) == (
+        f"The query of source sales does not return {column}, and the configuration gives none: add it to the one or the other."
+    )
+    assert around.simulator.events() == []
+
+    (around.folder / "sql" / "sales.sql").write_text(SALES.replace("SELECT", f"SELECT 'UTC' AS {column},"))
+    assert around.plan() == ["sales"]
+
+
 @pytest.mark.parametrize("date", ["tomorrow", "2026-02-30", "23.11.2026", "20261123", 20261123], ids=repr)
 def test_the_date_is_no_date(around: Surroundings, date: Any) -> None:
     assert "is no date: write it as YYYY-MM-DD" in refusal(lambda: around.plan(date=date), Unusable)

@@ -117,6 +117,15 @@ def test_no_rows_at_all_where_there_always_were_some_is_objected_to():
     assert object_to(nothing, runs(5, 5)) == []
 
 
+def test_a_reading_that_failed_says_nothing_of_what_there_always_was():
+    nothing, unread = figures(read=0, recorded=0, to_send=0), Earlier(read_rows=None, sent=Amount())
+
+    assert object_to(nothing, [unread, *runs(5, 6, 7)]) == [
+        "shop returned no rows at all, and in each of the last 3 runs it did (guards.empty_source)"
+    ]
+    assert object_to(nothing, [unread, *runs(5, 6)]) == []
+
+
 def test_a_run_for_one_date_may_find_nothing():
     assert object_to(figures(read=0, recorded=0, to_send=0), runs(5, 5, 5), whole_window=False) == []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from webflow_conversions.pipeline.metrics import NAMES, PREFIX, push_metrics, run_metrics
 from webflow_conversions.pipeline.reconciliation import SourceAccount
 from webflow_conversions.rules.evaluation import Amount, Tally
+from webflow_conversions.rules.states import EXPLANATIONS, State
 
 NOW = datetime(2026, 3, 14, 23, 0, tzinfo=UTC)
 
@@ -29,11 +30,13 @@ def test_a_run_tells_what_its_account_says():
         for metric in run_metrics({"shop": account}, NOW)
     }
 
-    assert {name: metric.value for (name, _), metric in told.items()} == {
+    rejected = {reason: metric.value for (name, reason), metric in told.items() if name == "rejected"}
+    assert {reason: value for reason, value in rejected.items() if value} == {"unknown_goal": 2}
+    assert set(rejected) == {str(reason) for reason, known in EXPLANATIONS.items() if known.state is State.REJECTED}
+    assert {name: metric.value for (name, _), metric in told.items() if name != "rejected"} == {
         "read": 9,
         "accepted": 3,
         "accepted_value": 149.99,
-        "rejected": 2,
         "held": 4,
         "ready": 11,
         "in_doubt": 7,

@@ -74,6 +74,7 @@ def test_a_lost_answer_leaves_a_doubt_and_a_request_that_never_left_does_not():
     assert classify(SENT, Answer(trouble=Trouble.LOST)) is Outcome.IN_DOUBT
     assert classify(SENT, Answer(status=200, body=SENT, trouble=Trouble.LOST)) is Outcome.IN_DOUBT
     assert classify(SENT, Answer(status=200, body=SENT[:9], trouble=Trouble.LOST)) is Outcome.IN_DOUBT
+    assert classify(SENT, Answer(status=103, trouble=Trouble.LOST)) is Outcome.IN_DOUBT
     assert classify(SENT, Answer(trouble=Trouble.UNSENT)) is Outcome.UNSENT
     assert classify(SENT, Answer()) is Outcome.IN_DOUBT
 
@@ -224,3 +225,17 @@ def test_a_request_of_which_no_byte_left_is_no_attempt(trouble):
     assert result.state is State.READY
     assert result.attempts == 0
     assert result.sent_at is None
+
+
+@pytest.mark.parametrize(
+    ("body", "trouble"),
+    [
+        (b"no such goal", "no such goal"),
+        (b" " * 300, "HTTP 400"),
+        (b'{"error": "unknown user %b"}' % EVENT.user_id.encode(), "HTTP 400"),
+        (b"x" * 190 + EVENT.user_id.encode(), "HTTP 400"),
+        (SENT, "HTTP 400"),
+    ],
+)
+def test_what_the_api_said_is_kept_for_people_unless_it_names_the_user(body, trouble):
+    assert settle(Outcome.REFUSED, Answer(status=400, body=body)).trouble == trouble

@@ -1,5 +1,6 @@
 """From the outcome of a request to what the ledger records."""
 
+import json
 from collections.abc import Callable
 
 from webflow_conversions.delivery.outcomes import Answer, Outcome
@@ -23,7 +24,7 @@ def settlement(
         case Outcome.ACCEPTED:
             state, trouble = State.ACCEPTED, None
         case Outcome.REFUSED if status is not None:
-            state, reason, trouble = State.REJECTED, refused(status), _excerpt(answer.body) or trouble
+            state, reason, trouble = State.REJECTED, refused(status), _excerpt(answer.body, conversion.event.user_id) or trouble
         case Outcome.MISMATCHED:
             state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value
         case Outcome.MISROUTED:
@@ -51,7 +52,10 @@ def settlement(
     )
 
 
-def _excerpt(body: bytes) -> str | None:
-    """The beginning of what the API said, for people; None if it repeats the event, which holds the user ID."""
-    text = body[:200].decode("utf-8", "replace").replace("\x00", "\ufffd").strip()
-    return None if not text or "userId" in text else text
+def _excerpt(body: bytes, user_id: str) -> str | None:
+    """The beginning of what the API said, for people; None if it repeats the user ID."""
+    text = body.decode("utf-8", "replace").replace("\x00", "\ufffd")
+    as_json = (json.dumps(user_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
+    if any(told in text for told in ("userId", user_id, *as_json)):
+        return None
+    return text[:200].strip() or None

@@ -124,6 +124,11 @@ class WebflowHook(BaseHook):
             clock_offset=_clock_offset(response.headers.get("Date"), sent_at, datetime.now(UTC)),
         )
 
+    def is_token_refused(self) -> bool:
+        """Whether the API refuses the token of an event that lacks all but the customer ID, and so can count for nobody."""
+        api = self.get_conn()
+        return _post(api, Event.incomplete(api.customer_id)).status in (401, 403)
+
     def test_connection(self) -> tuple[bool, str]:
         """Whether conversions could be sent, in words, without sending one.
 

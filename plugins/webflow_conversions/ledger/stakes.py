@@ -21,8 +21,8 @@ def run_record(session: Session, dag_id: str, run_id: str) -> RunRecord | None:
     return RunRecord(**found[0]._asdict()) if found else None
 
 
-def stake(session: Session, dag_id: str, run_id: str, sources: Mapping[str, Sequence[str]], now: datetime) -> Stake:
-    """What could still go out at ``now`` from the given sources by destination, and how the run stands that should send it.
+def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, Sequence[str]], now: datetime) -> Stake:
+    """What could still go out at ``now`` from the given sources by destination, and how the last run since then stands.
 
     :raises Unavailable: if the ledger is away.
     """
@@ -38,4 +38,5 @@ def stake(session: Session, dag_id: str, run_id: str, sources: Mapping[str, Sequ
     for row in session.fetch("ready_in_scope", scope):
         ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
     in_doubt = (Amount(rows=row.rows, value=row.value) for row in session.fetch("in_doubt", scope))
-    return Stake(run=run_record(session, dag_id, run_id), ready=ready, in_doubt=sum(in_doubt, Amount()))
+    runs = [RunRecord(**row._asdict()) for row in session.fetch("last_run_since", {"dag_id": dag_id, "since": since})]
+    return Stake(run=runs[0] if runs else None, ready=ready, in_doubt=sum(in_doubt, Amount()))

@@ -84,7 +84,11 @@ class ConversionsOperator(BaseOperator):
         from webflow_conversions.pipeline.warehouse import SourceQuery
 
         return SourceQuery(
-            warehouse=warehouse(source.warehouse_conn_id), name=source.name, sql=self.file.sql(source.sql), run=run
+            warehouse=warehouse(source.warehouse_conn_id),
+            name=source.name,
+            sql=self.file.sql(source.sql),
+            run=run,
+            also_required=source.columns_instead,
         )
 
     def known_users(self) -> KnownUsers:

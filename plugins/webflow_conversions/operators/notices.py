@@ -48,13 +48,14 @@ def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
     moment, due = now(), datetime.fromisoformat(str(context["deadline"]["deadline_time"]))
     if f"{due.astimezone(UTC):%H:%M}" != at or not due <= moment < next_import(due):
         return "silent: not the hour before an import"
-    dag_id, run_id, night = run["dag_id"], run["dag_run_id"], f"{due.astimezone(UTC):%Y-%m-%d}"
+    dag_id, night = run["dag_id"], f"{due.astimezone(UTC):%Y-%m-%d}"
     if _told(dag_id, _DEADLINE_TOLD) == night:
         return "silent: told already"
     settings = _settings()
     sources = settings.destinations([source.name for source in settings.sources])
+    since = datetime.fromisoformat(str(run["run_after"]))
     try:
-        notice = deadline_notice(stake(ledger_session(), dag_id, run_id, sources, moment), moment)
+        notice = deadline_notice(stake(ledger_session(), dag_id, since, sources, moment), moment)
     except ConversionsError as error:
         notice = blind_notice(str(error), moment)
     if notice is None:

@@ -131,7 +131,8 @@ class PlanConversionsOperator(ConversionsOperator):
             except Unavailable as error:
                 self.log.warning("%s The push will try again.", error)
                 continue
-            if probe.status in (401, 403):
+            # The contract knows POST alone: what stands before the API may refuse HEAD for its own reasons.
+            if probe.status in (401, 403) and WebflowHook(destination).is_token_refused():
                 raise Stopped(
                     f"Webflow refuses the token (HTTP {probe.status}): put a valid off-site conversion token "
                     f"(Insights > Tracking settings) into connection {destination}."

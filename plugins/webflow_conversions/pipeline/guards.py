@@ -36,9 +36,9 @@ class SourceFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """A source in an earlier run."""
+    """A source in an earlier run; ``read_rows`` is None if it was not read, or not over the whole window."""
 
-    read_rows: int
+    read_rows: int | None
     sent: Amount
 
 
@@ -54,9 +54,10 @@ def objections(
     found: list[str] = []
     for source, figures in now.items():
         runs = earlier.get(source, ())
-        if limits.empty_source and whole_window and figures.read_rows == 0 and _always_had_rows(runs):
+        readings = [run.read_rows for run in runs if run.read_rows is not None]
+        if limits.empty_source and whole_window and figures.read_rows == 0 and len(readings) >= ENOUGH_RUNS and all(readings):
             found.append(
-                f"{source} returned no rows at all, and in each of the last {len(runs)} runs it did (guards.empty_source)"
+                f"{source} returned no rows at all, and in each of the last {len(readings)} runs it did (guards.empty_source)"
             )
         share = figures.rejected_rows / figures.recorded_rows if figures.recorded_rows else 0
         if limits.rejected_share is not None and figures.recorded_rows >= limits.min_rows and share > limits.rejected_share:
@@ -103,7 +104,3 @@ def _out_of_proportion(source: str, to_send: Amount, runs: Sequence[Earlier], li
 def _value_of_each(amount: Amount) -> Decimal:
     """The average value; 0 where there are too few conversions to speak of one."""
     return amount.value / amount.rows if amount.rows >= ENOUGH_CONVERSIONS else Decimal(0)
-
-
-def _always_had_rows(runs: Sequence[Earlier]) -> bool:
-    return len(runs) >= ENOUGH_RUNS and all(run.read_rows > 0 for run in runs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from webflow_conversions.pipeline.reconciliation import SourceAccount
-from webflow_conversions.rules.states import State
+from webflow_conversions.rules.states import EXPLANATIONS, State
 from webflow_conversions.rules.window import next_import
 
 PREFIX = "webflow_conversions"
@@ -47,9 +47,11 @@ def run_metrics(accounts: Mapping[str, SourceAccount], now: datetime) -> Iterato
             yield _metric("read", account.tally.read.rows, tags)
         yield _metric("accepted", account.sent.rows, tags)
         yield _metric("accepted_value", float(account.sent.value), tags)
-        for (state, reason), amount in account.states.items():
-            if state == State.REJECTED:
-                yield _metric("rejected", amount.rows, tags | {"reason": str(reason)})
+        # A gauge keeps its last value: so also what was not met this time is told.
+        rejected = {str(reason): 0 for reason, known in EXPLANATIONS.items() if known.state is State.REJECTED}
+        rejected |= {str(reason): amount.rows for (state, reason), amount in account.states.items() if state == State.REJECTED}
+        for reason, rows in rejected.items():
+            yield _metric("rejected", rows, tags | {"reason": reason})
         yield _metric("held", sum(amount.rows for (state, _), amount in account.states.items() if state == State.HELD), tags)
         yield _metric("ready", sum(amount.rows for amount in account.ready.values()), tags)
         yield _metric("in_doubt", account.in_doubt.rows, tags)

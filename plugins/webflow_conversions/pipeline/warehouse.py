@@ -38,12 +38,13 @@ class Warehouse(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceQuery:
-    """The query of one source, for one run."""
+    """The query of one source, for one run; ``also_required`` are the columns for which the configuration has no value."""
 
     warehouse: Warehouse
     name: str
     sql: str
     run: Run
+    also_required: Sequence[str] = ()
 
     @cached_property
     def columns(self) -> list[str]:
@@ -52,6 +53,12 @@ class SourceQuery:
         :raises Unusable: if it lacks one, or the database refuses it.
         """
         found = self.warehouse.columns(self.sql, self._binds)
+        for name in self.also_required:
+            if name not in found:
+                raise Unusable(
+                    f"The query of source {self.name} does not return {name}, and the configuration gives none: "
+                    "add it to the one or the other."
+                )
         return _counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
 
     def read(self, handle: Callable[[Chunk], None]) -> None:

@@ -25,7 +25,13 @@ SESSION_MAX_MS = 24 * 60 * 60 * 1000
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}")
 _PHONE = re.compile(
-    r"\+[1-9][\d\s()./-]{5,20}\d|\(?0\d{1,5}\)?(?: \d{2,8}){1,5}|\(\d{3}\) ?\d{3}[ .-]\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}"
+    r"(?:tel:)?(?:"
+    r"\+[1-9][\d\s()./-]{5,20}\d"
+    r"|\(?0\d{1,5}\)?(?: \d{2,8}){1,5}"
+    r"|\(?0[1-9]\d{1,4}\)? ?[/-] ?\d[\d /-]{4,10}\d"
+    r"|(?:1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}"
+    r")",
+    re.IGNORECASE,
 )
 
 
@@ -44,7 +50,7 @@ def looks_like_personal_data(user_id: str) -> bool:
     if user_id.isalnum():
         return False
     text = user_id.strip()
-    return _EMAIL.fullmatch(text) is not None or _PHONE.fullmatch(text) is not None
+    return _EMAIL.search(text) is not None or _PHONE.fullmatch(text) is not None
 
 
 def hashed(user_id: str) -> str:

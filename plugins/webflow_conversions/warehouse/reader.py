@@ -8,7 +8,7 @@ else is read through a streaming cursor with the driver's own values.
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import psycopg2
@@ -20,6 +20,7 @@ from webflow_conversions.errors import Unavailable, Unusable
 log = logging.getLogger(__name__)
 
 Chunk = dict[str, pd.Series]
+T = TypeVar("T")
 
 CHUNK_ROWS = 20_000
 STREAM_BY_THEMSELVES = frozenset({"duckdb", "sqlite"})
@@ -149,13 +150,16 @@ class Warehouse:
                 self._name,
             )
         streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
-        result = self._execute(streaming, statement)
-        while rows := self._fetch(result, chunk_rows):
+        result = self._unless_passing(lambda: streaming.execute(statement))
+        while rows := self._unless_passing(lambda: result.fetchmany(chunk_rows)):
             hand_over(map(list, zip(*rows, strict=True)))
 
-    def _fetch(self, result: sa.CursorResult[Any], rows: int) -> Sequence[sa.Row[Any]]:
+    def _unless_passing(self, read: Callable[[], T]) -> T:
+        """What a query gives that the database has understood before: what the operation meets now may pass (PEP 249)."""
         try:
-            return result.fetchmany(rows)
+            return read()
+        except sa.exc.OperationalError as error:
+            raise Unavailable(f"The warehouse (connection {self._name}) does not go on: {_first_line(error)}.") from error
         except sa.exc.DBAPIError as error:
             raise self._refusal(error) from error
 
@@ -174,9 +178,11 @@ class Warehouse:
             with postgres.cursor() as cursor:
                 cursor.execute(_READ_ONLY)
                 cursor.copy_expert(f"COPY ({self._with_values(cursor, statement, connection.dialect)}) TO STDOUT", lines)
-        except psycopg2.OperationalError as error:
-            raise Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.") from error
         except psycopg2.Error as error:
+            if error is lines.failure:
+                raise
+            if isinstance(error, psycopg2.OperationalError):
+                raise Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.") from error
             raise Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}.") from error
         lines.flush()
 
@@ -190,7 +196,10 @@ class Warehouse:
 
 
 class _Lines:
-    """Collects the lines that COPY writes, and hands them over in chunks."""
+    """Collects the lines that COPY writes, and hands them over in chunks.
+
+    ``failure`` is what went wrong with those to whom they were handed: none of the warehouse's.
+    """
 
     def __init__(
         self, hand_over: Callable[[Iterable[list[str | None]]], None], chunk_rows: int, are_numeric: Sequence[bool]
@@ -199,6 +208,7 @@ class _Lines:
         self._chunk_rows = chunk_rows
         self._are_numeric = are_numeric
         self._lines: list[bytes] = []
+        self.failure: Exception | None = None
 
     def write(self, line: bytes) -> None:
         self._lines.append(line)
@@ -211,10 +221,15 @@ class _Lines:
             self._lines = []
             fields = zip(*(line.split("\t") for line in text.split("\n")[:-1]), strict=True)
             has_escapes = _ESCAPE.search(text) is not None
-            self._hand_over(
+            columns = (
                 [_shortest(field) for field in column] if is_numeric else [_value(field, has_escapes) for field in column]
                 for column, is_numeric in zip(fields, self._are_numeric, strict=True)
             )
+            try:
+                self._hand_over(columns)
+            except Exception as error:
+                self.failure = error
+                raise
 
 
 def _shortest(field: str) -> str | None:

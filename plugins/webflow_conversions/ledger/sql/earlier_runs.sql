@@ -1,12 +1,12 @@
 -- What each source gave in the last runs that were let send: rows read, and rows and money sent. A run that the guards
--- stopped says nothing about what is usual.
+-- stopped says nothing about what is usual. Rows read are null where the source was not read, or not over the whole 2 days.
 SELECT
     source.key AS source,
-    coalesce((source.value -> 'read' ->> 'rows')::bigint, 0) AS read_rows,
+    CASE WHEN earlier.is_whole THEN (source.value -> 'read' ->> 'rows')::bigint END AS read_rows,
     coalesce((source.value -> 'sent' ->> 'rows')::bigint, 0) AS sent_rows,
     coalesce((source.value -> 'sent' ->> 'value')::numeric, 0) AS sent_value
 FROM (
-    SELECT id, counts FROM webflow.runs
+    SELECT id, counts, window_end - window_start >= interval '48 hours' AS is_whole FROM webflow.runs
     WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND cleared_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
     ORDER BY id DESC
     LIMIT %(runs)s
