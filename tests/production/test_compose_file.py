@@ -93,6 +93,13 @@ def test_every_service_is_bounded_in_memory_and_comes_back(services: dict[str, A
         assert not service.get("privileged"), name
 
 
+def test_postgres_is_healthy_once_it_answers_over_tcp(services: dict[str, Any]) -> None:
+    """The image's first server, which makes the database, listens on the socket alone, where pg_isready asks by default."""
+    kind, program, *words = services["postgres"]["healthcheck"]["test"]
+    assert (kind, program) == ("CMD", "pg_isready")
+    assert dict(zip(words[::2], words[1::2], strict=True))["--host"] == "127.0.0.1"
+
+
 def test_databases_and_roles_are_apart(services: dict[str, Any]) -> None:
     metadata = {service["environment"].get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "") for service in services.values()} - {""}
     ledgers = {service["environment"].get("AIRFLOW_CONN_WEBFLOW_LEDGER", "") for service in services.values()} - {""}
