@@ -1,9 +1,12 @@
 """What docker-compose.yaml promises, without starting anything."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +59,27 @@ def test_docker_compose_reads_it(tmp_path: Any) -> None:
 def test_a_missing_secret_stops_with_a_sentence_that_names_it(name: str) -> None:
     with pytest.raises(MissingVariable, match=rf"^{name} is not set: write an \.env with deploy/new-env\.sh > \.env$"):
         read(new_env() | {name: ""})
+
+
+def test_secrets_may_come_from_files(tmp_path: Path) -> None:
+    variables = new_env()
+    for name in SECRETS:
+        (tmp_path / name).write_text(f"{variables.pop(name)}\n", encoding="utf-8")
+    (tmp_path / "README").write_text("not a variable", encoding="utf-8")
+    script = str(REPOSITORY / "deploy" / "from-files.sh")
+    command = ["bash", script, str(tmp_path), sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
+    path = {"PATH": os.environ["PATH"]}
+
+    found = json.loads(subprocess.run(command, env=path | variables, capture_output=True, check=True, text=True).stdout)
+
+    assert {name: found[name] for name in SECRETS} == {name: (tmp_path / name).read_text().strip() for name in SECRETS}
+    assert "README" not in found
+    airflow = read(found)["services"]["airflow-worker"]["environment"]
+    assert airflow["AIRFLOW__CORE__FERNET_KEY"] == found["AIRFLOW_FERNET_KEY"]
+    (tmp_path / SECRETS[0]).unlink()
+    without = json.loads(subprocess.run(command, env=path | variables, capture_output=True, check=True, text=True).stdout)
+    with pytest.raises(MissingVariable, match=f"^{SECRETS[0]} is not set"):
+        read(without)
 
 
 def test_no_secret_has_a_default() -> None:
