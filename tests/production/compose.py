@@ -75,6 +75,11 @@ def new_env() -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 
+def replicas(service: Mapping[str, Any]) -> int:
+    """How many containers a service has."""
+    return int(service.get("deploy", {}).get("replicas", 1))
+
+
 @dataclass
 class Container:
     """One container of a service."""
@@ -150,13 +155,11 @@ class Compose:
     """The services of the file, running in ``folder``; a context manager that leaves nothing behind.
 
     :param profiles: as ``docker compose --profile``.
-    :param scale: as ``docker compose up --scale``.
     """
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=new_env)
     profiles: Sequence[str] = ()
-    scale: Mapping[str, int] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -257,7 +260,7 @@ class Compose:
         if service == "postgres":
             self._start_postgres(spec["environment"]["POSTGRES_PASSWORD"])
             return
-        for number in range(1, self.scale.get(service, 1) + 1):
+        for number in range(1, replicas(spec) + 1):
             container = self._container(service, spec, number)
             self.containers[container.name] = container
             container.start()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.production.compose import FILE, REPOSITORY, MissingVariable, new_env, read
+from tests.production.compose import FILE, REPOSITORY, MissingVariable, new_env, read, replicas
 
 ONE_OFF = {"postgres-init", "airflow-init", "demo-init"}
 SECRETS = sorted(name for name in new_env() if name.endswith(("_PASSWORD", "_KEY", "_SECRET")) and not name.startswith("DEMO"))
@@ -122,6 +122,13 @@ def test_postgres_is_healthy_once_it_answers_over_tcp(services: dict[str, Any]) 
     kind, program, *words = services["postgres"]["healthcheck"]["test"]
     assert (kind, program) == ("CMD", "pg_isready")
     assert dict(zip(words[::2], words[1::2], strict=True))["--host"] == "127.0.0.1"
+
+
+def test_every_start_has_as_many_workers_as_the_env_says(services: dict[str, Any]) -> None:
+    assert {name: replicas(service) for name, service in services.items() if replicas(service) != 1} == {"airflow-worker": 3}
+    assert replicas(read(new_env() | {"AIRFLOW_WORKERS": "5"})["services"]["airflow-worker"]) == 5
+    production = (REPOSITORY / "docs" / "production.md").read_text(encoding="utf-8")
+    assert "--scale" not in production, "the next docker compose up without it would end the others"
 
 
 def test_databases_and_roles_are_apart(services: dict[str, Any]) -> None:

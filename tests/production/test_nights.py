@@ -123,8 +123,8 @@ class Deployment:
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     # One task at a time in each worker, so that two pushes need two workers.
-    variables = new_env() | {"AIRFLOW_WORKER_CONCURRENCY": "1"}
-    with Compose(tmp_path_factory.mktemp("compose"), variables, profiles=["demo"], scale={"airflow-worker": 2}) as compose:
+    variables = new_env() | {"AIRFLOW_WORKERS": "2", "AIRFLOW_WORKER_CONCURRENCY": "1"}
+    with Compose(tmp_path_factory.mktemp("compose"), variables, profiles=["demo"]) as compose:
         compose.wait_until_done("demo-init")
         for service in ("airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "airflow-worker"):
             compose.wait_until_healthy(service)
