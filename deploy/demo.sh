@@ -36,9 +36,11 @@ python "$(dirname "$0")/sample_warehouse.py"
     airflow connections add webflow_default --conn-type webflow --conn-host "$DEMO_WEBFLOW_URL" \
         --conn-login 123456789 --conn-password "$DEMO_TOKEN"
 
-# The Dag processor may not have read the file yet.
+# The Dag processor may not have read the file yet; airflow dags unpause succeeds without a Dag, too.
 for _ in 1 2 3 4 5 6 7 8; do
-    airflow dags unpause --yes webflow_offsite_conversions && exit
+    if airflow dags details webflow_offsite_conversions >/dev/null 2>&1; then
+        exec airflow dags unpause --yes webflow_offsite_conversions
+    fi
     sleep 5
 done
 echo "The Dag webflow_offsite_conversions did not appear: see docker compose logs airflow-dag-processor." >&2

@@ -51,6 +51,9 @@ match words:
         print(json.dumps([there[name]]))
     case ["connections", "add", *_]:
         pass
+    case ["dags", "details", _]:
+        if (folder / "asked").read_text().count("dags details") <= int((folder / "looks_in_vain").read_text()):
+            sys.exit("DAG: webflow_offsite_conversions does not exist in 'dag' table")
     case ["dags", "unpause", "--yes", _]:
         print("No paused DAGs were found")
     case _:
@@ -73,7 +76,9 @@ class Demo:
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
 
-    def run(self, connections: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    def run(self, connections: dict[str, Any], looks_in_vain: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run it with these connections there, and a Dag that is there after so many looks."""
+        (self.folder / "looks_in_vain").write_text(str(looks_in_vain), encoding="utf-8")
         (self.folder / "connections").write_text(json.dumps(connections), encoding="utf-8")
         path = f"{self.folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         command = ["bash", str(self.folder / "demo.sh")]
@@ -136,3 +141,20 @@ def test_it_refuses_connections_that_are_not_its_own_before_it_changes_anything(
     assert done.stderr.count("\n") == 1
     assert demo.changes() == []
     assert not demo.has_filled_the_warehouse
+
+
+def test_it_waits_for_the_dag_before_it_switches_it_on(demo: Demo) -> None:
+    done = demo.run({}, looks_in_vain=3)
+
+    assert done.returncode == 0, done.stderr
+    asked = (demo.folder / "asked").read_text(encoding="utf-8")
+    assert asked.count("dags details") == 4
+    assert asked.splitlines()[-1] == "dags unpause --yes webflow_offsite_conversions"
+
+
+def test_a_dag_that_does_not_appear_is_one_sentence(demo: Demo) -> None:
+    done = demo.run({}, looks_in_vain=1_000)
+
+    assert done.returncode == 1
+    assert done.stderr == ("The Dag webflow_offsite_conversions did not appear: see docker compose logs airflow-dag-processor.\n")
+    assert SWITCHED_ON not in demo.changes()
