@@ -231,3 +231,16 @@ def test_the_documents_name_the_environment_variable() -> None:
 
 def test_the_readme_has_a_row_for_every_state() -> None:
     assert set(State) <= {cells[0].strip("`") for cells in rows(README)}
+
+
+# CONTRIBUTING.md
+
+
+def test_the_parts_of_the_package_are_listed_with_those_that_import_airflow() -> None:
+    from tests.test_imports import KNOW_AIRFLOW, PACKAGE, PLUGINS
+
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    parts = {path.name + "/" * path.is_dir() for path in (PLUGINS / PACKAGE).iterdir() if not path.name.startswith("__")}
+    assert parts <= {name for cells in rows(ROOT / "CONTRIBUTING.md") for name in re.findall(r"`([\w./]+)`", cells[0])}
+    (sentence,) = re.findall(r"Only ([^.]+?(?:\.py[^.]+)*) import Airflow\.", text.replace("\n", " "))
+    assert {name.removesuffix(".py") for name in re.findall(r"`([\w.]+)`", sentence)} == KNOW_AIRFLOW
