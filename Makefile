@@ -35,7 +35,7 @@ chaos: install ## End 200 pushes by kill -9, and break everything else (KILLS=, 
 bench: install ## Measure the push beside requests and wrk, and how it grows; writes docs/performance.md (10 minutes)
 	@$(BIN)/python -m benchmarks all
 
-bench-large: install ## The night of 10,000,000 rows, and a push with as many finished ones (an hour, 30 GB)
+bench-large: install ## The page with 1,000,000 conversions, the night of 10,000,000, a push with as many finished ones (two hours, 40 GB)
 	@$(BIN)/python -m benchmarks large
 
 lint: install ## Check style and types

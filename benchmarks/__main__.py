@@ -1,7 +1,7 @@
 """Measures the push and the road to it, beside what most people would write and beside the limit of the machine.
 
 python -m benchmarks all      everything of docs/performance.md that takes less than ten minutes
-python -m benchmarks large    the night of 10,000,000 rows, and a push with 10,000,000 finished rows of history
+python -m benchmarks large    the page with 1,000,000 conversions, the night of 10,000,000, and a push with as many finished ones
 python -m benchmarks push --tls --server-ms 50 --concurrency 256 --events 30000      one line of it
 python -m benchmarks list     prints the lines of all and large
 python -m benchmarks report   writes docs/performance.md's tables and plots anew from the last results
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def _run(stage: Stage, options: argparse.Namespace, command: str) -> dict[str, A
     median = results[len(results) // 2]
     if not median:
         return {}
-    rates = [result["events"] / result["seconds"] for result in results]
+    rates = [result["events"] / result["seconds"] for result in results if "seconds" in result]
     return {
         "command": f"python -m benchmarks {command}",
         "piece": options.piece,
@@ -66,8 +67,7 @@ def _run(stage: Stage, options: argparse.Namespace, command: str) -> dict[str, A
         "workers": options.workers,
         "history": options.history,
         **median,
-        "rate": statistics.median(rates),
-        "rates": [round(rate, 1) for rate in rates],
+        **({"rate": statistics.median(rates), "rates": [round(rate, 1) for rate in rates]} if rates else {}),
         "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }
 
@@ -144,6 +144,13 @@ def _extract(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     return measured(pieces.extract, stage.postgres.port, plan, options.events)
 
 
+def _page(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    """The median of every request of the page; there is no rate."""
+    from benchmarks import page  # not in the processes of the others, whose memory is measured
+
+    return {"events": options.events, "lines": [asdict(line) for line in page.measure(stage.postgres, options.events)]}
+
+
 PIECES: dict[str, Piece] = {
     "loop": _loop,
     "threads": _threads,
@@ -151,6 +158,7 @@ PIECES: dict[str, Piece] = {
     "push": _push,
     "wrk": _wrk,
     "extract": _extract,
+    "page": _page,
 }
 
 
@@ -172,9 +180,11 @@ def _all() -> Iterator[list[str]]:
 
 
 def _large() -> Iterator[list[str]]:
+    yield ["page", "--events", "1000000"]
     yield ["push", "--tls", "--concurrency", "64", "--events", "100000", "--history", "10000000"]
     yield ["extract", "--events", "100000", "--history", "10000000"]
     yield ["extract", "--events", "10000000"]
+    yield ["push", "--tls", "--concurrency", "64", "--events", "10000000"]
 
 
 def _parser() -> argparse.ArgumentParser:

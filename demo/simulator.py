@@ -42,7 +42,10 @@ from demo.simulator_faults import Faults, FaultyConfiguration
 from demo.simulator_server import MOST_EVENTS_READ, Simulator
 
 START_SECONDS = 30.0
-"""How long a simulator may take until it listens, or a page of it until it answers, before that is an error."""
+"""How long a simulator may take until it listens, or until it has ended, before that is an error."""
+
+PAGE_SECONDS = 600.0
+"""How long a page of it may take until it answers: the figures of 10,000,000 events take a minute."""
 
 _OPEN_FILES = 65_536
 _PORT_TRIES = 100
@@ -175,12 +178,12 @@ class SimulatorProcess:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._certificate is None:
-            return http.client.HTTPConnection(self._host, self.port, timeout=START_SECONDS)
+            return http.client.HTTPConnection(self._host, self.port, timeout=PAGE_SECONDS)
         # Its own pages are to be read with whatever certificate a test gives it, a wrong one too.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return http.client.HTTPSConnection(self._host, self.port, timeout=START_SECONDS, context=context)
+        return http.client.HTTPSConnection(self._host, self.port, timeout=PAGE_SECONDS, context=context)
 
     def _end(self, with_signal: signal.Signals) -> None:
         process, self._process = self._process, None

@@ -1,0 +1,74 @@
+"""What the report makes of results, and that every part of it has its place in docs/performance.md."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as benchmarks
+from benchmarks import report
+
+
+def page(*milliseconds: float, events: int = 1_000_000, scanned: tuple[str, ...] = ()) -> dict[str, Any]:
+    lines = [
+        {"ledger": ledger, "what": "overview", "milliseconds": took, "scanned": list(scanned)}
+        for ledger, took in zip(("90 nights", "one night"), milliseconds, strict=True)
+    ]
+    return {"command": "python -m benchmarks page", "piece": "page", "workers": 1, "history": 0, "events": events, "lines": lines}
+
+
+def verdicts(results: list[dict[str, Any]]) -> dict[str, list[str]]:
+    rows = [line.strip("| ").split(" | ") for line in report.goals(results).splitlines()[2:]]
+    return {goal: rest for goal, *rest in rows}
+
+
+IN_TIME = "the page, 1,000,000 conversions: each request's data in at most 200 ms"
+NO_SCAN = "… and no sequential scan of a table that grows"
+
+
+def test_the_slowest_request_of_the_page_is_held_against_its_goal() -> None:
+    good, slow, scanning = page(12.34, 200.0), page(12.34, 201.0), page(1.0, 2.0, scanned=("history",))
+
+    assert [verdicts([result])[IN_TIME] for result in (good, slow)] == [["200 ms", "yes"], ["201 ms", "**no**"]]
+    assert [verdicts([result])[NO_SCAN] for result in (good, scanning)] == [["0", "yes"], ["2", "**no**"]]
+
+
+def test_what_was_not_measured_is_said_to_be_so() -> None:
+    assert {tuple(rest) for rest in verdicts([]).values()} == {("–", "not measured")}
+    assert report.page([page(1.0, 2.0, events=1_000)]) == "Not measured yet."
+
+
+def test_the_page_has_a_column_for_each_ledger() -> None:
+    assert report.page([page(12.34, 1_200.0, scanned=("history",))]).splitlines() == [
+        "| Request | 90 nights, ms | one night, ms | Sequential scan of |",
+        "| --- | --- | --- | --- |",
+        "| overview | 12.3 | 1,200.0 | history |",
+    ]
+
+
+def test_the_report_writes_every_part_into_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = tmp_path / "performance.md"
+    shutil.copy(report.DOCUMENT, document)
+    (tmp_path / "results.json").write_text(json.dumps([page(7.0, 8.0)]), encoding="utf-8")
+    monkeypatch.setattr(report, "DOCUMENT", document)
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(report, "PLOTS", tmp_path / "images")
+
+    report.write()
+
+    text = document.read_text(encoding="utf-8")
+    for part in (report.ratios, report.rates, report.growth, report.page, report.goals):
+        assert part(report.load()) in text, part.__name__
+
+
+def test_every_line_of_the_benchmarks_can_be_run() -> None:
+    commands = [*benchmarks._all(), *benchmarks._large()]
+    assert {benchmarks._parser().parse_args(command).piece for command in commands} == set(benchmarks.PIECES)
+
+
+@pytest.mark.parametrize("piece", ["extract", "push"])
+def test_the_night_of_ten_million_rows_is_measured_on_both_roads(piece: str) -> None:
+    large = [benchmarks._parser().parse_args(command) for command in benchmarks._large()]
+    assert [options.history for options in large if options.piece == piece and options.events == 10_000_000] == [0]
