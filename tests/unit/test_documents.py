@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from tests.test_imports import KNOW_AIRFLOW, PACKAGE, PLUGINS
 from webflow_conversions.configuration import ENVIRONMENT_VARIABLE, Configuration, ConfigurationFile
 from webflow_conversions.provider import get_provider_info
 from webflow_conversions.rules import evaluation, identity
@@ -237,8 +238,6 @@ def test_the_readme_has_a_row_for_every_state() -> None:
 
 
 def test_the_parts_of_the_package_are_listed_with_those_that_import_airflow() -> None:
-    from tests.test_imports import KNOW_AIRFLOW, PACKAGE, PLUGINS
-
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     parts = {path.name + "/" * path.is_dir() for path in (PLUGINS / PACKAGE).iterdir() if not path.name.startswith("__")}
     assert parts <= {name for cells in rows(ROOT / "CONTRIBUTING.md") for name in re.findall(r"`([\w./]+)`", cells[0])}
