@@ -20,8 +20,10 @@ from tests.night import NOW, SETTINGS, FixedClock, Night, curl
 from webflow_conversions.delivery import lookout
 from webflow_conversions.delivery import push as push_module
 from webflow_conversions.delivery import settings as push_settings
+from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.errors import Stopped, Unavailable
+from webflow_conversions.rules.states import State
 
 IMPATIENT = {"patience_seconds": 1.0, "timeout_seconds": 1.0}
 
@@ -691,6 +693,17 @@ def test_what_expires_after_a_doubt_is_recorded_as_possibly_received(night: Nigh
     push._ledger.claim = claim_and_grow_old
     push.run()
     assert night.states() == {"c1": ("expired", "expired_in_doubt")}
+
+
+@pytest.mark.parametrize("text", ["", "NULL", "a,b", "{}", '"', "\\", '\\"', "it's %s %(ids)s", "ü\n\t日本 ", None], ids=ascii)
+def test_what_the_api_said_is_recorded_to_the_letter(night: Night, text: str | None) -> None:
+    queue = night.queue(night.ready(2))
+    queue.begin(60)
+    first, second = queue.claim(2, NOW)
+    rejected = Settlement(id=first.id, state=State.REJECTED, reason="refused_400", trouble=text, http_status=400, attempts=1)
+    assert queue.settle([rejected, Settlement(id=second.id, state=State.READY)]) == 2
+    assert (night.row("c1").reason, night.row("c1").trouble) == ("refused_400", text)
+    assert (night.row("c2").reason, night.row("c2").trouble) == (None, None)
 
 
 # The ledger away
