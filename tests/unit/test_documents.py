@@ -239,7 +239,7 @@ def test_the_readme_has_a_row_for_every_state() -> None:
 
 def test_the_parts_of_the_package_are_listed_with_those_that_import_airflow() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    parts = {path.name + "/" * path.is_dir() for path in (PLUGINS / PACKAGE).iterdir() if not path.name.startswith("__")}
+    parts = {path.name + "/" * path.is_dir() for path in (PLUGINS / PACKAGE).iterdir() if path.name[0] not in "._"}
     assert parts <= {name for cells in rows(ROOT / "CONTRIBUTING.md") for name in re.findall(r"`([\w./]+)`", cells[0])}
     (sentence,) = re.findall(r"Only ([^.]+?(?:\.py[^.]+)*) import Airflow\.", text.replace("\n", " "))
     assert {name.removesuffix(".py") for name in re.findall(r"`([\w.]+)`", sentence)} == KNOW_AIRFLOW
