@@ -336,6 +336,8 @@ def test_what_people_look_for_is_text_and_nothing_more(client: Callable[..., Tes
         {"reason": "x" * 601},
         {"source": "\x00"},
         {"conversion": "a\x00b"},
+        {"conversion": "c1", "begins": "c"},
+        {"id": "1", "user_of": "1"},
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_sentence(client: Callable[..., TestClient], query: dict[str, str]):
@@ -560,6 +562,24 @@ def test_a_filter_is_downloaded_as_it_is_shown(client: Callable[..., TestClient]
     assert "other" not in answer.text
     assert page_night.sql("SELECT person, act, filter, conversions FROM webflow.acts") == [
         ("ada", "download", {"state": "rejected"}, 3)
+    ]
+
+
+@pytest.mark.parametrize("lookup", ["begins=c", "user_of={id}", "conversion=c1"])
+def test_an_act_touches_what_its_filter_shows_and_nothing_else(client: Callable[..., TestClient], page_night: Night, lookup: str):
+    of_another = f"{DESTINATION}/other/offline-purchase/c1"
+    left = put(page_night, "rejected", reason="refused_422", settled_at=NOW, action_id=of_another, source="other")
+    put(page_night, "rejected", reason="refused_422", settled_at=NOW)
+    browser = client("ada")
+    query = f"{lookup.format(id=left)}&source=sales"
+
+    listed = browser.get(f"/webflow/api/conversions?{query}").json()["conversions"]
+    post(browser, f"/webflow/do/send_again?{query}")
+
+    assert [one["source"] for one in listed] == ["sales"]
+    assert page_night.sql("SELECT source, state FROM webflow.conversions ORDER BY source") == [
+        ("other", "rejected"),
+        ("sales", "ready"),
     ]
 
 

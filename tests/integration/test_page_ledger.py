@@ -11,6 +11,7 @@ from demo.simulator import SimulatorProcess
 from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
+from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.acts import Acts, Decision, Fate
 from webflow_conversions.ledger.figures import Figures, read_figures
 from webflow_conversions.ledger.search import Conversions, Filter, Only
@@ -241,6 +242,77 @@ def test_a_conversion_is_found_by_its_id_its_action_id_and_the_beginning(night: 
     assert names(conversions, conversion=f"{DESTINATION}/sales/offline-purchase/S-1001") == ["S-1001"]
     assert sorted(map(str, names(conversions, begins="S-100"))) == ["S-100/ä", "S-100/ä", "S-1001"]
     assert names(conversions, conversion="S-10") == []
+
+
+NARROWER = [
+    ("state", State.REJECTED),
+    ("reason", "refused_422"),
+    ("source", "other"),
+    ("run", 1),
+    ("only", Only.CHANGED),
+    ("only", Only.SENT_AGAIN),
+    ("only", Only.IN_DOUBT),
+]
+
+
+@pytest.mark.parametrize("lookup", ["id", "conversion", "begins", "user_of"])
+@pytest.mark.parametrize(("narrower", "value"), NARROWER)
+def test_what_is_looked_for_is_narrowed_by_every_filter(
+    night: Night, conversions: Conversions, lookup: str, narrower: str, value: Any
+):
+    wide = put(night, "sending", "S-1", push_id=push_of(night, lease="1 minute"))
+    of_another = f"{DESTINATION}/other/offline-purchase/S-1"
+    narrow = {
+        "state": {"state": "rejected"},
+        "reason": {"state": "rejected", "reason": "refused_422"},
+        "source": {"state": "accepted", "source": "other"},
+        "run": {"state": "accepted"},
+        "only": {
+            Only.CHANGED: {"state": "accepted", "changed_after_sent_at": NOW},
+            Only.SENT_AGAIN: {"state": "accepted", "attempts": 2, "attempts_in_doubt": 1},
+            Only.IN_DOUBT: {"state": "sending"},
+        }.get(value, {}),
+    }[narrower]
+    found = put(night, conversion_id="S-1", action_id=of_another, **narrow)
+    night.sql(
+        "INSERT INTO webflow.extractions (run, source, started_at, ended_at) VALUES (1, 'sales', now(), now());"
+        "INSERT INTO webflow.extracted (extraction, conversion, alike) SELECT id, %s, 1 FROM webflow.extractions",
+        found,
+    )
+    looked_for: dict[str, Any] = {"id": {"id": wide}, "conversion": {"conversion": "S-1"}, "begins": {"begins": "S-"}}.get(
+        lookup, {"user_of": wide}
+    )
+
+    both = [] if lookup == "id" else [found]
+    assert sorted(conversions.ids(Filter(**looked_for), 10)) == sorted([wide, *both])
+    assert conversions.ids(Filter(**looked_for, **{narrower: value}), 10) == both
+
+
+def test_all_that_begins_so_is_found_page_by_page(night: Night, conversions: Conversions):
+    for source in ("a", "b"):
+        for number in range(60):
+            put(night, "rejected", f"S-{number}", source=source, action_id=f"{DESTINATION}/{source}/offline-purchase/S-{number}")
+    put(night, "rejected", "T-1")
+    chosen = Filter(begins="S-")
+
+    seen, page = [], conversions.page(chosen, 50)
+    while page.next is not None:
+        seen += page.conversions
+        page = conversions.page(chosen, 50, page.next)
+    seen += page.conversions
+
+    assert [one.action_id for one in seen] == sorted(one.action_id for one in seen)
+    assert len({one.id for one in seen}) == len(seen) == len(conversions.ids(chosen, 1_000)) == 120
+
+
+def test_a_place_that_is_gone_is_no_end_of_the_list(night: Night, conversions: Conversions):
+    for number in range(3):
+        put(night, "rejected", f"S-{number}")
+    after = conversions.page(Filter(begins="S-"), 2).next
+    night.sql("DELETE FROM webflow.conversions WHERE conversion_id = 'S-1'")
+
+    with pytest.raises(Unusable, match=r"begin from the top"):
+        conversions.page(Filter(begins="S-"), 2, after)
 
 
 @pytest.mark.parametrize("state", ["accepted", "rejected", "expired", "ready", "sending"])

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from psycopg2.extensions import cursor as Cursor
 
+from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.event import action_id
 from webflow_conversions.rules.states import State
@@ -18,7 +19,6 @@ from webflow_conversions.rules.states import State
 LONGEST_TEXT = 600
 MOST_KINDS = 10_000
 """Destinations × sources × event names that a search for a conversion ID looks through."""
-BEGINNINGS = 50
 BATCH_ROWS = 1_000
 
 _PART = re.compile(r"\{(\w+)\}")
@@ -35,10 +35,10 @@ class Only(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which conversions; None is any. ``run`` is the number of a run that read them, ``user_of`` one of their user's.
+    """Which conversions: those for which all of it holds; None is any. ``run`` is the number of a run that read them.
 
-    ``id`` is the ledger's number of one; ``conversion`` a conversion ID or an action ID, ``begins`` the beginning of a
-    conversion ID.
+    Only one of these makes sense: ``id``, the ledger's number of one; ``conversion``, a conversion ID or an action ID;
+    ``begins``, the beginning of a conversion ID; ``user_of``, the number of one of their user's.
     """
 
     id: int | None = None
@@ -152,7 +152,7 @@ class Conversions:
             found = _find(cursor, chosen, rows + 1, after)
             conversions = _fetch(cursor, [identifier for identifier, _ in found[:rows]])
         last = found[rows - 1] if len(found) > rows else None
-        return Page(conversions=conversions, next=Place(place=last[1], id=last[0]) if last and not chosen.begins else None)
+        return Page(conversions=conversions, next=Place(place=last[1], id=last[0]) if last else None)
 
     def pages(self, chosen: Filter) -> Iterator[Sequence[Conversion]]:
         """All conversions, page by page."""
@@ -210,13 +210,14 @@ def _find(cursor: Cursor, chosen: Filter, rows: int, after: Place | None = None)
     more: dict[str, Any] = {}
     match chosen:
         case Filter(id=int(number)):
-            return [(one.id, 0) for one in _fetch(cursor, [number])]
+            name = "find_by_id"
+            more = {"number": number}
         case Filter(conversion=str(text)):
             name = "find_by_action_id"
             more = {"action_ids": [text, *_action_ids(cursor, text)]}
         case Filter(begins=str(text)):
-            name, rows = "find_by_beginning", min(rows, BEGINNINGS)
-            more = {"prefixes": _action_ids(cursor, text)}
+            name = "find_by_beginning"
+            more = {"prefixes": _action_ids(cursor, text), "behind": _action_id_of(cursor, after)}
         case Filter(user_of=int(number)):
             name = "find_of_user"
             more = {"user_ids": [one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None]}
@@ -243,6 +244,7 @@ def _run(cursor: Cursor, name: str, chosen: Filter, rows: int, after: Place | No
         "reason": chosen.reason,
         "source": chosen.source,
         "extractions": extractions,
+        "only": chosen.only,
         "place": after.place if after else None,
         "id": after.id if after else None,
         "rows": rows,
@@ -253,8 +255,18 @@ def _run(cursor: Cursor, name: str, chosen: Filter, rows: int, after: Place | No
 
 
 def _fetch(cursor: Cursor, ids: Sequence[int]) -> list[Conversion]:
-    cursor.execute(statement("conversions_by_id"), {"ids": list(ids)})
+    cursor.execute(composed("conversions_by_id"), {"ids": list(ids)})
     return [Conversion(**row._asdict() | {"state": State(row.state)}) for row in cursor.fetchall()]
+
+
+def _action_id_of(cursor: Cursor, after: Place | None) -> str | None:
+    """The action ID with which the last page ended."""
+    if after is None:
+        return None
+    found = _fetch(cursor, [after.id])
+    if not found:
+        raise Unusable("The conversion with which the last page ended was removed from the ledger: begin from the top.")
+    return found[0].action_id
 
 
 def _action_ids(cursor: Cursor, conversion_id: str) -> list[str]:

@@ -39,6 +39,8 @@ def chosen(
     begins: Text = None,
 ) -> Filter:
     """The conversions that somebody wants."""
+    if sum(one is not None for one in (id, user_of, conversion, begins)) > 1:
+        raise HTTPException(422, "Give only one of id, user_of, conversion and begins.")
     return Filter(
         id=id,
         state=state,

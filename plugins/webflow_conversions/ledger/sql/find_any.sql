@@ -1,8 +1,7 @@
 -- Whatever there is, the newest first.
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
-WHERE (%(state)s::text IS NULL OR state = %(state)s)
-  AND {find_filters}
+WHERE {find_filters}
   AND (%(id)s::bigint IS NULL OR id < %(id)s)
 ORDER BY id DESC
 LIMIT %(rows)s

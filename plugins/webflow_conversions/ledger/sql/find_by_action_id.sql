@@ -2,7 +2,6 @@
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 WHERE action_id = ANY (%(action_ids)s)
-  AND (%(state)s::text IS NULL OR state = %(state)s)
   AND {find_filters}
   AND (%(id)s::bigint IS NULL OR id < %(id)s)
 ORDER BY id DESC

@@ -1,12 +1,15 @@
--- Conversions whose action IDs begin like these, in the order of their action IDs; one page. No text goes on behind
--- a prefix with a character after the last one of Unicode.
+-- Conversions whose action IDs begin like these, in the order of their action IDs; from behind one of them on. No text goes
+-- on behind a prefix with a character after the last one of Unicode.
 SELECT found.id, 0::bigint AS place
 FROM unnest(%(prefixes)s::text[]) AS prefix
 CROSS JOIN LATERAL (
-    SELECT id
-    FROM webflow.conversions
+    SELECT id, action_id
+    FROM webflow.conversions c
     WHERE action_id >= prefix AND action_id < prefix || chr(1114111)
+      AND {find_filters}
+      AND (%(behind)s::text IS NULL OR action_id > %(behind)s)
     ORDER BY action_id
     LIMIT %(rows)s
 ) found
+ORDER BY found.action_id
 LIMIT %(rows)s

@@ -2,7 +2,6 @@
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 WHERE changed_after_sent_at IS NOT NULL
-  AND (%(state)s::text IS NULL OR state = %(state)s)
   AND {find_filters}
   AND (%(id)s::bigint IS NULL OR id < %(id)s)
 ORDER BY id DESC

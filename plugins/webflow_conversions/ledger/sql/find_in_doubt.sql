@@ -11,8 +11,7 @@ WITH doubted AS (
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 JOIN doubted USING (id)
-WHERE (%(state)s::text IS NULL OR state = %(state)s)
-  AND {find_filters}
+WHERE {find_filters}
   AND (%(id)s::bigint IS NULL OR id < %(id)s)
 ORDER BY id DESC
 LIMIT %(rows)s

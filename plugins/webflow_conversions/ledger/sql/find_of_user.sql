@@ -13,8 +13,7 @@ WITH of_user AS (
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 JOIN of_user USING (id)
-WHERE (%(state)s::text IS NULL OR state = %(state)s)
-  AND {find_filters}
+WHERE {find_filters}
   AND (%(id)s::bigint IS NULL OR id < %(id)s)
 ORDER BY id DESC
 LIMIT %(rows)s

@@ -2,7 +2,6 @@
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 WHERE attempts_in_doubt > 0 AND attempts > 1
-  AND (%(state)s::text IS NULL OR state = %(state)s)
   AND {find_filters}
   AND (%(id)s::bigint IS NULL OR id < %(id)s)
 ORDER BY id DESC
