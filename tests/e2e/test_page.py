@@ -277,6 +277,21 @@ def test_it_stays_fresh_by_itself_and_says_as_of_when_it_speaks(told: Told, brow
     assert page.locator("details").first.get_attribute("open") is not None
 
 
+def test_a_refresh_waits_for_the_answer_to_the_one_before(told: Told, browse: Open):
+    tab = browse()
+    tab.clock.install()
+    tab.goto(f"{told.stage.airflow.url}/webflow/")
+    asked: list[Any] = []
+    tab.route(re.compile(r"/webflow/$"), asked.append)
+
+    with tab.expect_request(re.compile(r"/webflow/$")):
+        tab.clock.run_for(50_000)
+    tab.get_by_text("waiting for an answer").wait_for()
+    tab.wait_for_timeout(500)
+
+    assert len(asked) == 1
+
+
 def test_a_ledger_that_is_away_is_a_sentence_and_airflow_goes_on(told: Told, browse: Open):
     tab = browse(expects_trouble=True)
     tab.goto(f"{told.stage.airflow.url}{PAGE}")

@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from threading import Lock
 from time import monotonic
 
-from webflow_conversions.errors import Unusable
+from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
 from webflow_conversions.ledger.acts import DOWNLOAD, MOST_CONVERSIONS, Act, Acts, Decision
 from webflow_conversions.ledger.figures import Figures, read_figures
 from webflow_conversions.ledger.search import Conversion, Conversions, Filter
 from webflow_conversions.ui.conversion import Shown, shown
 from webflow_conversions.ui.dag import DAG_ID, dag_now, start_run
-from webflow_conversions.ui.ledger import NoLedger, acting, reading
+from webflow_conversions.ui.ledger import WAIT_SECONDS, NoLedger, acting, reading
 from webflow_conversions.ui.overview import Overview, overview
 
 SHARE = 5
-"""An overview is good for so many times the seconds that it took: many viewers cost little more than one."""
+"""An overview, or its failure, stands for so many times the seconds that it took: many viewers cost little more than one."""
 RUNS_KEPT = 20
 
 
@@ -26,29 +26,45 @@ def now() -> datetime:
 
 
 class Recent:
-    """The last overviews, each made by one thread and shared by those who ask meanwhile."""
+    """The last overviews, each made by one thread and shared by those who ask meanwhile; a failure is shared likewise."""
 
     def __init__(self, make: Callable[[int | None], Overview]) -> None:
         self._make = make
         self._lock = Lock()
-        self._made: dict[int | None, tuple[Overview, float]] = {}
+        self._made: dict[int | None, tuple[Overview | ConversionsError, float]] = {}
 
     def get(self, run: int | None) -> Overview:
-        """The overview with a run's funnel; None for the last whole run."""
-        with self._lock:
-            found = self._made.get(run)
-            if found is not None and monotonic() < found[1]:
-                return found[0]
-            began = monotonic()
-            made = self._make(run)
-            self._made[run] = (made, monotonic() + SHARE * (monotonic() - began))
-            while len(self._made) > RUNS_KEPT:
-                self._made.pop(next(iter(self._made)))
-            return made
+        """The overview with a run's funnel; None for the last whole run.
+
+        :raises Unavailable: if the ledger is away, or takes longer than anybody should hold a thread of Airflow's API server.
+        """
+        if not self._lock.acquire(timeout=WAIT_SECONDS):
+            raise Unavailable("The ledger takes long to answer: try again in some seconds.")
+        try:
+            made, good_until = self._made.get(run, (None, 0.0))
+            if made is None or monotonic() >= good_until:
+                made = self._make_anew(run)
+        finally:
+            self._lock.release()
+        if isinstance(made, ConversionsError):
+            raise made.with_traceback(None)
+        return made
 
     def forget(self) -> None:
         """Make the next one anew."""
         self._made.clear()
+
+    def _make_anew(self, run: int | None) -> Overview | ConversionsError:
+        began = monotonic()
+        made: Overview | ConversionsError
+        try:
+            made = self._make(run)
+        except ConversionsError as error:
+            made = error
+        self._made[run] = (made, monotonic() + SHARE * (monotonic() - began))
+        while len(self._made) > RUNS_KEPT:
+            self._made.pop(next(iter(self._made)))
+        return made
 
 
 def _overview(run: int | None) -> Overview:

@@ -61,10 +61,16 @@
   const main = document.getElementById("main");
   const seconds = Number(main?.dataset.refresh ?? 0);
 
+  let isAsking = false;
   const refresh = async () => {
+    if (isAsking) {
+      say("waiting for an answer; these figures grow old", true);
+      return;
+    }
     if (document.hidden || main.contains(document.getSelection()?.anchorNode) && !document.getSelection().isCollapsed) {
       return;
     }
+    isAsking = true;
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -76,6 +82,8 @@
       }
     } catch {
       say("Airflow does not answer; these figures grow old", true);
+    } finally {
+      isAsking = false;
     }
   };
 
