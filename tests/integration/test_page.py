@@ -452,6 +452,49 @@ def test_figures_are_the_ledgers(client: Callable[..., TestClient], page_night: 
     assert str(EXPLANATIONS[Reason.UNKNOWN_USER].meaning).replace("'", "&#39;") in text
 
 
+@pytest.fixture
+def runs_of_the_dag(airflow: FastAPI) -> Iterator[Callable[..., None]]:
+    """Puts a run of the Dag into Airflow's database."""
+    from airflow.models import DagModel, DagRun
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.session import create_session
+
+    def put_run(run_id: str, **columns: Any) -> None:
+        with create_session() as session:
+            session.add(DagRun(dag_id=DAG_ID, run_id=run_id, run_after=NOW, start_date=NOW, **columns))
+
+    with create_session() as session:
+        session.add(DagBundleModel(name="tests"))
+        session.flush()
+        session.add(DagModel(dag_id=DAG_ID, bundle_name="tests", is_paused=False, is_stale=False))
+    yield put_run
+    with create_session() as session:
+        for model in (DagRun, DagModel):
+            session.query(model).filter(model.dag_id == DAG_ID).delete()
+        session.query(DagBundleModel).filter(DagBundleModel.name == "tests").delete()
+
+
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        (None, "The run is about to start."),
+        ({"date": None, "dry_run": False}, "The run is about to start."),
+        ({"date": "2026-11-22", "dry_run": False}, "The run is about to start."),
+        ({"date": None, "dry_run": True}, "No run is due."),
+    ],
+)
+def test_what_a_run_was_asked_for_is_known_before_it_has_begun(
+    client: Callable[..., TestClient], runs_of_the_dag: Callable[..., None], conf: Any, says: str
+):
+    from webflow_conversions.ui.dag import dag_now
+
+    runs_of_the_dag("by_hand", run_type="manual", state="queued", conf=conf)
+
+    (run,) = dag_now().runs
+    assert (run.dry_run, run.is_for_date) == (bool(conf and conf["dry_run"]), bool(conf and conf["date"]))
+    assert client("victor").get("/webflow/api/overview").json()["verdict"]["headline"] == says
+
+
 def test_the_api_describes_itself(client: Callable[..., TestClient]):
     document = client("victor").get("/webflow/api/openapi.json").json()
 

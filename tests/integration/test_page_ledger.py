@@ -151,6 +151,16 @@ def test_held_conversions_know_their_hours(night: Night):
     assert sorted((one.hours_left, one.amount.rows) for one in figures(night).held) == [(-1, 1), (2, 1)]
 
 
+def test_what_will_be_too_old_at_the_next_run_is_known(night: Night):
+    for name, hours in (("soon", 47), ("just in time", 45), ("later", 1)):
+        put(night, "ready", name, action_timestamp_ms=int((NOW - hours * HOUR).timestamp() * 1000))
+
+    assert figures(night).expiring == {}
+    assert read_figures(night.session, "nightly", NOW, next_run_at=NOW + 3 * HOUR).expiring == {
+        "sales": Amount(rows=1, value=Decimal("149.99"))
+    }
+
+
 def test_what_is_out_and_what_is_in_doubt_are_told_apart(night: Night):
     put(night, "sending", "out", push_id=push_of(night, lease="1 minute"))
     put(night, "sending", "lost", push_id=push_of(night, lease="-1 second"))

@@ -251,3 +251,105 @@ def test_what_a_catch_up_run_got_accepted_today_is_told():
     _, text = said(Figures(at=now, runs=[caught_up]), dag, now)
 
     assert "1,204 conversions (worth 99,000.50) accepted today are imported at midnight." in text
+
+
+# Runs that say nothing of tonight
+
+
+def by_hand(at: datetime, state: str = "success", **more: Any) -> AirflowRun:
+    return replace(airflow_run(state, at, **more), run_type="manual")
+
+
+MORNING = NOW.replace(hour=9)
+OF_A_DAY = {"window_start": MORNING - timedelta(days=1), "window_end": MORNING}
+
+
+@pytest.mark.parametrize("record", [{"dry_run": True}, OF_A_DAY])
+def test_a_run_that_is_dry_or_for_a_date_does_not_settle_the_night(record: dict[str, Any]):
+    now = MORNING + timedelta(hours=1)
+    figures = Figures(at=now, runs=[ledger_run(MORNING, sent={}, **record)])
+
+    level, text = said(figures, DagNow(runs=[by_hand(MORNING)], next_run_at=TEN), now)
+
+    assert level is Level.WAITING
+    assert text.startswith("Tonight's run starts at 22:00 UTC")
+
+
+@pytest.mark.parametrize("asked", [{"dry_run": True}, {"is_for_date": True}])
+@pytest.mark.parametrize("ready", [NOTHING, READY])
+def test_a_run_that_was_refused_and_is_dry_or_for_a_date_says_nothing_of_the_night(
+    asked: dict[str, Any], ready: dict[str, Amount]
+):
+    now = MORNING + timedelta(hours=1)
+
+    level, text = said(Figures(at=now, ready=ready), DagNow(runs=[by_hand(MORNING, "failed", **asked)], next_run_at=TEN), now)
+
+    assert level is Level.WAITING
+    assert "failed" not in text
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_nothing_waits_for_a_dry_run(is_recorded: bool):
+    dry = ledger_run(MORNING, dry_run=True, cleared_at=None, ended_at=None, outcome=None)
+    dag = DagNow(runs=[by_hand(MORNING, "running", dry_run=True)], next_run_at=TEN)
+
+    _, text = said(Figures(at=MORNING, runs=[dry] if is_recorded else [], ready=READY), dag, MORNING + MINUTE)
+
+    assert text.startswith("312 conversions (worth 45,120.00) wait for the run at 22:00 UTC.")
+
+
+def test_a_run_by_hand_that_was_refused_takes_nothing_back_of_the_night():
+    refused = by_hand(SWEEP + 30 * MINUTE, "failed", failed_tasks=["plan"])
+    runs = [refused, airflow_run(at=SWEEP), airflow_run()]
+
+    level, text = said(Figures(at=NOW, runs=[ledger_run(SWEEP, id=2, sent={}), ledger_run()]), DagNow(runs=runs))
+
+    assert (level, text) == (Level.GOOD, "All that could go out tonight is out: 1,204 conversions (worth 99,000.50).")
+
+
+def test_a_run_by_hand_that_was_refused_is_why_something_still_waits():
+    refused = by_hand(SWEEP + 10 * MINUTE, "failed", failed_tasks=["plan"])
+
+    _, text = said(Figures(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[refused, airflow_run()], next_run_at=TOMORROW))
+
+    assert text.endswith("plan failed: the last line of its log says why.")
+
+
+# The morning after
+
+LAST_NIGHT = TEN - timedelta(days=1)
+FAILED = {"outcome": "failed", "problems": ["shop: 312 ready, not sent (last trouble: HTTP 503)"]}
+
+
+def test_the_morning_after_a_failed_night_says_why_something_waits():
+    figures = Figures(at=MORNING, runs=[ledger_run(LAST_NIGHT, **FAILED)], ready=READY)
+
+    found = verdict(figures, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
+
+    assert found.level is Level.WARNING
+    assert found.headline == "312 conversions (worth 45,120.00) wait for the run at 22:00 UTC."
+    assert found.details == ["The last run failed: Shop: 312 ready, not sent (last trouble: HTTP 503)."]
+    assert (found.run_id, found.can_start) == ("run of 22 22:00", True)
+
+
+def test_what_the_next_run_comes_too_late_for_is_the_headline():
+    lost = {"shop": Amount(rows=40, value=Decimal(800))}
+    figures = Figures(at=MORNING, runs=[ledger_run(LAST_NIGHT, **FAILED)], ready=READY, expiring=lost)
+
+    level, text = said(figures, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
+
+    assert level is Level.BAD
+    assert text == (
+        "40 conversions (worth 800.00) grow older than 2 days before the run at 22:00 UTC, and are lost then. "
+        "312 conversions (worth 45,120.00) are ready. Start a run now: it sends them all. "
+        "The last run failed: Shop: 312 ready, not sent (last trouble: HTTP 503)."
+    )
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_after_the_last_run_of_the_night_too_it_says_what_is_lost_before_the_next(state: str):
+    figures = Figures(at=NOW, runs=[ledger_run()], ready=READY, expiring={"shop": Amount(rows=2)})
+
+    _, text = said(figures, DagNow(runs=[airflow_run(state)], next_run_at=TOMORROW))
+
+    assert "2 conversions grow older than 2 days before the run on 24 Nov 22:00 UTC, and are lost then." in text

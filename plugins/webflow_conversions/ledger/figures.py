@@ -95,9 +95,9 @@ class TurnedAway:
 class Figures:
     """Everything, at one moment.
 
-    ``shown`` is the run whose ``readings`` these are; None if there is none. ``ready`` could go out now, by source, and
-    ``doubted`` of it has a request without an answer behind it; ``awaited`` is out; ``in_doubt`` has nobody who waits for
-    its answer; ``rests_until`` is by destination.
+    ``shown`` is the run whose ``readings`` these are; None if there is none. ``ready`` could go out now, by source;
+    ``doubted`` of it has a request without an answer behind it, ``expiring`` is too old by the next run. ``awaited`` is out;
+    ``in_doubt`` has nobody who waits for its answer; ``rests_until`` is by destination.
     """
 
     at: datetime
@@ -107,6 +107,7 @@ class Figures:
     held: Sequence[Held] = ()
     ready: Mapping[str, Amount] = field(default_factory=dict)
     doubted: Mapping[str, Amount] = field(default_factory=dict)
+    expiring: Mapping[str, Amount] = field(default_factory=dict)
     awaited: Mapping[str, Amount] = field(default_factory=dict)
     in_doubt: Mapping[str, Amount] = field(default_factory=dict)
     sent_again: Mapping[str, Amount] = field(default_factory=dict)
@@ -115,20 +116,28 @@ class Figures:
     rests_until: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def read_figures(session: Session, dag_id: str, now: datetime, run: int | None = None) -> Figures:
+def read_figures(
+    session: Session, dag_id: str, now: datetime, run: int | None = None, *, next_run_at: datetime | None = None
+) -> Figures:
     """What the overview shows, from one snapshot of the ledger.
 
     :param session: one whose transactions see a single snapshot.
     :param run: the number of the run to look at; default the last one that looked at the whole 2 days.
+    :param next_run_at: when the next run is due; None if none is.
     :raises Unavailable: if it is away.
     """
     with session.transaction() as cursor:
-        return _read(cursor, dag_id, now, run)
+        return _read(cursor, dag_id, now, run, next_run_at)
 
 
-def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None) -> Figures:
+def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_at: datetime | None) -> Figures:
     since = now - timedelta(days=DAYS)
-    parameters = {"now": now, "since": since, "oldest_ms": oldest_sendable_ms(now)}
+    parameters = {
+        "now": now,
+        "since": since,
+        "oldest_ms": oldest_sendable_ms(now),
+        "oldest_then_ms": oldest_sendable_ms(next_run_at) if next_run_at else None,
+    }
 
     def fetch(name: str, **more: Any) -> list[Any]:
         cursor.execute(statement(name), parameters | more)
@@ -170,6 +179,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None) -> Figure
         ],
         ready=by_source(ready),
         doubted=by_source(ready, "doubted_"),
+        expiring=by_source(ready, "expiring_"),
         awaited=by_source([row for row in sending if row.is_awaited]),
         in_doubt=by_source([row for row in sending if not row.is_awaited]),
         sent_again=by_source(fetch("overview_sent_again")),

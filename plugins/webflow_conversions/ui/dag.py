@@ -67,6 +67,7 @@ def customer_id(destination: str) -> str:
 
 
 def _run(run: Any, failed_tasks: list[str]) -> AirflowRun:
+    asked = run.conf or {}
     return AirflowRun(
         run_id=run.run_id,
         run_type=str(getattr(run.run_type, "value", run.run_type)),
@@ -75,4 +76,6 @@ def _run(run: Any, failed_tasks: list[str]) -> AirflowRun:
         started_at=run.start_date,
         ended_at=run.end_date,
         failed_tasks=list(dict.fromkeys(failed_tasks)),
+        dry_run=bool(asked.get("dry_run")),
+        is_for_date=bool(asked.get("date")),
     )

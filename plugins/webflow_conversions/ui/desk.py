@@ -68,13 +68,14 @@ class Recent:
 
 
 def _overview(run: int | None) -> Overview:
-    moment = now()
+    # Airflow first: what has ended there is in the figures by then.
+    dag, moment = dag_now(), now()
     try:
         with reading() as session:
-            figures = read_figures(session, DAG_ID, moment, run)
+            figures = read_figures(session, DAG_ID, moment, run, next_run_at=dag.next_run_at)
     except NoLedger:
         figures = Figures(at=moment)
-    return overview(figures, dag_now(), moment)
+    return overview(figures, dag, moment)
 
 
 recent = Recent(_overview)

@@ -10,7 +10,7 @@ from typing import Any
 from webflow_conversions.ledger.figures import Figures, LedgerRun
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import next_import
-from webflow_conversions.ui.words import clock, conversions, duration
+from webflow_conversions.ui.words import clock, conversions, duration, short
 
 FRESH = timedelta(minutes=2)
 """A push writes its outlook every 15 seconds."""
@@ -30,7 +30,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirflowRun:
-    """A run as Airflow knows it; ``failed_tasks`` by task ID."""
+    """A run as Airflow knows it; ``failed_tasks`` by task ID. ``dry_run`` and ``is_for_date`` are what it was asked for."""
 
     run_id: str
     run_type: str
@@ -39,6 +39,8 @@ class AirflowRun:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     failed_tasks: Sequence[str] = ()
+    dry_run: bool = False
+    is_for_date: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -76,18 +78,24 @@ def verdict(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
             headline="Airflow does not know the Dag.",
             details=["Its file is missing or cannot be imported: see the import errors on Airflow's home page."],
         )
-    active = next((run for run in reversed(dag.runs) if run.is_active), None)
+    active = next((run for run in reversed(dag.runs) if run.is_active and not _is_dry(run, figures)), None)
     if active is not None and not (dag.is_paused and active.state == "queued"):
         return _while_it_runs(active, figures, ready, now)
-    tonight = [run for run in dag.runs if run.run_after >= _midnight_before(now) and run.run_type != "backfill"]
+    nights = [run for run in dag.runs if _stands_for_a_night(run, figures)]
     if ready.rows:
-        return _something_waits(tonight, figures, dag, ready, now)
+        return _something_waits(nights[0] if nights else None, figures, dag, ready, now)
     if dag.is_paused:
         return Verdict(
             level=Level.BAD,
             headline="The Dag is paused: nothing is sent tonight.",
             details=["Unpause it in Airflow; the run that was due last then starts at once."],
         )
+    # What somebody started by hand and was refused before it read anything takes nothing back of what the others did.
+    tonight = [
+        run
+        for run in nights
+        if run.run_after >= _midnight_before(now) and (run.run_type != "manual" or _record(figures, run.run_id))
+    ]
     if tonight and tonight[0].state == "failed":
         return Verdict(
             level=Level.WARNING,
@@ -104,7 +112,7 @@ def verdict(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
             else "Nothing was due tonight: the run found no conversion to send."
         )
         return Verdict(level=Level.GOOD, headline=headline, details=_next_run(dag, now), run_id=tonight[0].run_id)
-    return _before_the_run(figures, dag, now)
+    return _before_the_run(nights[0] if nights else None, figures, dag, now)
 
 
 def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: datetime) -> Verdict:
@@ -145,47 +153,58 @@ def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: dat
     )
 
 
-def _something_waits(tonight: Sequence[AirflowRun], figures: Figures, dag: DagNow, ready: Amount, now: datetime) -> Verdict:
+def _something_waits(last: AirflowRun | None, figures: Figures, dag: DagNow, ready: Amount, now: datetime) -> Verdict:
     import_at = next_import(now)
     left = duration(import_at - now)
-    failed = tonight[0] if tonight and tonight[0].state == "failed" else None
-    why = _why(failed, figures) if failed else []
+    failed = last if last is not None and last.state == "failed" else None
+    before = _failure(failed, figures)
+    lost = sum(figures.expiring.values(), Amount())
     run_id = failed.run_id if failed else None
     if dag.is_paused:
         return Verdict(
             level=Level.BAD,
             headline=f"{conversions(ready)} are ready, and the Dag is paused: they miss the import in {left}.",
-            details=["Unpause the Dag in Airflow: the run that was due last then starts at once.", *why],
+            details=["Unpause the Dag in Airflow: the run that was due last then starts at once.", *before],
             run_id=run_id,
         )
     if dag.next_run_at is not None and now - LATE_START <= dag.next_run_at < import_at:
+        if lost.rows:
+            return Verdict(
+                level=Level.BAD,
+                headline=f"{conversions(lost)} grow older than 2 days before the run at {clock(dag.next_run_at)}, "
+                "and are lost then.",
+                details=[f"{conversions(ready)} are ready. Start a run now: it sends them all.", *before],
+                can_start=True,
+                run_id=run_id,
+            )
         return Verdict(
             level=Level.WARNING if failed else Level.WAITING,
             headline=f"{conversions(ready)} wait for the run at {clock(dag.next_run_at)}.",
-            details=why,
+            details=before,
             can_start=True,
             run_id=run_id,
         )
-    if failed:
+    if failed and failed.run_after >= _midnight_before(now):
         return Verdict(
             level=Level.BAD,
             headline=f"{conversions(ready)} are ready, and tonight's run failed: they miss the import in {left}.",
-            details=why,
+            details=[*_why(failed, figures), *_lost_before(dag, lost)],
             can_start=True,
             run_id=run_id,
         )
     return Verdict(
         level=Level.BAD,
         headline=f"{conversions(ready)} are ready, and no run comes before the import in {left}.",
-        details=["Start one: it sends all that is ready."],
+        details=["Start one: it sends all that is ready.", *_lost_before(dag, lost), *before],
         can_start=True,
+        run_id=run_id,
     )
 
 
-def _before_the_run(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
+def _before_the_run(last: AirflowRun | None, figures: Figures, dag: DagNow, now: datetime) -> Verdict:
     midnight = _midnight_before(now)
     today, last_night = _accepted(figures, midnight), _accepted(figures, midnight - timedelta(days=1))
-    last = next((run for run in dag.runs if run.run_type != "backfill"), None)
+    failed = last if last is not None and last.state == "failed" else None
     before = []
     if today.rows:
         before.append(f"{conversions(today)} accepted today are imported at midnight.")
@@ -193,8 +212,7 @@ def _before_the_run(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
         before.append(f"The night before, {conversions(last_night)} were accepted.")
     elif not figures.runs:
         before.append("Nothing has run yet: the first run sets up the ledger, and reads the last 2 days.")
-    if last is not None and last.state == "failed":
-        before.append(f"The last run failed: {' '.join(_why(last, figures))}")
+    before += _failure(failed, figures)
     if dag.next_run_at is None:
         return Verdict(level=Level.WAITING, headline="No run is due.", details=before, can_start=True)
     if dag.next_run_at < now - LATE_START:
@@ -205,13 +223,29 @@ def _before_the_run(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
             can_start=True,
         )
     return Verdict(
-        level=Level.WARNING if last is not None and last.state == "failed" else Level.WAITING,
+        level=Level.WARNING if failed else Level.WAITING,
         headline=f"Tonight's run starts at {clock(dag.next_run_at)}, in {duration(dag.next_run_at - now)}."
         if dag.next_run_at < next_import(now)
         else f"The next run starts on {dag.next_run_at.astimezone(UTC):%d %B} at {clock(dag.next_run_at)}.",
         details=before,
-        run_id=last.run_id if last is not None and last.state == "failed" else None,
+        run_id=failed.run_id if failed else None,
     )
+
+
+def _stands_for_a_night(run: AirflowRun, figures: Figures) -> bool:
+    """Whether it was to send, and looked at the whole 2 days; of one that did not come that far, whether it was asked to."""
+    record = _record(figures, run.run_id)
+    is_whole = record.is_whole if record else not (run.dry_run or run.is_for_date)
+    return is_whole and run.run_type != "backfill"
+
+
+def _is_dry(run: AirflowRun, figures: Figures) -> bool:
+    record = _record(figures, run.run_id)
+    return record.dry_run if record else run.dry_run
+
+
+def _failure(failed: AirflowRun | None, figures: Figures) -> list[str]:
+    return [f"The last run failed: {' '.join(_why(failed, figures))}"] if failed else []
 
 
 def _why(run: AirflowRun, figures: Figures) -> list[str]:
@@ -229,6 +263,12 @@ def _next_run(dag: DagNow, now: datetime) -> list[str]:
     if dag.next_run_at is None or not now <= dag.next_run_at < next_import(now):
         return []
     return [f"The run at {clock(dag.next_run_at)} takes what comes until then."]
+
+
+def _lost_before(dag: DagNow, lost: Amount) -> list[str]:
+    if dag.next_run_at is None or not lost.rows:
+        return []
+    return [f"{conversions(lost)} grow older than 2 days before the run on {short(dag.next_run_at)}, and are lost then."]
 
 
 def _expiring(amount: Amount) -> list[str]:
