@@ -452,6 +452,31 @@ def test_figures_are_the_ledgers(client: Callable[..., TestClient], page_night: 
     assert str(EXPLANATIONS[Reason.UNKNOWN_USER].meaning).replace("'", "&#39;") in text
 
 
+def test_the_page_says_what_is_not_live_while_a_large_run_goes_on(
+    client: Callable[..., TestClient], page_night: Night, monkeypatch: pytest.MonkeyPatch
+):
+    from webflow_conversions.ledger import figures
+
+    monkeypatch.setattr(figures, "LARGEST_LIVE_RUN", 2)
+    page_night.person()
+    for number in range(3):
+        page_night.sale(f"good-{number}")
+    run = page_night.read()
+    page_night.queue(run).begin(60)
+    page_night.sql("UPDATE webflow.pushes SET counts = %s", json.dumps({"accepted": 1_234}))
+    outlook = {"at": NOW.isoformat(), "waiting_rows": 5_678, "waiting_value": "1.00"}
+    page_night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: outlook}))
+
+    text = client("victor").get("/webflow/", headers=HTML).text
+
+    assert "sales: so many conversions are not counted on their way" in text
+    assert "So far 1,234 were accepted" in text
+    assert "Without the 1,234 that were accepted in a run that has not ended" in text
+    assert f"counted at {NOW:%H:%M:%S} UTC" in text
+    assert "they add up to all of them" not in text
+    assert "All that was read is accepted" not in text
+
+
 @pytest.fixture
 def runs_of_the_dag(airflow: FastAPI) -> Iterator[Callable[..., None]]:
     """Puts a run of the Dag into Airflow's database."""

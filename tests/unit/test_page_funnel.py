@@ -1,5 +1,6 @@
 """The funnel and the reasons beside it account for every row that a run read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -81,6 +82,13 @@ def test_sources_add_up():
     assert both is not None
     assert both.accepted == amount(100)
     assert total([]) is None
+
+
+def test_what_is_not_counted_of_one_source_is_not_of_all():
+    both = total([funnel(READING), funnel(replace(READING, states=None))])
+
+    assert both is not None
+    assert (both.read, both.accepted, both.is_counted) == (amount(280), None, False)
 
 
 def test_the_match_rate_is_the_known_among_the_valid():

@@ -12,17 +12,24 @@ from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import MAX_AGE, oldest_sendable_ms
 
-RUNS = 100
+RUNS = 20
+"""The last runs, however long ago they were."""
 DAYS = 14
 LARGEST_LIVE_RUN = 100_000
-"""Rows up to which a finished run is counted anew each time; a larger one is shown as it stood at its end."""
+"""Rows up to which something is counted anew each time. A larger run is shown as it stood at its end; while it goes on, by
+what its extractions and pushes have counted themselves."""
+OUTLOOK_STANDS = timedelta(minutes=5)
+"""A push counts what waits every 15 seconds, and less often where that takes long."""
 
 States = Mapping[tuple[str, str | None], Amount]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRun:
-    """A run as the ledger knows it; ``sent`` are rows and money that it got accepted, by source."""
+    """A run as the ledger knows it; ``sent`` are rows and money that it got accepted, by source.
+
+    ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
+    """
 
     id: int
     run_id: str
@@ -39,6 +46,7 @@ class LedgerRun:
     counts: Mapping[str, Any]
     forecast: Mapping[str, Any]
     sent: Mapping[str, Amount]
+    sent_so_far: int | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -57,7 +65,7 @@ class LedgerRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A source in a run: the rows read, and where their conversions stand at ``at``.
+    """A source in a run: the rows read, and where their conversions stand at ``at``; None where these are too many to count.
 
     ``duplicates``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion of this run.
     """
@@ -68,7 +76,7 @@ class Reading:
     duplicates: Amount
     outside: Amount
     too_old: Amount
-    states: States
+    states: States | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +103,10 @@ class TurnedAway:
 class Figures:
     """Everything, at one moment.
 
-    ``shown`` is the run whose ``readings`` these are; None if there is none. ``ready`` could go out now, by source;
-    ``doubted`` of it has a request without an answer behind it, ``expiring`` is too old by the next run. ``awaited`` is out;
-    ``in_doubt`` has nobody who waits for its answer; ``rests_until`` is by destination.
+    ``shown`` is the run whose ``readings`` these are; None if there is none. ``ready`` could go out now, by source, or by
+    destination as pushes counted it at ``ready_at``, which is None for what is counted now; ``doubted`` of it has a request
+    without an answer behind it, ``expiring`` is too old by the next run. ``awaited`` is out; ``in_doubt`` has nobody who
+    waits for its answer; ``rests_until`` is by destination.
     """
 
     at: datetime
@@ -106,6 +115,7 @@ class Figures:
     readings: Sequence[Reading] = ()
     held: Sequence[Held] = ()
     ready: Mapping[str, Amount] = field(default_factory=dict)
+    ready_at: datetime | None = None
     doubted: Mapping[str, Amount] = field(default_factory=dict)
     expiring: Mapping[str, Amount] = field(default_factory=dict)
     awaited: Mapping[str, Amount] = field(default_factory=dict)
@@ -152,14 +162,17 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         return found
 
     runs = []
-    for row in fetch("overview_runs", dag_id=dag_id, runs=RUNS):
+    for row in fetch("overview_runs", dag_id=dag_id, run=run, runs=RUNS):
         counted = row.counts.get("sources") if row.ended_at else None
-        sent = (
-            {source: _amount(counts.get("sent")) for source, counts in counted.items()}
-            if counted is not None
-            else by_source(fetch("sent_by_run", run=row.id) if row.started_at >= since else ())
-        )
-        runs.append(_run(row, sent))
+        sent: dict[str, Amount] = {}
+        sent_so_far = None
+        if counted is not None:
+            sent = {source: _amount(counts.get("sent")) for source, counts in counted.items()}
+        elif row.accepted_so_far is not None and row.accepted_so_far > LARGEST_LIVE_RUN:
+            sent_so_far = row.accepted_so_far
+        elif row.started_at >= since:
+            sent = by_source(fetch("sent_by_run", run=row.id))
+        runs.append(_run(row, sent, sent_so_far))
     shown = _shown(runs, run)
     readings = _readings(shown, now, fetch) if shown else []
     if run is None and shown and not shown.ended_at and not readings:
@@ -167,7 +180,8 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         before = _shown(runs[runs.index(shown) + 1 :], None)
         if before:
             shown, readings = before, _readings(before, now, fetch)
-    ready, sending = fetch("overview_ready"), fetch("overview_sending")
+    ready_at, waiting = _waiting(runs, now)
+    ready, sending = fetch("overview_ready") if ready_at is None else [], fetch("overview_sending")
     return Figures(
         at=now,
         runs=runs,
@@ -177,8 +191,9 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
             Held(source=row.source, hours_left=row.hours_left, amount=Amount(rows=row.rows, value=row.value))
             for row in fetch("overview_held")
         ],
-        ready=by_source(ready),
-        doubted=by_source(ready, "doubted_"),
+        ready=by_source(ready) if ready_at is None else waiting,
+        ready_at=ready_at,
+        doubted=by_source(fetch("overview_doubted")),
         expiring=by_source(ready, "expiring_"),
         awaited=by_source([row for row in sending if row.is_awaited]),
         in_doubt=by_source([row for row in sending if not row.is_awaited]),
@@ -205,6 +220,20 @@ def _shown(runs: Sequence[LedgerRun], run: int | None) -> LedgerRun | None:
     return next((one for one in real if one.is_whole), real[0] if real else None)
 
 
+def _waiting(runs: Sequence[LedgerRun], now: datetime) -> tuple[datetime | None, dict[str, Amount]]:
+    """What waits for the pushes of a run that goes on, by destination, and when they counted it; None if it is not too much."""
+    for run in runs:
+        outlooks = {} if run.ended_at else {name: one for name, one in run.forecast.items() if _stands(one, now)}
+        waiting = {name: Amount(rows=one["waiting_rows"], value=Decimal(one["waiting_value"])) for name, one in outlooks.items()}
+        if sum(amount.rows for amount in waiting.values()) > LARGEST_LIVE_RUN:
+            return min(datetime.fromisoformat(one["at"]) for one in outlooks.values()), waiting
+    return None, {}
+
+
+def _stands(outlook: Mapping[str, Any], now: datetime) -> bool:
+    return now - datetime.fromisoformat(outlook["at"]) <= OUTLOOK_STANDS
+
+
 def _readings(run: LedgerRun, now: datetime, fetch: Any) -> list[Reading]:
     """The sources of a run that were read to their end, in the order of the configuration."""
     extractions = {row.source: row for row in fetch("extractions_of_run", run=run.id)}
@@ -214,10 +243,10 @@ def _readings(run: LedgerRun, now: datetime, fetch: Any) -> list[Reading]:
         if row is None:
             continue
         record = run.states(source)
+        at, states = now, None
         if run.ended_at and record is not None and (row.recorded_rows > LARGEST_LIVE_RUN or _is_past(run, now)):
             at, states = run.ended_at, record
-        else:
-            at = now
+        elif row.recorded_rows <= LARGEST_LIVE_RUN:
             states = {
                 (one.state, one.reason): Amount(rows=one.rows, value=one.value)
                 for one in fetch("overview_states", extraction=row.id)
@@ -245,7 +274,7 @@ def _amount(document: Mapping[str, Any] | None) -> Amount:
     return Amount(rows=document["rows"], value=Decimal(document["value"])) if document else Amount()
 
 
-def _run(row: Any, sent: Mapping[str, Amount]) -> LedgerRun:
+def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> LedgerRun:
     return LedgerRun(
         id=row.id,
         run_id=row.run_id,
@@ -262,4 +291,5 @@ def _run(row: Any, sent: Mapping[str, Amount]) -> LedgerRun:
         counts=row.counts,
         forecast=row.forecast or {},
         sent=sent,
+        sent_so_far=sent_so_far,
     )

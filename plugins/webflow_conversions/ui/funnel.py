@@ -41,15 +41,23 @@ NOT_OF_THE_LEDGER = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """A source's rows on their way; each step is a part of the one before it. ``at``: the moment of these figures."""
+    """A source's rows on their way; each step is a part of the one before it. ``at``: the moment of these figures.
+
+    All but ``read`` are None while the run is too large to be counted on its way.
+    """
 
     source: str
     at: datetime
     read: Amount
-    in_window: Amount
-    known: Amount
-    sent: Amount
-    accepted: Amount
+    in_window: Amount | None = None
+    known: Amount | None = None
+    sent: Amount | None = None
+    accepted: Amount | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is known how its rows fare."""
+        return self.accepted is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,8 @@ class Why:
 
 def funnel(reading: Reading) -> Funnel:
     """The steps of a source. *In the window* is what is valid and of the last 2 days, *known* has a user that can be sent."""
+    if reading.states is None:
+        return Funnel(source=reading.source, at=reading.at, read=reading.read)
     in_window, known, sent, accepted = Amount(), Amount(), Amount(), Amount()
     for (state, reason), amount in reading.states.items():
         step = _last_step(state, reason)
@@ -83,10 +93,11 @@ def funnel(reading: Reading) -> Funnel:
 
 
 def total(funnels: Sequence[Funnel]) -> Funnel | None:
-    """All sources together; None for no source."""
+    """All sources together; None for no source. What is not counted of one is not of all."""
     if not funnels:
         return None
-    sums = {step: sum((getattr(one, step) for one in funnels), Amount()) for step in STEPS}
+    steps = STEPS if all(one.is_counted for one in funnels) else STEPS[:1]
+    sums = {step: sum((getattr(one, step) for one in funnels), Amount()) for step in steps}
     return Funnel(source="", at=min(one.at for one in funnels), **sums)
 
 
@@ -98,7 +109,7 @@ def reasons(readings: Iterable[Reading]) -> list[Why]:
         for code, amount in apart.items():
             if amount.rows:
                 found.setdefault(("", code), {})[reading.source] = amount
-        for (state, reason), amount in reading.states.items():
+        for (state, reason), amount in (reading.states or {}).items():
             if state != State.ACCEPTED:
                 found.setdefault((state, reason or state), {})[reading.source] = amount
     whys = [_why(state, reason, by_source) for (state, reason), by_source in found.items()]

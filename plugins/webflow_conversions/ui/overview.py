@@ -55,6 +55,7 @@ class RunLine:
     """A run as Airflow and the ledger know it.
 
     ``number`` is the ledger's, None for one that never came that far; Airflow forgets runs that the ledger still knows.
+    ``accepted_so_far`` is in place of ``accepted`` while it is too large to be counted, as its pushes count it.
     """
 
     run_id: str
@@ -70,12 +71,17 @@ class RunLine:
     window_end: datetime | None = None
     dry_run: bool = False
     accepted: Amount | None = None
+    accepted_so_far: int | None = None
     problems: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The page, as of ``at``. ``run`` is the run whose ``funnels`` and ``reasons`` these are, ``match`` usual rates aside."""
+    """The page, as of ``at``. ``run`` is the run whose ``funnels`` and ``reasons`` these are.
+
+    What is not live while a large run goes on: ``uncounted_sources`` have no funnel but for what was read, ``ready`` is of
+    ``ready_at`` (else None), and the ``days`` are without the ``accepted_so_far`` (else 0) of runs that have not ended.
+    """
 
     at: datetime
     import_at: datetime
@@ -85,8 +91,11 @@ class Overview:
     funnels: Sequence[Funnel]
     total: Funnel | None
     unread_sources: Sequence[str]
+    uncounted_sources: Sequence[str]
     reasons: Sequence[Why]
     ready: Amount
+    ready_at: datetime | None
+    accepted_so_far: int
     held: Amount
     held_hours: Sequence[HoursLeft]
     out: Amount
@@ -117,8 +126,11 @@ def overview(figures: Figures, dag: DagNow, now: datetime) -> Overview:
         funnels=funnels,
         total=total(funnels),
         unread_sources=[source for source in shown.sources if source not in {one.source for one in funnels}] if shown else [],
+        uncounted_sources=[one.source for one in funnels if not one.is_counted],
         reasons=reasons(figures.readings),
         ready=_sum(figures.ready),
+        ready_at=figures.ready_at,
+        accepted_so_far=sum(run.sent_so_far or 0 for run in figures.runs),
         held=sum((one.amount for one in figures.held if one.hours_left >= 0), Amount()),
         held_hours=[
             HoursLeft(
@@ -220,7 +232,7 @@ def _match_rates_on(day: date, figures: Figures) -> dict[str, float]:
 
 def _states_in(run: LedgerRun, source: str, figures: Figures) -> Mapping[tuple[str, str | None], Amount]:
     if run is figures.shown:
-        return next((reading.states for reading in figures.readings if reading.source == source), {})
+        return next((reading.states for reading in figures.readings if reading.source == source), None) or {}
     return run.states(source) or {}
 
 
@@ -252,7 +264,8 @@ def _line(run: AirflowRun, record: LedgerRun | None, *, is_in_airflow: bool) -> 
         window_start=record.window_start,
         window_end=record.window_end,
         dry_run=record.dry_run,
-        accepted=_sum(record.sent),
+        accepted=_sum(record.sent) if record.sent_so_far is None else None,
+        accepted_so_far=record.sent_so_far,
         problems=record.problems,
     )
 

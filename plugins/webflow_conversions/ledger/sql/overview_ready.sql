@@ -1,11 +1,9 @@
--- What could go out now, by destination and source; which of it is in doubt, and which will be too old at the next run.
+-- What could go out now, by destination and source; which of it will be too old at the next run.
 SELECT
     destination,
     source,
     count(*) AS rows,
     coalesce(sum(value), 0) AS value,
-    count(*) FILTER (WHERE attempts_in_doubt > 0) AS doubted_rows,
-    coalesce(sum(value) FILTER (WHERE attempts_in_doubt > 0), 0) AS doubted_value,
     count(*) FILTER (WHERE action_timestamp_ms < %(oldest_then_ms)s) AS expiring_rows,
     coalesce(sum(value) FILTER (WHERE action_timestamp_ms < %(oldest_then_ms)s), 0) AS expiring_value
 FROM webflow.conversions

@@ -1,8 +1,15 @@
--- The last runs of a Dag, the newest first.
+-- The runs of a Dag since a moment, its last ones, and the one asked for; the newest first. What is sent by a run that has
+-- not ended, as its pushes count it.
 SELECT
     id, run_id, run_type, window_start, window_end, sources, dry_run, forced, started_at, cleared_at, ended_at, outcome, notes,
-    problems, counts, forecast
-FROM webflow.runs
-WHERE dag_id = %(dag_id)s
+    problems, counts, forecast,
+    CASE WHEN ended_at IS NULL THEN (
+        SELECT coalesce(sum((p.counts ->> 'accepted')::bigint), 0)::bigint FROM webflow.pushes p WHERE p.run = r.id
+    ) END AS accepted_so_far
+FROM webflow.runs r
+WHERE dag_id = %(dag_id)s AND (
+    started_at >= %(since)s
+    OR id = %(run)s
+    OR id = ANY (ARRAY(SELECT id FROM webflow.runs WHERE dag_id = %(dag_id)s ORDER BY id DESC LIMIT %(runs)s))
+)
 ORDER BY id DESC
-LIMIT %(runs)s
