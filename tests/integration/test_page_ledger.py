@@ -1,5 +1,6 @@
 """What the page reads of the ledger, what it finds there, and what people may do to it."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.errors import Unusable
+from webflow_conversions.ledger import figures as figures_module
 from webflow_conversions.ledger.acts import Acts, Decision, Fate
 from webflow_conversions.ledger.figures import Figures, read_figures
 from webflow_conversions.ledger.search import Conversions, Filter, Only
@@ -108,6 +110,79 @@ def test_what_a_run_sent_is_known_while_it_goes_on_and_after(night: Night, simul
     night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
 
     assert during == figures(night).runs[0].sent == {"sales": Amount(rows=5, value=Decimal("50.00"))}
+
+
+def test_a_night_of_two_weeks_ago_is_known_however_many_runs_came_after(night: Night):
+    def ended(name: str, days: float, rows: int) -> int:
+        night.clock.at = NOW - timedelta(days=days)
+        run = night.begin(name)
+        sent = {"sources": {"sales": {"sent": {"rows": rows, "value": "1"}}}}
+        night.runs.end(run, [], sent)
+        return run.id
+
+    ancient, old = ended("ancient", 20, 7), ended("old", 13.9, 5)
+    for number in range(130):
+        ended(f"hourly {number}", 13 - number / 24, 1)
+    night.clock.at = NOW
+
+    found = figures(night)
+
+    assert len(found.runs) == 131
+    assert next(run for run in found.runs if run.id == old).sent["sales"].rows == 5
+    asked_for = figures(night, ancient).shown
+    assert asked_for is not None
+    assert asked_for.run_id == "ancient"
+
+
+def test_the_last_runs_are_known_however_long_ago_they_were(night: Night):
+    night.begin("last")
+    night.clock.at = NOW + timedelta(days=40)
+
+    shown = figures(night).shown
+
+    assert shown is not None
+    assert shown.run_id == "last"
+
+
+def test_a_large_run_is_not_counted_on_its_way(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch):
+    run = a_night(night, simulator)
+    monkeypatch.setattr(figures_module, "LARGEST_LIVE_RUN", 4)
+    during = figures(night)
+    night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
+    after = figures(night)
+
+    (reading,) = during.readings
+    assert (reading.read.rows, reading.duplicates.rows, reading.states) == (11, 1, None)
+    assert funnel(reading).read.rows == 11
+    assert not funnel(reading).is_counted
+    assert [why.reason for why in reasons([reading])] == ["duplicates", "too_old"]
+    assert (during.runs[0].sent, during.runs[0].sent_so_far) == ({}, 5)
+    assert funnel(after.readings[0]).accepted == Amount(rows=5, value=Decimal("50.00"))
+    assert (after.runs[0].sent["sales"].rows, after.runs[0].sent_so_far) == (5, None)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "minutes", "is_open", "expected"),
+    [(5, 4, True, 5), (4, 4, True, 2), (5, 6, True, 2), (5, 4, False, 2)],
+)
+def test_what_waits_is_what_the_push_counted_where_that_is_much(
+    night: Night, monkeypatch: pytest.MonkeyPatch, waiting: int, minutes: int, is_open: bool, expected: int
+):
+    monkeypatch.setattr(figures_module, "LARGEST_LIVE_RUN", 4)
+    run = night.begin()
+    put(night, "ready", "c1")
+    put(night, "ready", "c2", attempts=1, attempts_in_doubt=1)
+    at = NOW - timedelta(minutes=minutes)
+    outlook = {"at": at.isoformat(), "waiting_rows": waiting, "waiting_value": "7.50"}
+    night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: outlook}))
+    if not is_open:
+        night.runs.end(run, [], {})
+
+    found = figures(night)
+
+    assert sum(amount.rows for amount in found.ready.values()) == expected
+    assert found.ready_at == (at if expected == 5 else None)
+    assert found.doubted["sales"].rows == 1
 
 
 def test_a_run_of_one_day_does_not_stand_for_the_night(night: Night):
