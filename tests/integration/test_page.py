@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -689,6 +690,56 @@ def test_a_ledger_that_is_down_is_one_sentence_and_airflow_goes_on(
     assert browser.get("/webflow/static/page.css").status_code == 200
 
 
+def buttons(text: str) -> dict[str, str]:
+    """Where the buttons of a page lead to."""
+    return {name: unescape(href) for href, name in re.findall(r'<a class="button[^"]*" href="([^"]*)"[^>]*>([^<]*)</a>', text)}
+
+
+@pytest.mark.parametrize("path", ["/", "/conversions?state=rejected&reason=%3Cx%3E%26y", "/do/write_off?only=in_doubt"])
+def test_trying_again_asks_the_same(client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, path: str):
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", "postgres://nobody@127.0.0.1:1/nowhere")
+
+    answer = client("ada").get(f"/webflow{path}", headers=HTML)
+
+    assert answer.status_code == 503
+    assert buttons(answer.text)["Try again"] == f"/webflow{path}"
+    assert "The ledger does not answer" in answer.text
+    assert 'data-reload="15"' in answer.text
+
+
+@pytest.mark.parametrize("path", ["/do/write_off?only=in_doubt", "/search"])
+def test_what_somebody_does_is_not_done_again_by_itself(
+    client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, path: str
+):
+    browser = client("ada")
+    token = form_token(browser)
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", "postgres://nobody@127.0.0.1:1/nowhere")
+
+    answer = browser.post(f"/webflow{path}", data={"csrf_token": token, "text": "c1"}, headers=SAME)
+
+    assert answer.status_code == 503
+    assert "data-reload" not in answer.text
+    assert "by itself" in answer.text
+    assert buttons(answer.text)["To the page of tonight"] == "/webflow/"
+    assert "Try again" not in buttons(answer.text)
+
+
+def test_what_is_set_up_wrongly_is_not_said_to_be_the_ledgers_fault(
+    client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+):
+    browser = client("ada")
+    started = post(browser, "/webflow/runs")
+    monkeypatch.delenv("AIRFLOW_CONN_WEBFLOW_LEDGER")
+    shown = browser.get("/webflow/conversions", headers=HTML)
+
+    for answer, sentence in ((started, "Airflow does not start a run"), (shown, "There is no connection webflow_ledger")):
+        assert answer.status_code == 503
+        assert sentence in answer.text
+        assert "This cannot be done" in answer.text
+        assert "The ledger does not answer" not in answer.text
+        assert "data-reload" not in answer.text
+
+
 def test_a_missing_connection_is_one_sentence(client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("AIRFLOW_CONN_WEBFLOW_LEDGER")
 
@@ -723,9 +774,12 @@ def test_a_filter_that_takes_too_long_is_one_sentence(
     with page_night.connect() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE webflow.conversions IN ACCESS EXCLUSIVE MODE")
         answer = client("ada").get("/webflow/api/conversions?state=held")
+        page = client("ada").get("/webflow/conversions?state=held", headers=HTML)
 
-    assert answer.status_code == 503
+    assert (answer.status_code, page.status_code) == (503, 503)
     assert "too long" in answer.json()["detail"]
+    assert "This takes too long" in page.text
+    assert "data-reload" not in page.text
 
 
 def test_connections_are_given_back(client: Callable[..., TestClient], page_night: Night):

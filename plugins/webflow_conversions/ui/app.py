@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webflow_conversions import __version__
-from webflow_conversions.errors import ConversionsError
+from webflow_conversions.errors import ConversionsError, Unusable
 from webflow_conversions.ui import api, pages
 from webflow_conversions.ui.access import may_view
 from webflow_conversions.ui.ledger import NoLedger
@@ -81,15 +81,31 @@ def _on_invalid(request: Request, error: Exception) -> Response:
 
 def _on_trouble(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, QueryCanceled):
-        return _problem(request, 503, "This would take the ledger too long: narrow it down, by state, reason or source.")
+        sentence = "This would take the ledger too long: narrow it down, by state, reason or source."
+        return _problem(request, 503, sentence, "This takes too long")
+    if isinstance(error, Unusable):
+        return _problem(request, 503, str(error), "This cannot be done")
     if isinstance(error, NoLedger):
-        return _problem(request, 503, str(error), "There is no ledger yet")
-    return _problem(request, 503, str(error))
+        return _problem(request, 503, str(error), "There is no ledger yet", may_pass=True)
+    return _problem(request, 503, str(error), may_pass=True)
 
 
-def _problem(request: Request, status: int, sentence: str, heading: str | None = None) -> Response:
-    """One sentence: as JSON for the API, as a page for people."""
+def _problem(request: Request, status: int, sentence: str, heading: str | None = None, *, may_pass: bool = False) -> Response:
+    """One sentence: as JSON for the API, as a page for people.
+
+    :param may_pass: whether the page is to ask again by itself; never what somebody does, since it may have been done.
+    """
     if "text/html" not in request.headers.get("accept", "") or "/api/" in request.url.path:
         return JSONResponse(jsonable_encoder({"detail": sentence}), status)
     heading = heading or _HEADINGS.get(status, "This did not work")
-    return render(request, "problem.html", status_code=status, status=status, heading=heading, sentence=sentence)
+    is_get = request.method == "GET"
+    return render(
+        request,
+        "problem.html",
+        status_code=status,
+        status=status,
+        heading=heading,
+        sentence=sentence,
+        again=request.url.path + (f"?{request.url.query}" if request.url.query else "") if is_get else None,
+        reloads=is_get and may_pass,
+    )
