@@ -207,6 +207,8 @@ def _measure(connect: Callable[[], Any], ledger: str, now: datetime, rows: int) 
         "list: ready": page(state=State.READY),
         "list: rejected for a reason": page(state=State.REJECTED, reason="refused_422"),
         "list: rejected for a reason, of the last run": page(state=State.REJECTED, reason="refused_422", run=last_run),
+        "list: a reason alone": page(reason="refused_422"),
+        "list: a source alone": page(source="crm_conversions"),
         "list: in doubt": page(only=Only.IN_DOUBT),
         "list: sent more than once": page(only=Only.SENT_AGAIN),
         "list: changed after it was sent": page(only=Only.CHANGED),

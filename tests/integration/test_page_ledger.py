@@ -19,7 +19,8 @@ from webflow_conversions.ledger.figures import Figures, read_figures
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.states import State
+from webflow_conversions.rules.event import action_id
+from webflow_conversions.rules.states import Reason, State, explain
 from webflow_conversions.ui.funnel import funnel, reasons
 
 HOUR = timedelta(hours=1)
@@ -268,7 +269,15 @@ def names(conversions: Conversions, **chosen: Any) -> list[str | None]:
 def test_each_filter_shows_what_it_says(night: Night, simulator: SimulatorProcess, conversions: Conversions):
     run = a_night(night, simulator)
     put(night, "sending", "lost", reason="in_doubt")
-    put(night, "accepted", "twice", attempts=2, attempts_in_doubt=1, source="other")
+    put(
+        night,
+        "accepted",
+        "twice",
+        attempts=2,
+        attempts_in_doubt=1,
+        source="other",
+        action_id=f"{DESTINATION}/other/offline-purchase/twice",
+    )
     put(night, "accepted", "changed", changed_after_sent_at=NOW)
 
     assert sorted(names(conversions, state=State.ACCEPTED, run=run.id)) == [f"good-{number}" for number in range(5)]
@@ -327,6 +336,42 @@ def test_a_conversion_is_found_by_its_id_its_action_id_and_the_beginning(night: 
     assert names(conversions, conversion=f"{DESTINATION}/sales/offline-purchase/S-1001") == ["S-1001"]
     assert sorted(map(str, names(conversions, begins="S-100"))) == ["S-100/ä", "S-100/ä", "S-1001"]
     assert names(conversions, conversion="S-10") == []
+
+
+def test_the_pages_of_a_source_are_of_all_its_destinations(night: Night, conversions: Conversions):
+    night.sql("INSERT INTO webflow.destinations (destination) VALUES ('webflow_new')")
+    for number in range(6):
+        destination = (DESTINATION, "webflow_new")[number % 2]
+        put(night, "accepted", f"c{number}", destination=destination, source="a b", action_id=f"{destination}/a%20b/x/c{number}")
+    put(night, "accepted", "later", source="a b c", action_id=f"{DESTINATION}/a%20b%20c/x/later")
+
+    first = conversions.page(Filter(source="a b"), 4)
+    second = conversions.page(Filter(source="a b"), 4, first.next)
+
+    assert [[one.conversion_id for one in page.conversions] for page in (first, second)] == [
+        ["c5", "c4", "c3", "c2"],
+        ["c1", "c0"],
+    ]
+    assert second.next is None
+
+
+def test_a_source_whose_action_ids_are_cut_is_found_too(night: Night, conversions: Conversions):
+    long = "d" * 190
+    night.sql("INSERT INTO webflow.destinations (destination) VALUES (%s)", long)
+    for source in ("long-enough-1", "long-enough-2"):
+        put(night, "accepted", "c1", destination=long, source=source, action_id=action_id(long, source, "x", "c1"))
+
+    assert len(names(conversions, source="long-enough-2")) == 1
+
+
+@pytest.mark.parametrize("reason", [*map(str, Reason), "refused_422"])
+def test_a_reason_is_looked_for_among_the_state_that_it_explains(night: Night, conversions: Conversions, reason: str):
+    state = explain(reason).state
+    put(night, state, "c1", reason=reason, settled_at=NOW)
+    put(night, "accepted", "c2")
+
+    assert names(conversions, reason=reason) == names(conversions, reason=reason, state=state) == ["c1"]
+    assert names(conversions, reason=reason, state=State.ACCEPTED) == names(conversions, reason="no_such_reason") == []
 
 
 NARROWER = [

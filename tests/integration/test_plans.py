@@ -9,9 +9,11 @@ import pytest
 from psycopg2.extras import NamedTupleCursor
 
 from tests.night import DESTINATION, NOW, Night
+from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.push import RunForecasts
-from webflow_conversions.ledger.session import Session
+from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.states import State
 
 HISTORY = 60_000
@@ -126,6 +128,41 @@ def test_extraction_identification_and_the_account_read_by_an_index(night: Night
     assert found == {}
     assert len(plans) >= 15
     assert night.row("late").state == "ready"
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Filter(reason="unknown_goal"),
+        Filter(reason="refused_422"),
+        Filter(reason="unknown_user"),
+        Filter(source="kiosk"),
+        Filter(source="kiosk", state=State.ACCEPTED),
+        Filter(source="nowhere"),
+        Filter(state=State.HELD, source="kiosk"),
+        Filter(state=State.REJECTED, source="kiosk"),
+        Filter(state=State.READY, source="kiosk"),
+        Filter(state=State.SENDING, source="kiosk"),
+        Filter(id=1, state=State.HELD),
+        Filter(conversion="c1", state=State.HELD),
+        Filter(begins="c1", state=State.HELD, source="kiosk"),
+        Filter(user_of=1, state=State.HELD, only=Only.IN_DOUBT),
+    ],
+    ids=lambda chosen: " ".join(f"{name}={value}" for name, value in chosen.query().items()),
+)
+def test_a_list_of_the_page_reads_by_an_index(night: Night, plans: list[Any], chosen: Filter) -> None:
+    for number in range(3):
+        put(night, "accepted", f"k{number}", source="kiosk", action_id=f"{DESTINATION}/kiosk/offline-purchase/k{number}")
+    plans.clear()
+    conversions = Conversions(night.session)
+    page = conversions.page(chosen, 2)
+    if page.next:
+        conversions.page(chosen, 2, page.next)
+    # The first of all kinds is the first of all action IDs.
+    kinds = statement("kinds_of_conversions")
+    found = {sql: reads for sql, plan in plans if sql != kinds and (reads := whole_reads(plan))}
+    assert found == {}
+    assert plans
 
 
 def test_a_read_of_the_whole_ledger_is_seen(night: Night, plans: list[Any]) -> None:

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -13,8 +14,8 @@ from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.session import Session, statement
-from webflow_conversions.rules.event import action_id
-from webflow_conversions.rules.states import State
+from webflow_conversions.rules.event import action_id, source_prefix
+from webflow_conversions.rules.states import State, explain
 
 LONGEST_TEXT = 600
 MOST_KINDS = 10_000
@@ -207,6 +208,11 @@ class Conversions:
 
 def _find(cursor: Cursor, chosen: Filter, rows: int, after: Place | None = None) -> list[tuple[int, int]]:
     """The numbers and places of a page of conversions."""
+    if chosen.reason is not None:
+        state = _state_of(chosen.reason)
+        if state is None or chosen.state not in (None, state):
+            return []
+        chosen = replace(chosen, state=state)
     more: dict[str, Any] = {}
     match chosen:
         case Filter(id=int(number)):
@@ -229,9 +235,22 @@ def _find(cursor: Cursor, chosen: Filter, rows: int, after: Place | None = None)
             name = "find_turned_away"
         case Filter(state=State.READY | State.SENDING as state):
             name = f"find_{state}"
+        case Filter(source=str(source)):
+            cursor.execute(statement("destinations"))
+            prefixes = [source_prefix(row.destination, source) for row in cursor.fetchall()]
+            parts = [_run(cursor, "find_of_source", chosen, rows, after, prefix=prefix) for prefix in prefixes]
+            return sorted(chain.from_iterable(parts), reverse=True)[:rows]
         case _:
             name = "find_any"
     return _run(cursor, name, chosen, rows, after, **more)
+
+
+def _state_of(reason: str) -> State | None:
+    """The only state that has the reason; None for a reason that no conversion has."""
+    try:
+        return explain(reason).state
+    except KeyError:
+        return None
 
 
 def _run(cursor: Cursor, name: str, chosen: Filter, rows: int, after: Place | None, **more: Any) -> list[tuple[int, int]]:

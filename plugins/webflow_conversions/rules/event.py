@@ -28,6 +28,11 @@ def action_id(destination: str, source: str, event_name: str, conversion_id: str
     return _bounded(f"{_prefix(destination, source, event_name)}/{_encoded(conversion_id)}")
 
 
+def source_prefix(destination: str, source: str) -> str:
+    """What all action IDs of a source begin with; others only where it is so long that it is cut."""
+    return f"{_encoded(destination)}/{_encoded(source)}/"[:_READABLE_LENGTH]
+
+
 def stand_in_action_id(destination: str, source: str, event_name: str, row: str) -> str:
     """The key of a row without a conversion ID, from all that the row says: it is never sent, but accounted for."""
     digest = hashlib.sha256(row.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,2 @@
+-- Where conversions go to.
+SELECT destination FROM webflow.destinations
