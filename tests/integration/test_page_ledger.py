@@ -237,6 +237,18 @@ def test_what_will_be_too_old_at_the_next_run_is_known(night: Night):
     }
 
 
+def test_what_was_too_old_when_it_was_first_read_was_turned_away_by_nobody(night: Night):
+    put(night, "rejected", "refused", reason="refused_422", settled_at=NOW - HOUR)
+    put(night, "expired", "waited", reason="expired_unsent", settled_at=NOW - HOUR)
+    put(night, "expired", "old", reason="expired_before_seen", settled_at=NOW - HOUR)
+    put(night, "expired", "long ago", reason="expired_unsent", settled_at=NOW - timedelta(days=15))
+
+    assert sorted((one.reason, one.amount.rows) for one in figures(night).turned_away) == [
+        ("expired_unsent", 1),
+        ("refused_422", 1),
+    ]
+
+
 def test_what_is_out_and_what_is_in_doubt_are_told_apart(night: Night):
     put(night, "sending", "out", push_id=push_of(night, lease="1 minute"))
     put(night, "sending", "lost", push_id=push_of(night, lease="-1 second"))

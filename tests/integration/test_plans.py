@@ -11,6 +11,7 @@ from psycopg2.extras import NamedTupleCursor
 from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
+from webflow_conversions.ledger.figures import read_figures
 from webflow_conversions.ledger.push import RunForecasts
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session, statement
@@ -163,6 +164,19 @@ def test_a_list_of_the_page_reads_by_an_index(night: Night, plans: list[Any], ch
     found = {sql: reads for sql, plan in plans if sql != kinds and (reads := whole_reads(plan))}
     assert found == {}
     assert plans
+
+
+def test_a_month_that_was_too_old_is_not_read_for_the_chart(night: Night, plans: list[Any]) -> None:
+    night.sql(
+        "UPDATE webflow.conversions SET state = 'expired', reason = 'expired_before_seen', settled_at = %s"
+        " WHERE id IN (SELECT id FROM webflow.conversions WHERE state = 'accepted' LIMIT 20000)",
+        NOW,
+    )
+    night.sql("ANALYZE webflow.conversions")
+    plans.clear()
+    read_figures(night.session, "nightly", NOW)
+    (plan,) = [plan for sql, plan in plans if sql == statement("overview_turned_away")]
+    assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {"conversions_decided"}
 
 
 def test_a_read_of_the_whole_ledger_is_seen(night: Night, plans: list[Any]) -> None:

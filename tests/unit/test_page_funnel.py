@@ -118,7 +118,6 @@ def test_a_day_has_what_its_runs_got_accepted_and_what_was_decided_on_it():
         turned_away=[
             TurnedAway(day=NOW.date(), source="shop", state="rejected", reason="refused_400", amount=amount(2)),
             TurnedAway(day=NOW.date(), source="shop", state="expired", reason="expired_unsent", amount=amount(1)),
-            TurnedAway(day=NOW.date(), source="shop", state="expired", reason="expired_before_seen", amount=amount(900)),
         ],
     )
 

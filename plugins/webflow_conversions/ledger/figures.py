@@ -90,7 +90,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnedAway:
-    """What was rejected or expired on a UTC day."""
+    """What was rejected, or expired while it waited, on a UTC day."""
 
     day: date
     source: str

@@ -7,7 +7,7 @@ from statistics import median
 
 from webflow_conversions.ledger.figures import DAYS, Figures, LedgerRun
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.states import Reason, State
+from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.funnel import Funnel, Why, funnel, match_rate, reasons, total
 from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Verdict, verdict
@@ -209,10 +209,9 @@ def _accepted_on(day: date, figures: Figures) -> dict[str, Amount]:
 
 
 def _turned_away_on(day: date, state: State, figures: Figures) -> dict[str, Amount]:
-    """What was too old when it was first read never waited: a first run reads a month of it, and says so in its reasons."""
     found: dict[str, Amount] = {}
     for one in figures.turned_away:
-        if one.day == day and one.state == state and one.reason != Reason.EXPIRED_BEFORE_SEEN:
+        if one.day == day and one.state == state:
             found[one.source] = found.get(one.source, Amount()) + one.amount
     return found
 
