@@ -20,7 +20,7 @@ from demo.postgres import PostgresServer
 from tests.night import DESTINATION, Night
 from tests.rows import put
 from webflow_conversions.ledger.runs import Runs
-from webflow_conversions.rules.states import EXPLANATIONS, Reason
+from webflow_conversions.rules.states import EXPLANATIONS, Reason, State
 from webflow_conversions.ui.dag import DAG_ID
 
 NOW = datetime.now(UTC)
@@ -334,6 +334,9 @@ def test_what_people_look_for_is_text_and_nothing_more(client: Callable[..., Tes
         {"user_of": "-1"},
         {"after": "x"},
         {"after": f"{2**64}.1"},
+        {"after": "-9000000000000000000.1", "state": "rejected"},
+        {"after": f"{2**57}.1", "state": "rejected"},
+        {"after": f"0.{2**63}", "state": "rejected"},
         {"reason": "x" * 601},
         {"source": "\x00"},
         {"conversion": "a\x00b"},
@@ -353,6 +356,14 @@ def test_what_cannot_be_asked_is_refused_with_a_sentence(client: Callable[..., T
 @pytest.mark.parametrize("text", ["x" * 601, "a\x00b"])
 def test_a_search_of_no_use_is_refused(client: Callable[..., TestClient], text: str):
     assert post(client("ada"), "/webflow/search", text=text).status_code == 422
+
+
+@pytest.mark.parametrize("place", [-(2**57) + 1, 2**57 - 1])
+@pytest.mark.parametrize("state", State)
+def test_any_place_that_may_be_asked_for_can_be_looked_up(client: Callable[..., TestClient], state: str, place: int):
+    answer = client("victor").get(f"/webflow/api/conversions?state={state}&after={place}.{2**63 - 1}")
+
+    assert answer.status_code == 200
 
 
 def test_blank_filters_are_no_filters(client: Callable[..., TestClient], page_night: Night):

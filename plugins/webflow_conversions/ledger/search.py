@@ -21,6 +21,8 @@ LONGEST_TEXT = 600
 MOST_KINDS = 10_000
 """Destinations × sources × event names that a search for a conversion ID looks through."""
 BATCH_ROWS = 1_000
+FARTHEST_PLACE = 2**57
+"""Some 4,500 years in microseconds, on both sides of 1970: a moment that PostgreSQL's timestamps hold."""
 
 _PART = re.compile(r"\{(\w+)\}")
 _KIND = re.compile(r"([^/?]*)/([^/?]*)/([^/?]*)/")
@@ -75,7 +77,7 @@ class Place:
         """
         place, _, identifier = text.partition(".")
         found = cls(place=int(place), id=int(identifier))
-        if max(abs(found.place), abs(found.id)) >= 2**63:
+        if abs(found.place) >= FARTHEST_PLACE or abs(found.id) >= 2**63:
             raise ValueError(f"{text} is no place")
         return found
 
