@@ -17,8 +17,7 @@ def run_record(session: Session, dag_id: str, run_id: str) -> RunRecord | None:
     """
     if not is_there(session):
         return None
-    found = session.fetch("run_record", {"dag_id": dag_id, "run_id": run_id})
-    return RunRecord(**found[0]._asdict()) if found else None
+    return _run_record(session, dag_id, run_id=run_id)
 
 
 def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, Sequence[str]], now: datetime) -> Stake:
@@ -38,5 +37,9 @@ def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, 
     for row in session.fetch("ready_in_scope", scope):
         ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
     in_doubt = (Amount(rows=row.rows, value=row.value) for row in session.fetch("in_doubt", scope))
-    runs = [RunRecord(**row._asdict()) for row in session.fetch("last_run_since", {"dag_id": dag_id, "since": since})]
-    return Stake(run=runs[0] if runs else None, ready=ready, in_doubt=sum(in_doubt, Amount()))
+    return Stake(run=_run_record(session, dag_id, since=since), ready=ready, in_doubt=sum(in_doubt, Amount()))
+
+
+def _run_record(session: Session, dag_id: str, *, run_id: str | None = None, since: datetime | None = None) -> RunRecord | None:
+    found = session.fetch("run_record", {"dag_id": dag_id, "run_id": run_id, "since": since})
+    return RunRecord(**found[0]._asdict()) if found else None
