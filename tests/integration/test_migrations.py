@@ -110,3 +110,10 @@ def test_a_database_that_cannot_hold_every_text_is_refused(postgres: PostgresSer
             cursor.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     with pytest.raises(Unusable, match=r"has the encoding LATIN1, which cannot hold every text: create it with ENCODING 'UTF8'"):
         migrate(Session(lambda: postgres.connect("latin")))
+
+
+def test_a_server_that_is_too_old_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OLDEST_SERVER", 99_00_00)
+    with pytest.raises(Unusable, match=r"The ledger's PostgreSQL is version \d\d, and it needs 99 or newer: upgrade it"):
+        migrate(session)
+    assert not module.is_there(session)

@@ -12,6 +12,8 @@ from psycopg2.extensions import cursor as Cursor
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.session import Session
 
+OLDEST_SERVER = 14_00_00
+"""The first with an infinite ``numeric``, as ``PQserverVersion()`` numbers it."""
 _LOCK = 0x776566666C6F77
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -46,8 +48,8 @@ def migrate(session: Session, *, up_to: int | None = None) -> list[str]:
 
     :param up_to: the version to stop at; default the newest.
     :return: the names of the files that were applied.
-    :raises Unusable: if the ledger was made by a newer release or by other files, if its role may not change it, or if its
-        database cannot hold every text.
+    :raises Unusable: if the ledger was made by a newer release or by other files, if its role may not change it, if its
+        server is too old, or if its database cannot hold every text.
     """
     known = [migration for migration in migrations() if up_to is None or migration.version <= up_to]
     try:
@@ -69,6 +71,12 @@ def is_there(session: Session) -> bool:
 
 def _apply(cursor: Cursor, known: Sequence[Migration]) -> list[str]:
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    version = cursor.connection.server_version
+    if version < OLDEST_SERVER:
+        raise Unusable(
+            f"The ledger's PostgreSQL is version {version // 10_000}, and it needs {OLDEST_SERVER // 10_000} or newer: "
+            "upgrade it, or let connection webflow_ledger lead to another."
+        )
     cursor.execute("SHOW server_encoding")
     encoding = cursor.fetchone()[0]
     if encoding != "UTF8":
