@@ -165,7 +165,7 @@ PIECES: dict[str, Piece] = {
 def _all() -> Iterator[list[str]]:
     """Each server time with as many requests at once as suit it, and as many events as take some seconds."""
     for tls in ([], ["--tls"]):
-        for server_ms, at_once, pushed, loop in ((0, 64, 60_000, 1_000), (50, 256, 30_000, 60), (200, 512, 15_000, 15)):
+        for server_ms, at_once, pushed, loop in ((0, 64, 60_000, 1_000), (50, 256, 60_000, 60), (200, 512, 15_000, 15)):
             where = [*tls, "--server-ms", str(server_ms)]
             here = [*where, "--concurrency", str(at_once)]
             yield ["loop", *where, "--events", str(loop)]
