@@ -40,7 +40,8 @@ INSERT INTO webflow.conversions (
 )
 SELECT
     '{destination}', source, event_name, 'S-' || g, '{destination}/' || source || '/' || event_name || '/S-' || g,
-    (extract(epoch FROM at - (g::bigint * 7919 %% 86000) * interval '1 second') * 1000)::bigint, (g %% 30000) / 100.0, 'key-' || g, 'crm',
+    (extract(epoch FROM at - (g::bigint * 7919 %% 86000) * interval '1 second') * 1000)::bigint,
+    (g %% 30000) / 100.0, 'key-' || g, 'crm',
     CASE WHEN state <> 'held' THEN encode(sha256((g / 3)::text::bytea), 'hex') END, state, reason,
     (state = 'accepted')::integer + (g %% 1000 = 0)::integer, (g %% 1000 = 0)::integer, CASE WHEN state = 'accepted' THEN 200 END,
     CASE WHEN state = 'accepted' THEN night END, at, CASE WHEN state = 'accepted' THEN at END,

@@ -24,15 +24,16 @@ def verdicts(results: list[dict[str, Any]]) -> dict[str, list[str]]:
     return {goal: rest for goal, *rest in rows}
 
 
-IN_TIME = "the page, 1,000,000 conversions: each request's data in at most 200 ms"
+IN_TIME = "the page, 1,000,000 conversions ({}): each request's data in at most 200 ms"
 NO_SCAN = "… and no sequential scan of a table that grows"
 
 
 def test_the_slowest_request_of_the_page_is_held_against_its_goal() -> None:
-    good, slow, scanning = page(12.34, 200.0), page(12.34, 201.0), page(1.0, 2.0, scanned=("history",))
+    found = verdicts([page(200.0, 201.0)])
+    scanning = verdicts([page(1.0, 2.0, scanned=("history",))])
 
-    assert [verdicts([result])[IN_TIME] for result in (good, slow)] == [["200 ms", "yes"], ["201 ms", "**no**"]]
-    assert [verdicts([result])[NO_SCAN] for result in (good, scanning)] == [["0", "yes"], ["2", "**no**"]]
+    assert [found[IN_TIME.format(ledger)] for ledger in ("90 nights", "one night")] == [["200 ms", "yes"], ["201 ms", "**no**"]]
+    assert (found[NO_SCAN], scanning[NO_SCAN]) == (["0", "yes"], ["2", "**no**"])
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
