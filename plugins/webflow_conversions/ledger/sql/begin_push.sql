@@ -1,7 +1,7 @@
 -- Earlier tries of the same task claim and record nothing more: Airflow starts another only when it gave them up. One
 -- whose process is gone has nothing out; what another may have out ends with its lease. A run that the guards have
--- not cleared gets no push. The first push of a run to a destination, and the first after the run was ended and cleared
--- in Airflow, give what waits its attempts anew.
+-- not cleared gets no push. The first push to a destination after the guards have cleared the run, and the first after its
+-- end where somebody cleared its tasks in Airflow, give what waits its attempts anew.
 WITH superseded AS (
     UPDATE webflow.pushes
     SET ended_at = clock_timestamp(),
@@ -17,7 +17,7 @@ WITH superseded AS (
       AND failures > 0
       AND NOT EXISTS (
           SELECT FROM webflow.pushes p JOIN webflow.runs r ON r.id = p.run
-          WHERE p.run = %(run)s AND p.destination = %(destination)s AND p.started_at > coalesce(r.ended_at, '-infinity')
+          WHERE p.run = %(run)s AND p.destination = %(destination)s AND p.started_at > greatest(r.cleared_at, r.ended_at)
       )
 )
 INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, expires_at)
