@@ -23,7 +23,8 @@ SESSION_IDLE_MS = 30 * 60 * 1000
 SESSION_MAX_MS = 24 * 60 * 60 * 1000
 """A session ends after 24 hours at the latest (…is attributed, 4)."""
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}")
+_EMAIL = re.compile(r"[^@\s]@[^@\s]+\.[^@\s.]{2,}")
+"""Searched for: one character before the @ is enough, and each place of a text without one is left at once."""
 _PHONE = re.compile(
     r"(?:tel:)?(?:"
     r"\+[1-9][\d\s()./-]{5,20}\d"
