@@ -226,23 +226,19 @@ def test_runs_that_overlap_give_each_other_no_further_attempts(night: Night, sim
     assert night.row("c1").attempts == 6
 
 
-def test_a_run_that_ended_and_was_cleared_tries_anew(night: Night, simulator: SimulatorProcess) -> None:
+@pytest.mark.parametrize("from_its_first_task_on", [False, True])
+def test_a_run_that_ended_and_was_cleared_tries_anew(
+    night: Night, simulator: SimulatorProcess, from_its_first_task_on: bool
+) -> None:
     run = night.ready(1)
     simulator.faults([{"action": "status", "status": 500}])
     night.push(run, simulator.url, attempts_per_run=3)
     night.runs.end(run, ["1 ready, not sent"], {})
     simulator.faults([])
+    if from_its_first_task_on:
+        run = night.read("run")
     assert night.push(run, simulator.url, try_number=2, attempts_per_run=3).accepted == 1
     assert night.row("c1").attempts == 4
-
-
-def test_a_run_that_was_cleared_from_its_first_task_on_tries_anew(night: Night, simulator: SimulatorProcess) -> None:
-    run = night.ready(1)
-    simulator.faults([{"action": "status", "status": 500}])
-    night.push(run, simulator.url, attempts_per_run=3)
-    night.runs.end(run, ["1 ready, not sent"], {})
-    simulator.faults([])
-    assert night.push(night.read("run"), simulator.url, try_number=2, attempts_per_run=3).accepted == 1
 
 
 def test_a_few_refusals_and_nothing_else_do_reject(night: Night, simulator: SimulatorProcess) -> None:
