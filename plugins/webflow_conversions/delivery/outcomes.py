@@ -1,9 +1,9 @@
 """What an answer of the API means for the conversion. ``docs/delivery.md`` has the table for people."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum, auto
+from typing import NamedTuple
 
 from webflow_conversions.rules.event import is_echo
 
@@ -26,8 +26,7 @@ class Trouble(StrEnum):
         return self in (Trouble.UNSENT, Trouble.UNTRUSTED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """How one request ended.
 
     ``status`` is None if no answer began; ``retry_after`` is the header as it came; ``detail`` is for people.

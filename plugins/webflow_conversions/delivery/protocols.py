@@ -1,19 +1,22 @@
-"""What the push needs of the ledger, of the wire and of time."""
+"""What the push needs of the ledger, of the wire and of time.
+
+What is made once for each event is a NamedTuple here, in ``outcomes`` and in ``rules.event``: it takes a third of the time
+of a frozen dataclass.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import monotonic, sleep
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from webflow_conversions.delivery.outcomes import Answer
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.states import State
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A conversion that this push may send.
 
     ``attempts`` are its earlier ones, ``failures`` those of this run that are to be repeated a limited number of times.
@@ -25,8 +28,7 @@ class Claimed:
     failures: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What came of a claimed conversion.
 
     ``attempts`` requests left or may have left, ``doubts`` of them with no known outcome; ``failures`` count towards

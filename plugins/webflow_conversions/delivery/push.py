@@ -210,24 +210,24 @@ class Push:
     # The wire
 
     def _send(self) -> None:
-        now = self._clock.monotonic()
+        now, moment = self._clock.monotonic(), self._clock.now()
         if now < self._pace.rest_until or now + self._settings.timeout_seconds > self._lease_until:
             return
-        while self._queue and self._transport.in_flight < self._pace.limit:
-            now = self._clock.monotonic()
+        oldest_ms, latest_ms, sent_at = oldest_sendable_ms(moment), latest_sendable_ms(self._careful(moment)), moment.timestamp()
+        for _ in range(min(self._pace.limit - self._transport.in_flight, len(self._queue))):
             slot = self._slots.next_at(now)
             if slot is None or slot > now:
                 return
-            conversion, moment = self._queue.popleft(), self._clock.now()
-            if conversion.event.action_timestamp_ms < oldest_sendable_ms(moment):
+            conversion = self._queue.popleft()
+            if conversion.event.action_timestamp_ms < oldest_ms:
                 self.counts.expired += 1
                 self._outcomes.append(Settlement(id=conversion.id, state=State.EXPIRED, reason=Reason.EXPIRED_UNSENT))
-            elif conversion.event.action_timestamp_ms > latest_sendable_ms(self._careful(moment)):
+            elif conversion.event.action_timestamp_ms > latest_ms:
                 self._outcomes.append(Settlement(id=conversion.id, state=State.FUTURE))
             else:
                 self._slots.use()
                 body = conversion.event.body(self._settings.customer_id)
-                self._out[conversion.id] = _Out(conversion, body, now, moment.timestamp())
+                self._out[conversion.id] = _Out(conversion, body, now, sent_at)
                 self._transport.send(conversion.id, body)
 
     def _receive(self) -> None:
@@ -236,7 +236,7 @@ class Push:
             self._measure()
         elif not self._jobs.is_idle:
             self._jobs.wait(POLL_SECONDS)
-        else:
+        elif not self._is_done:
             now = self._clock.monotonic()
             due = (self._slots.next_at(now) or now) if self._queue else self._claim_at
             self._clock.sleep(min(max(due - now, self._pace.rest_until - now, POLL_SECONDS), IDLE_SECONDS))

@@ -16,13 +16,13 @@ def settlement(
 
     :param resend: whether a conversion in doubt is sent again, or waits for a person.
     """
+    if outcome is Outcome.ACCEPTED:
+        return Settlement(id=conversion.id, state=State.ACCEPTED, http_status=answer.status, attempts=1, sent_at=sent_at)
     status, left = answer.status, answer.trouble is None or not answer.trouble.is_before_the_request
     state, reason, trouble = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
     doubts = failures = 0
     retry_seconds = None
     match outcome:
-        case Outcome.ACCEPTED:
-            state, trouble = State.ACCEPTED, None
         case Outcome.REFUSED if status is not None:
             state, reason, trouble = State.REJECTED, refused(status), _excerpt(answer.body, conversion.event.user_id) or trouble
         case Outcome.MISMATCHED:

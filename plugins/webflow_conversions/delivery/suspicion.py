@@ -1,7 +1,6 @@
 """Whether it is the rows that are wrong, or the address that they were sent to."""
 
 from collections import Counter
-from dataclasses import replace
 
 from webflow_conversions.delivery.outcomes import Answer
 from webflow_conversions.delivery.protocols import Settlement
@@ -63,7 +62,7 @@ class Suspicion:
         return [
             refusal
             if few and (self._is_proven or refusal.http_status not in REFUSALS_OF_THE_ADDRESS)
-            else replace(refusal, state=State.READY, reason=None)
+            else refusal._replace(state=State.READY, reason=None)
             for refusal in self._take_kept()
         ]
 

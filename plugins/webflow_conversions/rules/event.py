@@ -3,9 +3,9 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 _EVENT_NAME = re.compile(r"[!-~]{1,40}")
@@ -54,8 +54,7 @@ def _bounded(text: str) -> str:
     return f"{text[:_READABLE_LENGTH]}?sha256={hashlib.sha256(text.encode()).hexdigest()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One conversion as it goes out. ``action_timestamp_ms`` is UTC; ``value`` has two places or is None."""
 
     event_name: str

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -108,7 +108,7 @@ def payload(conversion: Conversion, customer_id: str, *, in_clear: bool) -> dict
         return None
     event = as_event(conversion)
     if not in_clear:
-        event = replace(event, user_id=shortened(event.user_id))
+        event = event._replace(user_id=shortened(event.user_id))
     document: dict[str, Any] = json.loads(event.body(customer_id))
     return document
 
