@@ -164,9 +164,9 @@ PIECES: dict[str, Piece] = {
 
 
 def _all() -> Iterator[list[str]]:
-    """Each server time with as many requests at once as suit it, and as many events as take some seconds."""
+    """Each server time with as many requests at once as suit it, and so many events that opening connections counts little."""
     for tls in ([], ["--tls"]):
-        for server_ms, at_once, pushed, loop in ((0, 64, 60_000, 1_000), (50, 256, 60_000, 60), (200, 512, 15_000, 15)):
+        for server_ms, at_once, pushed, loop in ((0, 64, 60_000, 1_000), (50, 256, 120_000, 60), (200, 512, 40_000, 15)):
             where = [*tls, "--server-ms", str(server_ms)]
             here = [*where, "--concurrency", str(at_once)]
             yield ["loop", *where, "--events", str(loop)]
@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--history", type=int, default=0, help="finished conversions in the ledger")
-    parser.add_argument("--seconds", type=int, default=4, help="how long wrk posts")
+    parser.add_argument("--seconds", type=int, default=10, help="how long wrk posts")
     parser.add_argument("--keep", action="store_true", help="keep the result for the report")
     parser.add_argument("--repeat", type=int, default=1, help="the median of so many runs counts")
     return parser

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 from httptools import HttpParserError, HttpRequestParser
@@ -40,7 +41,10 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class Request(NamedTuple):
-    """A whole request; ``body`` is None if it was too large. Header values are as they came, None if not there."""
+    """A whole request; ``body`` is None if it was too large. Header values are as they came, None if not there.
+
+    ``arrived_at`` is by ``time.monotonic``.
+    """
 
     method: bytes
     target: bytes
@@ -48,6 +52,7 @@ class Request(NamedTuple):
     content_type: bytes | None
     body: bytes | None
     keep_alive: bool
+    arrived_at: float
 
 
 class Reply(NamedTuple):
@@ -159,6 +164,7 @@ class Connection(asyncio.Protocol):
                 self._content_type,
                 self._body,
                 parser.should_keep_alive(),
+                monotonic(),
             )
         )
 
@@ -168,8 +174,9 @@ class Connection(asyncio.Protocol):
         """End the request with an answer, or as the verdict has it."""
         if verdict is UNTOUCHED:
             self._answer(reply)
-        elif verdict.delay_seconds:
-            self._waiting = self._loop.call_later(verdict.delay_seconds, self._conclude, reply, verdict)
+        elif verdict.delay_seconds and self._request is not None:
+            left = verdict.delay_seconds - (monotonic() - self._request.arrived_at)
+            self._waiting = self._loop.call_later(max(left, 0.0), self._conclude, reply, verdict)
         else:
             self._conclude(reply, verdict)
 
