@@ -174,10 +174,10 @@ def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
 
 def as_text(value: Any) -> str | None:
     """An ID as text, whatever type the driver gave it: a whole number has no decimal point. Blank is None."""
-    if value is None or value is pd.NA or value is pd.NaT or value != value:
-        return None
     if isinstance(value, str):
         return value if value.strip() else None
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, Decimal):
@@ -191,7 +191,7 @@ def as_text(value: Any) -> str | None:
 
 def is_storable(text: str) -> bool:
     """Whether PostgreSQL can hold the text: there is no NUL in it, and no half of a surrogate pair."""
-    return _NOT_STORABLE.search(text) is None
+    return "\0" not in text if text.isascii() else _NOT_STORABLE.search(text) is None
 
 
 def _storable(text: str | None) -> str | None:

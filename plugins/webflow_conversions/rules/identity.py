@@ -73,7 +73,7 @@ def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame
         _milliseconds(rows["identified_at"].where(several, None)) if len(rows) else pd.array([], dtype="Int64")
     )
     for name in OPTIONAL_COLUMNS:
-        frame[name] = _milliseconds(rows[name]) if name in rows else pd.array([pd.NA] * len(rows), dtype="Int64")
+        frame[name] = _milliseconds(rows[name]) if name in rows else pd.Series(pd.NA, index=rows.index, dtype="Int64")
     return frame
 
 
