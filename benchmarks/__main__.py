@@ -174,7 +174,9 @@ def _all() -> Iterator[list[str]]:
             yield ["transport", *here, "--events", str(pushed)]
             yield ["push", *here, "--events", str(pushed), "--repeat", "3"]
             yield ["wrk", *here]
-    yield ["push", "--tls", "--concurrency", "64", "--events", "60000", "--workers", "2", "--repeat", "3"]
+    for server_ms, at_once, pushed in ((0, 64, 60_000), (50, 256, 120_000)):
+        where = ["--tls", "--server-ms", str(server_ms), "--concurrency", str(at_once), "--events", str(pushed)]
+        yield ["push", *where, "--workers", "2", "--repeat", "3"]
     yield from _grown(10_000)
     yield from _grown(100_000, "--repeat", "3")
     yield from _grown(1_000_000)
