@@ -17,9 +17,7 @@ from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.identity import looks_like_personal_data
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms, to_milliseconds
-from webflow_conversions.transport.api import Api
-
-LARGEST_ANSWER = 64 * 1024
+from webflow_conversions.transport.api import CONNECT_TIMEOUT_SECONDS, LARGEST_ANSWER, Api
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +114,7 @@ class WebflowHook(BaseHook):
         api = self.get_conn()
         sent_at = datetime.now(UTC)
         try:
-            response = requests.head(api.url, headers=api.headers, timeout=(10, api.timeout_seconds), allow_redirects=False)
+            response = requests.head(api.url, headers=api.headers, timeout=_timeouts(api), allow_redirects=False)
         except requests.RequestException as error:
             raise Unavailable(f"The API of connection {self.webflow_conn_id} does not answer: {_cause(error)}.") from error
         return Probe(
@@ -208,7 +206,7 @@ def _checked_event(
 def _post(api: Api, body: bytes) -> Answer:
     try:
         response = requests.post(
-            api.url, data=body, headers=api.headers, timeout=(10, api.timeout_seconds), allow_redirects=False, stream=True
+            api.url, data=body, headers=api.headers, timeout=_timeouts(api), allow_redirects=False, stream=True
         )
         with response:
             received = response.raw.read(LARGEST_ANSWER + 1, decode_content=True)
@@ -223,6 +221,11 @@ def _post(api: Api, body: bytes) -> Answer:
         return Answer(trouble=Trouble.LOST, detail=_cause(error))
     too_large = Trouble.TOO_LARGE if len(received) > LARGEST_ANSWER else None
     return Answer(status=response.status_code, body=received, trouble=too_large)
+
+
+def _timeouts(api: Api) -> tuple[float, float]:
+    """For the connection, and between two bytes of the answer."""
+    return min(api.timeout_seconds, CONNECT_TIMEOUT_SECONDS), api.timeout_seconds
 
 
 def _cause(error: BaseException) -> str:

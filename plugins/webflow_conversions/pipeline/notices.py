@@ -50,7 +50,7 @@ def deadline_notice(stake: Stake, now: datetime) -> Notice | None:
     if not (late.rows or unread or stake.run is None):
         return None
     import_at = next_import(now)
-    head = _amount(late) if late.rows else _UNKNOWN
+    head = str(late) if late.rows else _UNKNOWN
     sentences = [
         f"At {now.astimezone(UTC):%H:%M} UTC, {head} will miss Webflow's import at {import_at:%H:%M} UTC.",
         *_why(stake, unread),
@@ -105,15 +105,11 @@ def _why(stake: Stake, unread: Sequence[str]) -> list[str]:
     found = [f"{'; '.join(stake.run.problems)}."] if stake.run.problems else []
     if unread and not stake.run.problems:
         found.append(f"Not read so far: {', '.join(unread)}.")
-    troubles = [f"{trouble} ({_amount(amount)})" for trouble, amount in stake.ready.items() if trouble]
+    troubles = [f"{trouble} ({amount})" for trouble, amount in stake.ready.items() if trouble]
     if troubles and not stake.run.problems:
         found.append(f"Last trouble: {'; '.join(troubles)}.")
     if not found:
         found.append("The run is still going.")
     if stake.in_doubt.rows:
-        found.append(f"In doubt, since the answer was lost: {_amount(stake.in_doubt)}.")
+        found.append(f"In doubt, since the answer was lost: {stake.in_doubt}.")
     return found
-
-
-def _amount(amount: Amount) -> str:
-    return f"{amount.rows:,} conversion{'' if amount.rows == 1 else 's'} ({amount.value:,.2f})"

@@ -60,11 +60,11 @@ def problems(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount
     for source, account in accounts.items():
         found += _unbalanced(source, account)
         for trouble, amount in account.ready.items():
-            found.append(f"{source}: {_amount(amount)} ready, not sent" + (f" (last trouble: {trouble})" if trouble else ""))
+            found.append(f"{source}: {amount} ready, not sent" + (f" (last trouble: {trouble})" if trouble else ""))
         if account.in_doubt.rows:
-            found.append(f"{source}: {_amount(account.in_doubt)} in doubt: a request left, and its answer was lost")
+            found.append(f"{source}: {account.in_doubt} in doubt: a request left, and its answer was lost")
     for (source, reason), amount in lost.items():
-        found.append(f"{source}: {_amount(amount)} grew older than 2 days without being accepted ({reason})")
+        found.append(f"{source}: {amount} grew older than 2 days without being accepted ({reason})")
     counted, recorded = sum(push.accepted for push in pushes), sum(account.sent.rows for account in accounts.values())
     if pushes and all(push.is_complete for push in pushes) and counted != recorded:
         found.append(f"the pushes counted {counted:,} accepted conversions, the ledger has {recorded:,}")
@@ -77,16 +77,16 @@ def _unbalanced(source: str, account: SourceAccount) -> list[str]:
         return [f"{source}: was not read to its end"]
     found = []
     if not tally.adds_up:
-        found.append(f"{source}: {_amount(tally.read)} read, but {_amount(tally.accounted)} accounted for")
+        found.append(f"{source}: {tally.read} read, but {tally.accounted} accounted for")
     in_states = sum(account.states.values(), Amount())
     if in_states != tally.recorded:
-        found.append(f"{source}: {_amount(tally.recorded)} recorded, but {_amount(in_states)} in the run's states")
+        found.append(f"{source}: {tally.recorded} recorded, but {in_states} in the run's states")
     missing = account.states.get((MISSING, None))
     if missing is not None:
-        found.append(f"{source}: {_amount(missing)} recorded, but gone from the ledger")
+        found.append(f"{source}: {missing} recorded, but gone from the ledger")
     if account.altered.rows:
         altered = Amount(rows=account.altered.rows, value=account.altered.value)
-        found.append(f"{source}: {_amount(altered)} in the ledger, but read with a value of {account.altered.read_value:,.2f}")
+        found.append(f"{source}: {altered} in the ledger, but read with a value of {account.altered.read_value:,.2f}")
     return found
 
 
@@ -167,7 +167,3 @@ _ORDER = [*(state.value for state in State), MISSING]
 def _in_order(item: tuple[tuple[str, str | None], Amount]) -> tuple[int, str]:
     (state, reason), _ = item
     return _ORDER.index(state), reason or ""
-
-
-def _amount(amount: Amount) -> str:
-    return f"{amount.rows:,} conversions ({amount.value:,.2f})" if amount.rows != 1 else f"1 conversion ({amount.value:,.2f})"

@@ -15,6 +15,9 @@ class Amount:
     def __add__(self, other: "Amount") -> "Amount":
         return Amount(rows=self.rows + other.rows, value=self.value + other.value)
 
+    def __str__(self) -> str:
+        return f"{self.rows:,} conversion{'' if self.rows == 1 else 's'} ({self.value:,.2f})"
+
     @classmethod
     def of(cls, values: Iterable[Decimal | None]) -> "Amount":
         """The amount of rows with these values."""

@@ -14,6 +14,11 @@ from webflow_conversions.errors import Unusable
 DEFAULT_HOST = "https://log.intellimize.co"
 PATH = "/event"
 
+LARGEST_ANSWER = 64 * 1024
+"""Bytes; an echo has some hundred."""
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

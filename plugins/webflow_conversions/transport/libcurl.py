@@ -12,11 +12,7 @@ import certifi
 import pycurl
 
 from webflow_conversions.delivery.outcomes import Answer, Trouble
-
-LARGEST_ANSWER = 64 * 1024
-"""Bytes; an echo has some hundred."""
-
-CONNECT_TIMEOUT_SECONDS = 10.0
+from webflow_conversions.transport.api import CONNECT_TIMEOUT_SECONDS, LARGEST_ANSWER
 
 _UNTRUSTED = frozenset({pycurl.E_SSL_CACERT, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 

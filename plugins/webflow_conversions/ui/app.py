@@ -81,7 +81,7 @@ def _on_invalid(request: Request, error: Exception) -> Response:
 
 def _on_trouble(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, QueryCanceled):
-        sentence = "This would take the ledger too long: narrow it down, by state, reason or source."
+        sentence = "The ledger takes too long for this: narrow a list down by state, reason or source, or try again later."
         return _problem(request, 503, sentence, "This takes too long")
     if isinstance(error, Unusable):
         return _problem(request, 503, str(error), "This cannot be done")
