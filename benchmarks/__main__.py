@@ -164,16 +164,19 @@ PIECES: dict[str, Piece] = {
 
 
 def _all() -> Iterator[list[str]]:
-    """Each server time with as many requests at once as suit it, and so many events that opening connections counts little."""
+    """Each server time with as many requests at once as suit it, and so many events that opening connections counts little.
+
+    What is compared stands side by side, and what takes some seconds is repeated: the machine's speed changes within minutes.
+    """
     for tls in ([], ["--tls"]):
         for server_ms, at_once, pushed, loop in ((0, 64, 60_000, 1_000), (50, 256, 120_000, 60), (200, 512, 40_000, 15)):
             where = [*tls, "--server-ms", str(server_ms)]
             here = [*where, "--concurrency", str(at_once)]
-            yield ["loop", *where, "--events", str(loop)]
-            yield ["threads", *where, "--concurrency", "16", "--events", str(loop * (4 if server_ms == 0 else 16))]
-            yield ["transport", *here, "--events", str(pushed)]
+            yield ["loop", *where, "--events", str(loop), "--repeat", "3"]
             yield ["push", *here, "--events", str(pushed), "--repeat", "3"]
             yield ["wrk", *here]
+            yield ["transport", *here, "--events", str(pushed)]
+            yield ["threads", *where, "--concurrency", "16", "--events", str(loop * (4 if server_ms == 0 else 16))]
     for server_ms, at_once, pushed in ((0, 64, 60_000), (50, 256, 120_000)):
         where = ["--tls", "--server-ms", str(server_ms), "--concurrency", str(at_once), "--events", str(pushed)]
         yield ["push", *where, "--workers", "2", "--repeat", "3"]
