@@ -94,9 +94,7 @@ def _push(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     stage.fill(options.events)
     plan = stage.run().to_json()
     url = f"{simulator.url}/event"
-    results = together(
-        *((pieces.push, stage.postgres.port, plan, url, worker, options.concurrency) for worker in range(options.workers))
-    )
+    results = together(*((pieces.push, stage.place, plan, url, worker, options.concurrency) for worker in range(options.workers)))
     stored = simulator.summary()
     if stored["action_ids"] != options.events or stored["events"] != options.events:
         raise RuntimeError(f"the simulator stored {stored['events']} events, not {options.events}, each once")
@@ -142,7 +140,7 @@ def _extract(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
         options.events // 5,
     )
     plan = stage.night.begin(stage.name()).to_json()
-    return measured(pieces.extract, stage.postgres.port, plan, options.events)
+    return measured(pieces.extract, stage.place, plan, options.events)
 
 
 def _page(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
@@ -192,10 +190,13 @@ def _grown(rows: int, *more: str) -> Iterator[list[str]]:
 
 
 def _large() -> Iterator[list[str]]:
-    """What a long history costs is measured beside an empty ledger, in the same hour."""
+    """A push comes before an extraction on the same ledger, since it sends whatever is ready."""
     yield ["page", "--events", "1000000"]
-    yield from _grown(100_000, "--repeat", "3")
-    yield from _grown(100_000, "--repeat", "3", "--history", "10000000")
+    for long, short in zip(
+        _grown(100_000, "--repeat", "3", "--history", "10000000"), _grown(100_000, "--repeat", "3"), strict=True
+    ):
+        yield long
+        yield short
     yield ["extract", "--events", "10000000"]
     yield ["push", "--tls", "--concurrency", "64", "--events", "10000000"]
 

@@ -82,9 +82,9 @@ def transport(url: str, events: int, concurrency: int) -> dict[str, Any]:
     return {"events": events}
 
 
-def push(port: int, plan: Mapping[str, Any], url: str, worker: int, concurrency: int) -> dict[str, Any]:
+def push(place: tuple[int, str], plan: Mapping[str, Any], url: str, worker: int, concurrency: int) -> dict[str, Any]:
     """A whole push: from the ledger to the socket and back to the ledger."""
-    run, night = Run.from_json(dict(plan)), night_in(port)
+    run, night = Run.from_json(dict(plan)), night_in(*place)
     settings = PushSettings(
         destination="webflow_default",
         customer_id=CUSTOMER_ID,
@@ -94,16 +94,16 @@ def push(port: int, plan: Mapping[str, Any], url: str, worker: int, concurrency:
         resend=True,
         patience_seconds=60,
     )
-    place = Worker(destination=settings.destination, sources=run.sources, number=worker, try_number=1)
-    queue = PushQueue(Session(night.connect), run, place, resend=True, attempts_per_run=6, configuration="c")
+    role = Worker(destination=settings.destination, sources=run.sources, number=worker, try_number=1)
+    queue = PushQueue(Session(night.connect), run, role, resend=True, attempts_per_run=6, configuration="c")
     wire = curl(url.removesuffix("/event"), settings)
-    counts = Push(queue, wire, settings, RunForecasts(Session(night.connect), run, place)).run()
+    counts = Push(queue, wire, settings, RunForecasts(Session(night.connect), run, role)).run()
     return {"events": counts.accepted, "requests": counts.requests}
 
 
-def extract(port: int, plan: Mapping[str, Any], rows: int) -> dict[str, Any]:
+def extract(place: tuple[int, str], plan: Mapping[str, Any], rows: int) -> dict[str, Any]:
     """Read, convert, check, identify, write."""
-    night = night_in(port)
+    night = night_in(*place)
     night.sales_sql = "SELECT * FROM big_sales"
     night.people_sql = "SELECT * FROM big_people WHERE identity_key IN :identity_keys"
     run = Run.from_json(dict(plan))

@@ -22,7 +22,7 @@ from tests.night import CUSTOMER_ID, DESTINATION, TOKEN, FixedClock, Night
 from webflow_conversions.pipeline.run import Run
 
 POSTGRES = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
-_DATABASE = "benchmark"
+_EMPTY = "benchmark"
 
 
 class Stage:
@@ -31,7 +31,7 @@ class Stage:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._names = 0
-        self._history = 0
+        self._database = _EMPTY
 
     def __enter__(self) -> Self:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="webflow-benchmark-")))
@@ -42,19 +42,29 @@ class Stage:
         certificate = self._folder / "simulator.pem"
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
         self.postgres = self._stack.enter_context(PostgresServer(self._folder / "postgres", settings=POSTGRES))
-        self.postgres.create_database(_DATABASE)
+        self.postgres.create_database(_EMPTY)
         self.simulators = {
             tls: self._stack.enter_context(
                 SimulatorProcess(self._folder / f"events-{tls}.db", TOKEN, CUSTOMER_ID, certificate=certificate if tls else None)
             )
             for tls in (False, True)
         }
-        self.night = night_in(self.postgres.port)
-        self._stack.callback(self.night.session.close)
+        self._nights = {_EMPTY: night_in(self.postgres.port, _EMPTY)}
+        self._stack.callback(self._close_sessions)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def night(self) -> Night:
+        """The warehouse and the ledger that :meth:`history` chose last."""
+        return self._nights[self._database]
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where another process finds them: the port of PostgreSQL, and the database."""
+        return self.postgres.port, self._database
 
     def simulator(self, *, tls: bool, server_ms: float) -> SimulatorProcess:
         """The simulator, empty, taking so long for each answer."""
@@ -103,12 +113,15 @@ class Stage:
         connection.close()
 
     def history(self, rows: int) -> None:
-        """Nothing is in the ledger but so many finished conversions, or those that an earlier line has left there."""
-        if rows and rows == self._history:
+        """Choose the ledger with so many finished conversions, a database of its own; the one without any begins anew."""
+        if rows == 0:
+            self._database = _EMPTY
+            self._empty()
             return
-        self._history = rows
-        self._empty()
-        if rows:
+        self._database = f"{_EMPTY}_{rows}"
+        if self._database not in self._nights:
+            self.postgres.create_database(self._database)
+            self._nights[self._database] = night_in(*self.place)
             self.fill(rows, "accepted")
 
     def _empty(self) -> None:
@@ -117,12 +130,16 @@ class Stage:
             "TRUNCATE webflow.conversions, webflow.extracted, webflow.history, webflow.runs, webflow.destinations CASCADE"
         )
 
+    def _close_sessions(self) -> None:
+        for night in self._nights.values():
+            night.session.close()
 
-def night_in(port: int) -> Night:
+
+def night_in(port: int, database: str) -> Night:
     """The warehouse and the ledger, with a clock that stands."""
     server = PostgresServer.__new__(PostgresServer)
     server.port = port
-    night = Night(partial(server.connect, _DATABASE))
+    night = Night(partial(server.connect, database))
     night.clock = FixedClock(datetime.now(UTC))
     return night
 

@@ -1,7 +1,7 @@
 -- What waits for its user, by the full hours that it has left; below zero it is too old already.
 SELECT
     source,
-    floor((action_timestamp_ms - %(oldest_ms)s) / 3600000.0)::integer AS hours_left,
+    floor((action_timestamp_ms - %(oldest_ms)s)::float8 / 3600000)::integer AS hours_left,
     count(*) AS rows,
     coalesce(sum(value), 0) AS value
 FROM webflow.conversions
