@@ -918,7 +918,7 @@ def test_over_tls_it_proves_who_it_is_and_fails_the_same_way(tmp_path: Path) -> 
             assert response.read() == DOCUMENTED
             simulator.faults([{"action": "drop_after"}])
             secure.sendall(request("POST", "/event", DOCUMENTED))
-            with pytest.raises((ssl.SSLError, ConnectionResetError), match="(?i)eof|reset"):
+            with pytest.raises((ssl.SSLError, ConnectionResetError), match=r"(?i)eof|reset"):
                 secure.recv(1)
         assert simulator.summary()["events"] == 2
 
