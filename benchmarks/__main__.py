@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> None:
 def _run(stage: Stage, options: argparse.Namespace, command: str) -> dict[str, Any]:
     """The median of the repeats, by the rate."""
     piece = PIECES[options.piece]
+    stage.trust(everybody=options.certifi)
     results = sorted((piece(stage, options) for _ in range(options.repeat)), key=lambda result: result.get("seconds", 0.0))
     median = results[len(results) // 2]
     if not median:
@@ -66,6 +67,7 @@ def _run(stage: Stage, options: argparse.Namespace, command: str) -> dict[str, A
         "concurrency": options.concurrency,
         "workers": options.workers,
         "history": options.history,
+        "certifi": options.certifi,
         **median,
         **({"rate": statistics.median(rates), "rates": [round(rate, 1) for rate in rates]} if rates else {}),
         "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
@@ -177,6 +179,9 @@ def _all() -> Iterator[list[str]]:
             yield ["wrk", *here]
             yield ["transport", *here, "--events", str(pushed)]
             yield ["threads", *where, "--concurrency", "16", "--events", str(loop * (4 if server_ms == 0 else 16))]
+    where = ["--tls", "--certifi", "--server-ms", "0"]
+    yield ["loop", *where, "--events", "300", "--repeat", "3"]
+    yield ["push", *where, "--concurrency", "64", "--events", "60000", "--repeat", "3"]
     yield from _grown(10_000)
     yield from _grown(100_000, "--repeat", "3")
     yield from _grown(1_000_000)
@@ -206,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("piece", choices=[*PIECES, "all", "large", "list", "report"])
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--certifi", action="store_true", help="trust all authorities of certifi, not the simulator's alone")
     parser.add_argument("--server-ms", type=float, default=0, help="how long the server takes for an answer")
     parser.add_argument("--concurrency", type=int, default=64, help="requests at once, of one worker")
     parser.add_argument("--events", type=int, default=10_000)

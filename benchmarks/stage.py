@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
+import certifi
 import trustme
 
 from demo.postgres import PostgresServer
@@ -36,9 +37,8 @@ class Stage:
     def __enter__(self) -> Self:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="webflow-benchmark-")))
         authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(self._folder / "authority.pem"))
-        for variable in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-            os.environ[variable] = str(self._folder / "authority.pem")
+        self._authority = authority.cert_pem.bytes()
+        self.trust(everybody=False)
         certificate = self._folder / "simulator.pem"
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
         self.postgres = self._stack.enter_context(PostgresServer(self._folder / "postgres", settings=POSTGRES))
@@ -55,6 +55,13 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def trust(self, *, everybody: bool) -> None:
+        """Let clients trust the simulator's authority alone, or all that certifi has besides, as in production."""
+        trusted = self._folder / f"trusted-{everybody}.pem"
+        trusted.write_bytes((Path(certifi.where()).read_bytes() if everybody else b"") + self._authority)
+        for variable in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            os.environ[variable] = str(trusted)
 
     @property
     def night(self) -> Night:
