@@ -144,7 +144,7 @@ class Table:
             case "event_name" if is_text:
                 return chance.choice(["sale", "lead"])
             case "value" if is_text or is_number:
-                return chance.choice(["10", "149.99", "0"])
+                return chance.choice(["10", "150" if type_ in ("bigint", "integer") else "149.99", "0"])
             case "timezone":
                 return chance.choice(["UTC", "America/New_York"])
             case "occurred_at" if type_ in fitting[self.kind]:
