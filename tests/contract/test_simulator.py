@@ -907,9 +907,8 @@ def test_faults_and_clock_can_be_given_from_the_start(tmp_path: Path) -> None:
 def test_over_tls_it_proves_who_it_is_and_fails_the_same_way(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     context = ssl.create_default_context(cafile=certificate)
-    context.options &= (
-        ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    )  # some builds of Python set it, and take a broken connection for a closed one
+    # Some builds of Python set it, and take a broken connection for a closed one.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     with SimulatorProcess(tmp_path / "received.db", TOKEN, CUSTOMER_ID, certificate=certificate, key=key) as simulator:
         assert simulator.url == f"https://127.0.0.1:{simulator.port}"
         plain = socket.create_connection(("127.0.0.1", simulator.port), timeout=30)
