@@ -55,7 +55,7 @@ def write() -> None:
 def find(results: Iterable[Result], piece: str, **wanted: Any) -> Result | None:
     """The last result of this piece and these options."""
     wanted = {"workers": 1, "history": 0, "certifi": False} | wanted
-    found = [r for r in results if r["piece"] == piece and all(r.get(name, False) == value for name, value in wanted.items())]
+    found = [r for r in results if r["piece"] == piece and all(r[name] == value for name, value in wanted.items())]
     return found[-1] if found else None
 
 
@@ -100,20 +100,18 @@ def ratios(results: list[Result]) -> str:
 
 def rates(results: list[Result]) -> str:
     """Each line with its command."""
-    lines = []
-    for place in PLACES:
-        for piece, found in at(results, place).items():
-            if found:
-                lines.append([where(place), NAMES[piece], number(found["rate"]), number(per_core(found)), code(found)])
+    measured = [(place, NAMES[piece], found) for place in PLACES for piece, found in at(results, place).items()]
     for piece in ("loop", "push"):
-        found = find(results, piece, tls=True, server_ms=0.0, certifi=True)
-        if found:
-            what = f"{NAMES[piece]}, all authorities of certifi trusted"
-            lines.append([where((True, 0.0)), what, number(found["rate"]), number(per_core(found)), code(found)])
+        of_certifi = find(results, piece, tls=True, server_ms=0.0, certifi=True)
+        measured.append(((True, 0.0), f"{NAMES[piece]}, all authorities of certifi trusted", of_certifi))
     for place in PLACES:
         two = find(results, "push", tls=place[0], server_ms=place[1], workers=2)
-        if two:
-            lines.append([where(place), "the push, 2 workers", number(two["rate"]), number(per_core(two)), code(two)])
+        measured.append((place, "the push, 2 workers", two))
+    lines = [
+        [where(place), what, number(found["rate"]), number(per_core(found)), code(found)]
+        for place, what, found in measured
+        if found
+    ]
     return table(["Where", "What", "Events a second", "per second of a core", "Command"], lines)
 
 

@@ -75,7 +75,7 @@ def test_a_date_by_hand_sends_that_day_and_a_second_time_nothing(anew: Stage) ->
 
 def test_a_backfill_of_a_recent_window_sends_what_is_due_in_it(anew: Stage, first_night: Night) -> None:
     before = moment(first_night.run["run_after"]) - timedelta(minutes=1)
-    (run_id,) = anew.airflow.backfill(DAG_ID, before - timedelta(hours=22), before, "--max-active-runs", "1")
+    (run_id,) = anew.airflow.backfill(DAG_ID, before - timedelta(hours=23), before, "--max-active-runs", "1")
     anew.airflow.wait_for_run(DAG_ID, run_id)
 
     filled = night(anew, run_id)

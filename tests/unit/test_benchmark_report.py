@@ -16,7 +16,15 @@ def page(*milliseconds: float, events: int = 1_000_000, scanned: tuple[str, ...]
         {"ledger": ledger, "what": "overview", "milliseconds": took, "scanned": list(scanned)}
         for ledger, took in zip(("90 nights", "one night"), milliseconds, strict=True)
     ]
-    return {"command": "python -m benchmarks page", "piece": "page", "workers": 1, "history": 0, "events": events, "lines": lines}
+    return {
+        "command": "python -m benchmarks page",
+        "piece": "page",
+        "workers": 1,
+        "history": 0,
+        "certifi": False,
+        "events": events,
+        "lines": lines,
+    }
 
 
 def verdicts(results: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -210,11 +210,12 @@ class Push:
     # The wire
 
     def _send(self) -> None:
-        now, moment = self._clock.monotonic(), self._clock.now()
+        now = self._clock.monotonic()
         if now < self._pace.rest_until or now + self._settings.timeout_seconds > self._lease_until:
             return
+        moment = self._clock.now()  # for all that leaves in this turn: it is over in some milliseconds
         oldest_ms, latest_ms, sent_at = oldest_sendable_ms(moment), latest_sendable_ms(self._careful(moment)), moment.timestamp()
-        for _ in range(min(self._pace.limit - self._transport.in_flight, len(self._queue))):
+        while self._queue and self._transport.in_flight < self._pace.limit:
             slot = self._slots.next_at(now)
             if slot is None or slot > now:
                 return

@@ -17,7 +17,7 @@ from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.identity import looks_like_personal_data
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms, to_milliseconds
-from webflow_conversions.transport.api import CONNECT_TIMEOUT_SECONDS, LARGEST_ANSWER, Api
+from webflow_conversions.transport.api import LARGEST_ANSWER, Api, connect_timeout_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +225,7 @@ def _post(api: Api, body: bytes) -> Answer:
 
 def _timeouts(api: Api) -> tuple[float, float]:
     """For the connection, and between two bytes of the answer."""
-    return min(api.timeout_seconds, CONNECT_TIMEOUT_SECONDS), api.timeout_seconds
+    return connect_timeout_seconds(api.timeout_seconds), api.timeout_seconds
 
 
 def _cause(error: BaseException) -> str:

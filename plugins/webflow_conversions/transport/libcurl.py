@@ -12,7 +12,7 @@ import certifi
 import pycurl
 
 from webflow_conversions.delivery.outcomes import Answer, Trouble
-from webflow_conversions.transport.api import CONNECT_TIMEOUT_SECONDS, LARGEST_ANSWER
+from webflow_conversions.transport.api import LARGEST_ANSWER, connect_timeout_seconds
 
 _UNTRUSTED = frozenset({pycurl.E_SSL_CACERT, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
@@ -37,7 +37,7 @@ class CurlTransport:
         self._url = url
         self._headers = [*headers, "Expect:"]
         self._timeout_ms = int(timeout_seconds * 1000)
-        self._connect_timeout_ms = int(min(timeout_seconds, CONNECT_TIMEOUT_SECONDS) * 1000)
+        self._connect_timeout_ms = int(connect_timeout_seconds(timeout_seconds) * 1000)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, most)
         self._ca_bundle = ca_bundle()

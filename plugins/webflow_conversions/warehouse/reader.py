@@ -220,11 +220,13 @@ class _Lines:
             text = b"".join(self._lines).decode()
             self._lines = []
             # A tab or a line end within a value is escaped, so what is left of them ends a field: one split for all the rows,
-            # of which each column is every so-manieth field. A list a row would cost several times as much.
+            # and a column is every n-th of them. A list for each row would cost several times as much.
             fields = text.replace("\n", "\t").split("\t")
             fields.pop()
-            has_escapes, places = _ESCAPE.search(text) is not None, range(len(self._are_numeric))
-            columns = (_column(fields[place :: len(places)], self._are_numeric[place], has_escapes) for place in places)
+            has_escapes, width = _ESCAPE.search(text) is not None, len(self._are_numeric)
+            columns = (
+                _column(fields[place::width], is_numeric, has_escapes) for place, is_numeric in enumerate(self._are_numeric)
+            )
             try:
                 self._hand_over(columns)
             except Exception as error:
