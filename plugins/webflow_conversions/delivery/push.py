@@ -213,22 +213,20 @@ class Push:
         now = self._clock.monotonic()
         if now < self._pace.rest_until or now + self._settings.timeout_seconds > self._lease_until:
             return
-        moment = self._clock.now()  # for all that leaves in this turn: it is over in some milliseconds
-        oldest_ms, latest_ms, sent_at = oldest_sendable_ms(moment), latest_sendable_ms(self._careful(moment)), moment.timestamp()
         while self._queue and self._transport.in_flight < self._pace.limit:
             slot = self._slots.next_at(now)
             if slot is None or slot > now:
                 return
-            conversion = self._queue.popleft()
-            if conversion.event.action_timestamp_ms < oldest_ms:
+            conversion, moment = self._queue.popleft(), self._clock.now()
+            if conversion.event.action_timestamp_ms < oldest_sendable_ms(moment):
                 self.counts.expired += 1
                 self._outcomes.append(Settlement(id=conversion.id, state=State.EXPIRED, reason=Reason.EXPIRED_UNSENT))
-            elif conversion.event.action_timestamp_ms > latest_ms:
+            elif conversion.event.action_timestamp_ms > latest_sendable_ms(self._careful(moment)):
                 self._outcomes.append(Settlement(id=conversion.id, state=State.FUTURE))
             else:
                 self._slots.use()
                 body = conversion.event.body(self._settings.customer_id)
-                self._out[conversion.id] = _Out(conversion, body, now, sent_at)
+                self._out[conversion.id] = _Out(conversion, body, now, moment.timestamp())
                 self._transport.send(conversion.id, body)
 
     def _receive(self) -> None:
