@@ -35,29 +35,36 @@ def main(arguments: Sequence[str]) -> None:
         report.write()
         return
     if options.piece == "list":
-        print("\n".join(" ".join(command) for command in (*_all(), *_large())))
+        print("\n".join(" ".join(command) for group in (*_all(), *_large()) for command in group))
         return
     lines = {"all": _all, "large": _large}.get(options.piece)
-    commands = list(lines()) if lines else [list(arguments)]
+    groups = lines() if lines else [[list(arguments)]]
     with Stage() as stage:
-        for command in commands:
-            shown = " ".join(word for word in command if word != "--keep")
-            result = _run(stage, parser.parse_args(command), shown)
-            print(json.dumps(result), flush=True)
-            if result and (lines or options.keep):
-                report.keep(result)
+        for group in groups:
+            for result in _in_turn(stage, {" ".join(command): parser.parse_args(command) for command in group}):
+                print(json.dumps(result), flush=True)
+                if lines or options.keep:
+                    report.keep(result)
     if lines:
         report.write()
 
 
-def _run(stage: Stage, options: argparse.Namespace, command: str) -> dict[str, Any]:
-    """The median of the repeats, by the rate."""
-    piece = PIECES[options.piece]
-    stage.trust(everybody=options.certifi)
-    results = sorted((piece(stage, options) for _ in range(options.repeat)), key=lambda result: result.get("seconds", 0.0))
-    median = results[len(results) // 2]
-    if not median:
-        return {}
+def _in_turn(stage: Stage, commands: dict[str, argparse.Namespace]) -> Iterator[dict[str, Any]]:
+    """The commands one after the other, then again, each as often as it says: the machine's speed changes within minutes."""
+    results: dict[str, list[dict[str, Any]]] = {command: [] for command in commands}
+    for turn in range(max(options.repeat for options in commands.values())):
+        for command, options in commands.items():
+            if turn < options.repeat:
+                stage.trust(everybody=options.certifi)
+                results[command].append(PIECES[options.piece](stage, options))
+    for command, found in results.items():
+        if all(found):
+            yield _median(command.removesuffix(" --keep"), commands[command], found)
+
+
+def _median(command: str, options: argparse.Namespace, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The result in the middle, by its seconds."""
+    median = sorted(results, key=lambda result: result.get("seconds", 0.0))[len(results) // 2]
     rates = [result["events"] / result["seconds"] for result in results if "seconds" in result]
     return {
         "command": f"python -m benchmarks {command}",
@@ -163,46 +170,55 @@ PIECES: dict[str, Piece] = {
 }
 
 
-def _all() -> Iterator[list[str]]:
-    """Each server time with as many requests at once as suit it, and so many events that opening connections counts little.
+def _all() -> Iterator[list[list[str]]]:
+    """Groups of what is compared, each measured in turn.
 
-    What is compared stands side by side, and what takes some seconds is repeated: the machine's speed changes within minutes.
+    Each server time has as many requests at once as suit it, and so many events that opening connections counts little.
     """
     for tls in ([], ["--tls"]):
         for server_ms, at_once, pushed, loop in ((0, 64, 60_000, 1_000), (50, 256, 120_000, 60), (200, 512, 40_000, 15)):
             where = [*tls, "--server-ms", str(server_ms)]
             here = [*where, "--concurrency", str(at_once)]
-            yield ["loop", *where, "--events", str(loop), "--repeat", "3"]
-            yield ["push", *here, "--events", str(pushed), "--repeat", "3"]
+            group = [
+                ["loop", *where, "--events", str(loop)],
+                ["push", *here, "--events", str(pushed)],
+                ["wrk", *here],
+                ["transport", *here, "--events", str(pushed)],
+                ["threads", *where, "--concurrency", "16", "--events", str(loop * (4 if server_ms == 0 else 16))],
+            ]
             if tls and server_ms < 200:
-                yield ["push", *here, "--events", str(pushed), "--workers", "2", "--repeat", "3"]
-            yield ["wrk", *here]
-            yield ["transport", *here, "--events", str(pushed)]
-            yield ["threads", *where, "--concurrency", "16", "--events", str(loop * (4 if server_ms == 0 else 16))]
+                group.append(["push", *here, "--events", str(pushed), "--workers", "2"])
+            yield _thrice(group)
     where = ["--tls", "--certifi", "--server-ms", "0"]
-    yield ["loop", *where, "--events", "300", "--repeat", "3"]
-    yield ["push", *where, "--concurrency", "64", "--events", "60000", "--repeat", "3"]
-    yield from _grown(10_000)
-    yield from _grown(100_000, "--repeat", "3")
-    yield from _grown(1_000_000)
+    yield _thrice([["loop", *where, "--events", "300"], ["push", *where, "--concurrency", "64", "--events", "60000"]])
+    yield [_push_of(10_000)]
+    yield [_extract_of(10_000)]
+    yield _thrice([_push_of(100_000)])
+    yield _thrice([_extract_of(100_000)])
+    yield [_push_of(1_000_000)]
+    yield [_extract_of(1_000_000)]
 
 
-def _grown(rows: int, *more: str) -> Iterator[list[str]]:
-    """Both roads; the push first, since it sends whatever is ready."""
-    yield ["push", "--tls", "--concurrency", "64", "--events", str(rows), *more]
-    yield ["extract", "--events", str(rows), *more]
+def _large() -> Iterator[list[list[str]]]:
+    """Pushes come before extractions on the same ledger, since they send whatever is ready."""
+    yield [["page", "--events", "1000000"]]
+    history = ["--history", "10000000"]
+    yield _thrice([_push_of(100_000), [*_push_of(100_000), *history]])
+    yield _thrice([_extract_of(100_000), [*_extract_of(100_000), *history]])
+    yield [_extract_of(10_000_000)]
+    yield [_push_of(10_000_000)]
 
 
-def _large() -> Iterator[list[str]]:
-    """A push comes before an extraction on the same ledger, since it sends whatever is ready."""
-    yield ["page", "--events", "1000000"]
-    for long, short in zip(
-        _grown(100_000, "--repeat", "3", "--history", "10000000"), _grown(100_000, "--repeat", "3"), strict=True
-    ):
-        yield long
-        yield short
-    yield ["extract", "--events", "10000000"]
-    yield ["push", "--tls", "--concurrency", "64", "--events", "10000000"]
+def _thrice(commands: list[list[str]]) -> list[list[str]]:
+    return [[*command, "--repeat", "3"] for command in commands]
+
+
+def _push_of(events: int) -> list[str]:
+    return ["push", "--tls", "--concurrency", "64", "--events", str(events)]
+
+
+def _extract_of(events: int) -> list[str]:
+    return ["extract", "--events", str(events)]
 
 
 def _parser() -> argparse.ArgumentParser:

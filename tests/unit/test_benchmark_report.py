@@ -1,9 +1,12 @@
 """What the report makes of results, and that every part of it has its place in docs/performance.md."""
 
+import argparse
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -72,12 +75,46 @@ def test_the_report_writes_every_part_into_the_document(tmp_path: Path, monkeypa
         assert part(report.load()) in text, part.__name__
 
 
+def lines(*groups: list[list[str]]) -> list[argparse.Namespace]:
+    return [benchmarks._parser().parse_args(command) for group in groups for command in group]
+
+
 def test_every_line_of_the_benchmarks_can_be_run() -> None:
-    commands = [*benchmarks._all(), *benchmarks._large()]
-    assert {benchmarks._parser().parse_args(command).piece for command in commands} == set(benchmarks.PIECES)
+    assert {options.piece for options in lines(*benchmarks._all(), *benchmarks._large())} == set(benchmarks.PIECES)
 
 
 @pytest.mark.parametrize("piece", ["extract", "push"])
 def test_the_night_of_ten_million_rows_is_measured_on_both_roads(piece: str) -> None:
-    large = [benchmarks._parser().parse_args(command) for command in benchmarks._large()]
+    large = lines(*benchmarks._large())
     assert [options.history for options in large if options.piece == piece and options.events == 10_000_000] == [0]
+
+
+@pytest.mark.parametrize("piece", ["extract", "push"])
+def test_the_ledgers_with_and_without_a_history_are_measured_in_turn(piece: str) -> None:
+    (group,) = (
+        group for group in map(lines, benchmarks._large()) if {options.piece for options in group} == {piece} and group[1:]
+    )
+    assert [(options.events, options.history, options.repeat) for options in group] == [(100_000, 0, 3), (100_000, 10_000_000, 3)]
+
+
+def test_what_is_compared_is_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def piece(name: str, *seconds: float) -> Callable[..., dict[str, Any]]:
+        taken = iter(seconds)
+
+        def run(*_: Any) -> dict[str, Any]:
+            order.append(name)
+            return {"events": 100, "seconds": next(taken)}
+
+        return run
+
+    monkeypatch.setitem(benchmarks.PIECES, "loop", piece("loop", 5.0, 1.0, 2.0))
+    monkeypatch.setitem(benchmarks.PIECES, "push", piece("push", 4.0))
+    commands = {command: benchmarks._parser().parse_args(command.split()) for command in ("loop --repeat 3 --keep", "push")}
+
+    of_loop, of_push = benchmarks._in_turn(Mock(), commands)
+
+    assert order == ["loop", "push", "loop", "loop"]
+    assert (of_loop["command"], of_loop["seconds"], of_loop["rate"]) == ("python -m benchmarks loop --repeat 3", 2.0, 50.0)
+    assert (of_push["command"], of_push["rates"]) == ("python -m benchmarks push", [25.0])
