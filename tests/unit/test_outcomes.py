@@ -98,7 +98,6 @@ def test_a_redirect_a_wrong_method_or_a_proxy_that_wants_a_login_rejects_no_row(
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        ("0", 0),
         ("1", 1),
         (" 120 ", 120),
         ("007", 7),
@@ -108,11 +107,9 @@ def test_a_redirect_a_wrong_method_or_a_proxy_that_wants_a_login_rejects_no_row(
         ("Sat Mar 14 22:00:30 2026", 30),  # asctime(), which names no zone and means UTC
         ("Sat, 14 Mar 2026 22:00:30 -0000", 30),
         ("Sat, 14 Mar 2026 23:00:30 +0100", 30),
-        ("Sat, 14 Mar 2026 21:59:59 GMT", 0),
-        ("Fri, 01 Jan 1999 00:00:00 GMT", 0),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_and_a_date_that_is_past_is_now(header, seconds):
+def test_retry_after_is_seconds_or_a_date(header, seconds):
     assert retry_after_seconds(header, NOW) == seconds
 
 
@@ -121,8 +118,8 @@ def test_an_absurd_retry_after_is_an_hour(header):
     assert retry_after_seconds(header, NOW) == LONGEST_RETRY_AFTER == 3_600
 
 
-@pytest.mark.parametrize("header", [None, "", " ", "soon", "-1", "+5", "1.5", "1e3", "0x10", "²", "１２", "nan", "inf", "60 seconds", "60, 120", "Mon, 99 Foo 2026 00:00:00 GMT", "Fri, 31 Dec 99999 23:59:59 GMT", "Sat, 14 Mar 2026 22:00:30 +9999", "\x00"])  # fmt: skip
-def test_a_retry_after_that_says_nothing_is_none(header):
+@pytest.mark.parametrize("header", [None, "", " ", "0", "00", "Sat, 14 Mar 2026 21:59:59 GMT", "Fri, 01 Jan 1999 00:00:00 GMT", "99999999999999999999 Nov 2026 10:00:00 GMT", "Mon, 23 Nov 2026 10:00:00 +99999999999999999999", "soon", "-1", "+5", "1.5", "1e3", "0x10", "²", "１２", "nan", "inf", "60 seconds", "60, 120", "Mon, 99 Foo 2026 00:00:00 GMT", "Fri, 31 Dec 99999 23:59:59 GMT", "Sat, 14 Mar 2026 22:00:30 +9999", "\x00"])  # fmt: skip
+def test_a_retry_after_that_asks_for_nothing_or_nonsense_is_none(header):
     assert retry_after_seconds(header, NOW) is None
 
 
@@ -135,7 +132,7 @@ def test_a_retry_after_that_says_nothing_is_none(header):
 def test_any_retry_after_is_none_or_between_now_and_an_hour(header):
     seconds = retry_after_seconds(header, NOW)
 
-    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+    assert seconds is None or 0 < seconds <= LONGEST_RETRY_AFTER
 
 
 # What is recorded
@@ -148,6 +145,7 @@ def settle(outcome, answer=None, *, resend=True, failures=0, chance=0.5):
         answer or Answer(),
         sent_at=1_773_525_600.0,
         resend=resend,
+        token="secret",
         chance=lambda: chance,
     )
 

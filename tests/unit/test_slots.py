@@ -36,9 +36,9 @@ def sent_by(workers: int, requests_per_second: float, seconds: int, dice: random
             number = own.missing(max(int(requests_per_second * 0.25), 1))
             if number:
                 own.add(ledger.reserve(now, number, own.seconds_apart), number)
-            while (slot := own.next_at(now)) is not None and slot <= now:
-                own.use()
-                sent.append(now)
+            usable = own.usable(now)
+            sent += [now] * usable
+            assert [own.use(now) for _ in range(usable + 1)] == [True] * usable + [False]
     return sorted(sent)
 
 
@@ -64,7 +64,7 @@ def test_a_slot_that_was_missed_is_lost() -> None:
     apart = slots.seconds_apart
     assert slots.next_at(1.0 + SLOT_SECONDS / 2) == 1.0
     assert slots.next_at(1.0 + SLOT_SECONDS * 1.5) == pytest.approx(1.0 + apart)
-    slots.use()
+    assert slots.use(1.0 + apart)
     assert slots.next_at(1.0) == pytest.approx(1.0 + 2 * apart)
     assert slots.next_at(9.0) is None
 
@@ -74,12 +74,13 @@ def test_slots_lie_evenly() -> None:
     slots.add(5.0, 4)
     while (moment := slots.next_at(0.0)) is not None:
         moments.append(moment)
-        slots.use()
+        assert slots.use(moment)
     assert [after - before for before, after in pairwise(moments)] == pytest.approx([(1 + SLOT_SECONDS) / 20] * 3)
 
 
 def test_without_a_ceiling_there_is_always_a_slot() -> None:
     slots = Slots(None)
-    slots.use()
+    assert slots.use(7.0)
+    assert slots.usable(7.0) > 1_000_000
     assert slots.missing(100) == 0
     assert slots.next_at(7.0) == 7.0

@@ -54,10 +54,13 @@ class LedgerThread:
         """Wait until a job is done, at most so long."""
         wait([future for future, _ in self._jobs.values()], timeout=seconds, return_when="FIRST_COMPLETED")
 
-    def close(self) -> None:
-        """Let the job that runs end, and forget the others."""
+    def close(self, *, wait: bool = True) -> None:
+        """Let the job that runs end, and forget the others.
+
+        :param wait: until that job has ended.
+        """
         self._closing.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def _until_done(self, job: Callable[[], T]) -> T:
         while True:

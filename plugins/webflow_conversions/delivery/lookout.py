@@ -35,7 +35,11 @@ class Lookout:
 
     def look(self) -> None:
         """Look if it is time to; does not wait."""
-        self._jobs.collect()
+        try:
+            self._jobs.collect()
+        except Exception:
+            log.exception("The outlook is unknown, since what waits could not be counted; the push goes on.")
+            self._look_at = self._clock.monotonic() + OUTLOOK_SECONDS
         if self._clock.monotonic() < self._look_at or not self._jobs.is_idle:
             return
         started_at, moment, rate = self._clock.monotonic(), self._clock.now(), self._rate.value
@@ -46,10 +50,13 @@ class Lookout:
 
         self._jobs.ask("count", count, lambda found: self._counted(moment, started_at, rate, *found))
 
-    def close(self) -> None:
-        """Look no more; an outlook that was recorded is brought up to date."""
-        self._jobs.close()
-        if self._has_spoken:
+    def close(self, *, in_haste: bool) -> None:
+        """Look no more.
+
+        :param in_haste: wait for nothing; otherwise an outlook that was recorded is brought up to date.
+        """
+        self._jobs.close(wait=not in_haste)
+        if self._has_spoken and not in_haste:
             moment, rate = self._clock.now(), self._rate.value or 0.0
             with suppress(Unavailable):
                 backlog = self._forecasts.backlog(moment, rate, _seconds_to_import(moment))

@@ -13,6 +13,8 @@ class Trouble(StrEnum):
 
     UNSENT = "unsent"
     """No byte of the request left: refused, no such host, no TLS, no connection in time."""
+    WITHHELD = "withheld"
+    """No byte of the request left: by the time its connection was there, it was not to leave any more."""
     UNTRUSTED = "untrusted"
     """No byte of the request left, because the other side could not prove who it is."""
     LOST = "lost"
@@ -23,7 +25,7 @@ class Trouble(StrEnum):
     @property
     def is_before_the_request(self) -> bool:
         """Whether no byte of the request left."""
-        return self in (Trouble.UNSENT, Trouble.UNTRUSTED)
+        return self in (Trouble.UNSENT, Trouble.WITHHELD, Trouble.UNTRUSTED)
 
 
 class Answer(NamedTuple):
@@ -56,6 +58,8 @@ class Outcome(Enum):
     """The API did not take it now: everybody slows down, and it goes out later."""
     UNSENT = auto()
     """It never left."""
+    WITHHELD = auto()
+    """It was not to leave any more; it takes its turn again."""
     IN_DOUBT = auto()
     """It may have been received."""
     STOP = auto()
@@ -67,6 +71,8 @@ def classify(sent: bytes, answer: Answer) -> Outcome:
     match answer.trouble:
         case Trouble.UNSENT:
             return Outcome.UNSENT
+        case Trouble.WITHHELD:
+            return Outcome.WITHHELD
         case Trouble.UNTRUSTED:
             return Outcome.STOP
         case Trouble.TOO_LARGE if answer.status == 200:
@@ -99,16 +105,16 @@ LONGEST_RETRY_AFTER = 3_600.0
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """The delay that ``Retry-After`` asks for: seconds or a date (RFC 9110, 10.2.3); None without a usable one."""
+    """The delay that ``Retry-After`` asks for: seconds or a date (RFC 9110, 10.2.3); None for none and for nonsense."""
     if header is None:
         return None
     text = header.strip()
     if text.isascii() and text.isdecimal():
-        return min(float(text[:20]), LONGEST_RETRY_AFTER)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max((moment - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
+        seconds = float(text[:20])
+    else:
+        try:
+            moment = parsedate_to_datetime(text)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else None

@@ -4,11 +4,11 @@ What is made once for each event is a NamedTuple here, in ``outcomes`` and in ``
 of a frozen dataclass.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from time import monotonic, sleep
 from typing import Any, NamedTuple, Protocol
 
 from webflow_conversions.delivery.outcomes import Answer
@@ -71,6 +71,9 @@ class PushLedger(Protocol):
     def claim(self, rows: int, now: datetime) -> Sequence[Claimed]:
         """Claim the rows that expire first, and commit the claim; in the order of expiry."""
 
+    def claim_others(self, rows: int, now: datetime) -> Sequence[Claimed]:
+        """Claim so many rows of each source, of those that expire last, and commit the claim."""
+
     def reserve(self, slots: int, seconds_apart: float) -> float:
         """Reserve the next slots of the destination, for this push alone; the seconds until the first."""
 
@@ -113,14 +116,20 @@ class Transport(Protocol):
     def in_flight(self) -> int:
         """How many requests are out."""
 
-    def send(self, tag: int, body: bytes) -> None:
-        """Start a request."""
+    def send(self, tag: int, body: bytes, may_leave: Callable[[int], bool]) -> None:
+        """Start a request. ``may_leave(tag)`` is asked right before its first byte leaves; if not, it ends as withheld."""
 
     def poll(self, wait_seconds: float) -> list[tuple[int, Answer]]:
         """The requests that ended; waits for at most so long if none has."""
 
+    def drop(self, tags: Collection[int]) -> None:
+        """Break these requests off."""
+
     def close(self) -> None:
-        """Drop everything."""
+        """Drop everything; it may take its time."""
+
+
+_STEADY_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock:
@@ -131,9 +140,9 @@ class Clock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that only go on."""
-        return monotonic()
+        """Seconds that only go on, also while the machine is suspended: a lease does."""
+        return time.clock_gettime(_STEADY_CLOCK)
 
     def sleep(self, seconds: float) -> None:
         """Do nothing for so long."""
-        sleep(seconds)
+        time.sleep(seconds)

@@ -9,8 +9,10 @@ import logging
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 
 from webflow_conversions.delivery.ledger_thread import LedgerThread
 from webflow_conversions.delivery.lookout import Lookout
@@ -32,7 +34,12 @@ CLAIM_SECONDS = 0.25
 """A claim is what goes out in this time, or in two rounds of requests: little is in doubt after a crash."""
 SETTLE_ROWS = 1_000
 SETTLE_SECONDS = 0.25
-RENEW_SECONDS = 2.0
+RENEW_SECONDS = 0.5
+"""So often the push also hears of a rest that another one was asked for."""
+RECOVER_SECONDS = 2.0
+"""So often the push looks for what dead ones have left: it may expire before all that waits."""
+OTHERS = 10
+"""Where nothing is accepted, so many more of each source are tried."""
 LOOK_AGAIN_SECONDS = 2.0
 """While rows wait for their next attempt, so often the push looks whether others need it sooner."""
 GRACE_SECONDS = 2.5
@@ -48,12 +55,13 @@ MOST_TOLD = 100
 
 @dataclass(slots=True)
 class _Out:
-    """A request that is out."""
+    """A request that was started. ``has_left`` once its connection was there and it was still to leave."""
 
     conversion: Claimed
     body: bytes
     started_at: float
-    sent_at: float
+    sent_at: float = 0.0
+    has_left: bool = False
 
 
 class Push:
@@ -85,6 +93,7 @@ class Push:
         self._queue: deque[Claimed] = deque()
         self._slots = Slots(settings.requests_per_second)
         self._out: dict[int, _Out] = {}
+        self._connecting = 0
         self._outcomes: list[Settlement] = []
         self._suspicion = Suspicion(settings.destination)
         self._is_empty = False
@@ -92,7 +101,8 @@ class Push:
 
         now = self._clock.monotonic()
         self._pace = Pace(most=settings.concurrency, timeout_seconds=settings.timeout_seconds, now=now, chance=chance)
-        self._claim_at = self._settle_at = self._renew_at = self._lease_until = now
+        self._claim_at = self._settle_at = self._renew_at = self._recover_at = self._lease_until = now
+        self._rest_of_all_until = now
         self._land_until: float | None = None
         self._bad_since: float | None = None
         self._last_trouble = ""
@@ -107,11 +117,24 @@ class Push:
     def run(self) -> PushCounts:
         """Push until nothing is left to do.
 
+        The work is done in a thread of its own: a time-out of the task or Ctrl-C raises its exception wherever the
+        caller's thread is at that moment, and there must be no answer in its hands.
+
         :raises Stopped: if it would be the same for every conversion (a refused token, say), or if another push has
             taken this one's place. What is known is recorded first.
         :raises Unavailable: after :meth:`stop`, if the API gave no good answer for as long as the settings have
             patience, or if the ledger was away for longer than the lease.
         """
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="push") as pool:
+            running = pool.submit(self._run)
+            try:
+                return running.result()
+            except BaseException:
+                if not running.done():
+                    self.stop()
+                raise
+
+    def _run(self) -> PushCounts:
         lease_until = self._clock.monotonic() + self._settings.lease_seconds
         try:
             self._ledger.begin(self._settings.lease_seconds)
@@ -120,7 +143,7 @@ class Push:
             raise
         self._lease_until = lease_until
         try:
-            self.counts.recovered += self._ledger.recover(self._clock.now())
+            self._recovered(self._ledger.recover(self._clock.now()))
             while self._end is None and not self._is_done:
                 self._turn()
         except BaseException:
@@ -136,12 +159,13 @@ class Push:
     def _turn(self) -> None:
         self._jobs.collect()
         self._renew()
+        self._recover()
+        self._let_all_rest()
         self._claim()
         self._reserve()
         self._send()
         self._receive()
         self._settle()
-        self._lose_patience()
         if self._lookout is not None:
             self._lookout.look()
 
@@ -159,13 +183,35 @@ class Push:
         return not (self._queue or self._out or self._outcomes or self._jobs.is_busy("settle"))
 
     def _claim(self) -> None:
-        rows = self._claim_rows()
-        if len(self._queue) >= rows or self._is_empty or self._jobs.is_busy("claim"):
+        rows, now = self._claim_rows(), self._clock.monotonic()
+        if self._is_empty or self._jobs.is_busy("claim") or now >= self._lease_until:
             return
-        now = self._clock.monotonic()
-        if now >= max(self._claim_at, self._pace.rest_until - CLAIM_SECONDS) and now < self._lease_until:
-            moment = self._latest()
-            self._jobs.ask("claim", lambda: self._ledger.claim(rows, moment), self._claimed)
+        if self._suspicion.wants_others:
+            self._give_back()
+            self._ask_for_claim(self._ledger.claim_others, OTHERS, self._claimed_others)
+        elif self._suspicion.is_trying_others or len(self._queue) >= rows:
+            return
+        elif now >= max(self._claim_at, self._pace.rest_until - CLAIM_SECONDS):
+            self._ask_for_claim(self._ledger.claim, rows, self._claimed)
+
+    def _ask_for_claim(
+        self, claim: Callable[[int, datetime], Sequence[Claimed]], rows: int, then: Callable[[Sequence[Claimed]], None]
+    ) -> None:
+        """A claim that is repeated first gives back what it may have claimed before, with nobody being told."""
+        moment, known, tries = self._latest(), self._known, count()
+
+        def job() -> Sequence[Claimed]:
+            if next(tries):
+                self._ledger.release(known)
+            return claim(rows, moment)
+
+        self._jobs.ask("claim", job, then)
+
+    @property
+    def _known(self) -> list[int]:
+        """Whatever the ledger has as claimed by this push, and the push knows of."""
+        settled = (outcome.id for outcome in self._outcomes)
+        return [*(conversion.id for conversion in self._queue), *self._out, *settled, *self._suspicion.kept]
 
     def _claim_rows(self) -> int:
         rows = max(self._rows_per_second * CLAIM_SECONDS, 2 * self._pace.limit)
@@ -179,9 +225,15 @@ class Push:
         if conversions:
             return
         self._claim_at = self._clock.monotonic() + IDLE_SECONDS
-        if self._is_idle:
+        if self._is_idle and not self._suspicion.wants_others:
             moment, known = self._latest(), self._suspicion.kept
             self._jobs.ask("claim", lambda: self._look_for_more(moment, known), self._looked_for_more)
+
+    def _claimed_others(self, conversions: Sequence[Claimed]) -> None:
+        self.counts.claimed += len(conversions)
+        self._queue.extend(conversions)
+        self._suspicion.try_others(conversion.id for conversion in conversions)
+        self._follow_suspicion()
 
     def _look_for_more(self, now: datetime, known: list[int]) -> tuple[int, float | None]:
         released = self._ledger.release(known)
@@ -190,12 +242,22 @@ class Push:
 
     def _looked_for_more(self, found: tuple[int, float | None]) -> None:
         recovered, seconds = found
-        self.counts.recovered += recovered
+        self._recovered(recovered)
         if seconds is None:
             self._is_empty = True
             self._record(self._suspicion.end(is_empty=True))
         else:
             self._claim_at = self._clock.monotonic() + min(seconds, LOOK_AGAIN_SECONDS)
+
+    def _recover(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._recover_at and not self._jobs.is_busy("recover"):
+            self._recover_at, moment = now + RECOVER_SECONDS, self._clock.now()
+            self._jobs.ask("recover", lambda: self._ledger.recover(moment), self._recovered)
+
+    def _recovered(self, conversions: int) -> None:
+        self.counts.recovered += conversions
+        self._recover_at = self._clock.monotonic() + RECOVER_SECONDS
 
     def _reserve(self) -> None:
         """Ask for slots where there is a ceiling; not during a rest, since they would be missed."""
@@ -204,30 +266,49 @@ class Push:
             self._jobs.ask("reserve", lambda: self._reserve_now(number), lambda first: self._slots.add(first, number))
 
     def _reserve_now(self, number: int) -> float:
-        seconds = self._ledger.reserve(number, self._slots.seconds_apart)
-        return self._clock.monotonic() + seconds
+        """When the first slot is; by the earlier clock, since the ledger's commit may take its time."""
+        asked_at = self._clock.monotonic()
+        return asked_at + self._ledger.reserve(number, self._slots.seconds_apart)
 
     # The wire
 
     def _send(self) -> None:
         now = self._clock.monotonic()
-        if now < self._pace.rest_until or now + self._settings.timeout_seconds > self._lease_until:
+        if not self._is_open(now) or self._suspicion.wants_others:
             return
-        while self._queue and self._transport.in_flight < self._pace.limit:
-            slot = self._slots.next_at(now)
-            if slot is None or slot > now:
-                return
-            conversion, moment = self._queue.popleft(), self._clock.now()
-            if conversion.event.action_timestamp_ms < oldest_sendable_ms(moment):
-                self.counts.expired += 1
-                self._outcomes.append(Settlement(id=conversion.id, state=State.EXPIRED, reason=Reason.EXPIRED_UNSENT))
-            elif conversion.event.action_timestamp_ms > latest_sendable_ms(self._careful(moment)):
-                self._outcomes.append(Settlement(id=conversion.id, state=State.FUTURE))
-            else:
-                self._slots.use()
+        while self._queue and self._transport.in_flight < self._pace.limit and self._connecting < self._slots.usable(now):
+            conversion = self._queue.popleft()
+            unfit = self._unfit(conversion, self._clock.now())
+            if unfit is None:
                 body = conversion.event.body(self._settings.customer_id)
-                self._out[conversion.id] = _Out(conversion, body, now, moment.timestamp())
-                self._transport.send(conversion.id, body)
+                self._out[conversion.id] = _Out(conversion, body, now)
+                self._connecting += 1
+                self._transport.send(conversion.id, body, self._may_leave)
+            else:
+                self.counts.expired += unfit.state is State.EXPIRED
+                self._suspicion.put_off(conversion.id)
+                self._outcomes.append(unfit)
+
+    def _is_open(self, now: float) -> bool:
+        """Whether requests may leave: a request ends within the lease, and nothing says that none is wanted."""
+        ends_at = now + self._settings.timeout_seconds
+        return self._end is None and now >= self._pace.rest_until and ends_at <= self._lease_until
+
+    def _unfit(self, conversion: Claimed, moment: datetime) -> Settlement | None:
+        """What becomes of a conversion that cannot count at this moment; None if it can."""
+        if conversion.event.action_timestamp_ms < oldest_sendable_ms(moment):
+            return Settlement(id=conversion.id, state=State.EXPIRED, reason=Reason.EXPIRED_UNSENT)
+        if conversion.event.action_timestamp_ms > latest_sendable_ms(self._careful(moment)):
+            return Settlement(id=conversion.id, state=State.FUTURE)
+        return None
+
+    def _may_leave(self, tag: int) -> bool:
+        """Asked right before the first byte: connecting took its time, and so may have whatever froze this process."""
+        out, now, moment = self._out[tag], self._clock.monotonic(), self._clock.now()
+        out.sent_at = moment.timestamp()
+        out.has_left = self._is_open(now) and self._unfit(out.conversion, moment) is None and self._slots.use(now)
+        self._connecting -= out.has_left
+        return out.has_left
 
     def _receive(self) -> None:
         if self._out:
@@ -246,9 +327,19 @@ class Push:
 
     def _answered(self, out: _Out, answer: Answer) -> None:
         now = self._clock.monotonic()
+        self._connecting -= not out.has_left
         outcome = classify(out.body, answer)
+        if outcome is Outcome.WITHHELD:
+            self._queue.appendleft(out.conversion)
+            return
         result = settlement(
-            out.conversion, outcome, answer, sent_at=out.sent_at, resend=self._settings.resend, chance=self._chance
+            out.conversion,
+            outcome,
+            answer,
+            sent_at=out.sent_at,
+            resend=self._settings.resend,
+            token=self._settings.token,
+            chance=self._chance,
         )
         self.counts.requests += result.attempts
         self._finished += 1
@@ -273,23 +364,32 @@ class Push:
             case Outcome.LATER:
                 self.counts.deferred += 1
                 asked = retry_after_seconds(answer.retry_after, self._clock.now() + self._settings.clock_offset)
-                self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=asked), for_all=asked is not None)
+                self._bear(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=asked))
+                if asked is not None:
+                    self._rest_of_all_until = max(self._rest_of_all_until, now + asked)
+                    self._weigh(asked)
             case Outcome.UNSENT:
                 self.counts.deferred += 1
-                self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=None), for_all=False)
+                self._bear(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=None))
             case Outcome.IN_DOUBT:
                 self.counts.in_doubt += 1
                 if self._bad_since is None:
                     self._pace.slow_down(started_at=out.started_at, now=now)
                 else:  # Nothing good came since the last trouble: each further event would be in doubt, too.
-                    self._rest(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=None), for_all=False)
+                    self._bear(self._pace.rest(started_at=out.started_at, now=now, asked_seconds=None))
             case Outcome.STOP:
                 self._finish(_why_stopped(answer, self._settings.destination))
         if outcome in (Outcome.MISROUTED, Outcome.LATER, Outcome.UNSENT, Outcome.IN_DOUBT):
             self._bad_since = self._bad_since or now
             self._last_trouble = result.trouble or ""
             self._tell(outcome, out.conversion.event.action_id, self._last_trouble)
+            self._lose_patience(now)
+        if outcome not in (Outcome.ACCEPTED, Outcome.REFUSED):
+            self._suspicion.put_off(out.conversion.id)
         self._record(results)
+        self._follow_suspicion()
+
+    def _follow_suspicion(self) -> None:
         if self._suspicion.verdict is not None:
             self._finish(self._suspicion.verdict)
 
@@ -306,19 +406,28 @@ class Push:
             more = " (more of these are in webflow.history alone)" if self._told[outcome] == MOST_TOLD else ""
             log.warning("%s: %s %s%s", action_id, outcome.name.lower(), trouble, more)
 
-    def _rest(self, seconds: float, *, for_all: bool) -> None:
-        if for_all and not self._jobs.is_busy("rest"):
-            self._jobs.ask("rest", lambda: self._ledger.rest(seconds), lambda _: None)
-        self._bear(seconds)
+    def _let_all_rest(self) -> None:
+        """Tell the other pushes of a rest that this one was asked for."""
+        seconds = self._rest_of_all_until - self._clock.monotonic()
+        if seconds > 0 and not self._jobs.is_busy("rest"):
+            until = self._rest_of_all_until
+            self._jobs.ask("rest", lambda: self._ledger.rest(seconds), lambda _: self._told_all(until))
 
-    def _bear(self, seconds: float) -> None:
-        """A rest of this length has begun."""
+    def _told_all(self, until: float) -> None:
+        if self._rest_of_all_until <= until:  # otherwise a longer one was asked for meanwhile
+            self._rest_of_all_until = self._clock.monotonic()
+
+    def _weigh(self, seconds: float) -> None:
+        """The API asks for a rest of this length."""
         if seconds > self._settings.patience_seconds:
             self._finish(
                 Unavailable(
                     f"The API asks to wait {seconds:.0f} seconds, more than delivery.patience_seconds: the rest stays ready."
                 )
             )
+
+    def _bear(self, seconds: float) -> None:
+        """A rest of this length has begun."""
         if seconds > LONG_REST_SECONDS:
             self._give_back()
 
@@ -326,6 +435,7 @@ class Push:
         """Return what was claimed and never left."""
         self._outcomes += [Settlement(id=conversion.id, state=State.READY) for conversion in self._queue]
         self._queue.clear()
+        self._suspicion.call_off()
 
     # The ledger
 
@@ -358,27 +468,36 @@ class Push:
             self._pace.rest_for(rest_seconds, self._clock.monotonic())
             if rest_seconds > 0:
                 self._bear(rest_seconds)
+                self._weigh(rest_seconds)
 
     def _wind_down(self) -> None:
-        """Let what is out end, record what is known, give back what never left."""
+        """Let what is out end, record what is known, give back what never left; closing what may take its time comes last."""
+        try:
+            self._land()
+            self._transport.drop(self._out.keys())
+            for out in self._out.values():
+                trouble = Trouble.LOST if out.has_left else Trouble.WITHHELD
+                self._answered(out, Answer(trouble=trouble, detail="stopped before the answer came"))
+            self._out.clear()
+            self._record(self._suspicion.end(is_empty=self._is_empty))
+        finally:
+            try:
+                self._record_the_rest()
+            finally:
+                self._close()
+
+    def _land(self) -> None:
         land_until = self._clock.monotonic() + self._settings.timeout_seconds
         while self._out and self._clock.monotonic() < min(land_until, self._land_until or land_until):
             self._take_in()
             self._jobs.collect()
             self._settle()
-        self._transport.close()
-        for out in self._out.values():
-            self._answered(out, Answer(trouble=Trouble.LOST, detail="stopped before the answer came"))
-        self._out.clear()
-        self._record(self._suspicion.end(is_empty=self._is_empty))
-        self._record_the_rest()
-        self._close()
 
     def _close(self) -> None:
-        self._transport.close()
         self._jobs.close()
+        self._transport.close()
         if self._lookout is not None:
-            self._lookout.close()
+            self._lookout.close(in_haste=self._land_until is not None)
 
     def _record_the_rest(self) -> None:
         self._wait_for("claim")
@@ -386,9 +505,13 @@ class Push:
         outcomes = self._outcomes
         self.counts.complete = self._end is None
         counts = self.counts.to_json()
+        rest_seconds = self._rest_of_all_until - self._clock.monotonic()
 
         def end() -> int:
             settled = self._ledger.settle(outcomes)
+            if rest_seconds > 0:
+                self._ledger.rest(rest_seconds)
+            self._ledger.release([])  # All that is known is settled: what is left came of a claim that nobody confirmed.
             self._ledger.end(counts)
             return settled
 
@@ -423,8 +546,8 @@ class Push:
             self._rows_per_second = self._finished / (now - self._finished_at)
             self._finished, self._finished_at = 0, now
 
-    def _lose_patience(self) -> None:
-        waited = 0.0 if self._bad_since is None else self._clock.monotonic() - self._bad_since
+    def _lose_patience(self, now: float) -> None:
+        waited = 0.0 if self._bad_since is None else now - self._bad_since
         if waited > self._settings.patience_seconds:
             self._finish(
                 Unavailable(

@@ -14,6 +14,7 @@ class PushSettings:
 
     ``concurrency`` requests at once; ``requests_per_second`` for all pushes to the destination together;
     ``patience_seconds`` without a good answer, then it gives up. ``clock_offset`` is the API's clock minus ours.
+    ``token`` is what must be recorded nowhere, should the other side repeat it.
     """
 
     destination: str
@@ -24,6 +25,7 @@ class PushSettings:
     resend: bool
     patience_seconds: float
     clock_offset: timedelta = timedelta()
+    token: str = field(default="", repr=False)
 
     @property
     def lease_seconds(self) -> float:

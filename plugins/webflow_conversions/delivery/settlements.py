@@ -1,20 +1,33 @@
 """From the outcome of a request to what the ledger records."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from html import unescape
+from urllib.parse import unquote, unquote_plus
 
 from webflow_conversions.delivery.outcomes import Answer, Outcome
 from webflow_conversions.delivery.pacing import backoff_seconds
 from webflow_conversions.delivery.protocols import Claimed, Settlement
 from webflow_conversions.rules.states import Reason, State, refused
 
+_JSON_ESCAPES = re.compile(r'(?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))+')
+
 
 def settlement(
-    conversion: Claimed, outcome: Outcome, answer: Answer, *, sent_at: float, resend: bool, chance: Callable[[], float]
+    conversion: Claimed,
+    outcome: Outcome,
+    answer: Answer,
+    *,
+    sent_at: float,
+    resend: bool,
+    token: str,
+    chance: Callable[[], float],
 ) -> Settlement:
     """What to record of an attempt.
 
     :param resend: whether a conversion in doubt is sent again, or waits for a person.
+    :param token: what must not be recorded, should the other side repeat it.
     """
     if outcome is Outcome.ACCEPTED:
         return Settlement(id=conversion.id, state=State.ACCEPTED, http_status=answer.status, attempts=1, sent_at=sent_at)
@@ -24,7 +37,8 @@ def settlement(
     retry_seconds = None
     match outcome:
         case Outcome.REFUSED if status is not None:
-            state, reason, trouble = State.REJECTED, refused(status), _excerpt(answer.body, conversion.event.user_id) or trouble
+            said = _excerpt(answer.body, (token, conversion.event.user_id))
+            state, reason, trouble = State.REJECTED, refused(status), said or trouble
         case Outcome.MISMATCHED:
             state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value
         case Outcome.MISROUTED:
@@ -52,10 +66,16 @@ def settlement(
     )
 
 
-def _excerpt(body: bytes, user_id: str) -> str | None:
-    """The beginning of what the API said, for people; None if it repeats the user ID."""
+def _excerpt(body: bytes, secrets: Iterable[str]) -> str | None:
+    """The beginning of what the API said, for people; None if it repeats a secret, in whatever writing of the web."""
     text = body.decode("utf-8", "replace").replace("\x00", "\ufffd")
-    as_json = (json.dumps(user_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
-    if any(told in text for told in ("userId", user_id, *as_json)):
+    read = [one.casefold() for one in (text, unquote_plus(text), unquote(text), unescape(text), _from_json(text))]
+    told = ("userId", "Authorization", "ApiKey", *filter(None, secrets))
+    if any(one.casefold() in each for one in told for each in read):
         return None
     return text[:200].strip() or None
+
+
+def _from_json(text: str) -> str:
+    """The text with JSON's escapes taken for what they mean."""
+    return _JSON_ESCAPES.sub(lambda found: str(json.loads(f'"{found[0]}"')), text)

@@ -1,6 +1,8 @@
 """The ceiling of requests a second, which all pushes to a destination keep together."""
 
 from collections import deque
+from itertools import takewhile
+from sys import maxsize
 
 SLOT_SECONDS = 0.05
 """How late a request may still use its slot. A slot that was missed is lost: by now others may send."""
@@ -38,7 +40,19 @@ class Slots:
             self._moments.popleft()
         return self._moments[0] if self._moments else None
 
-    def use(self) -> None:
-        """A request leaves."""
-        if self._are_limited:
-            self._moments.popleft()
+    def usable(self, now: float) -> int:
+        """How many requests may leave now."""
+        if not self._are_limited:
+            return maxsize
+        self.next_at(now)
+        return sum(1 for _ in takewhile(lambda moment: moment <= now, self._moments))
+
+    def use(self, now: float) -> bool:
+        """Take a slot for a request that leaves now; whether there was one."""
+        if not self._are_limited:
+            return True
+        slot = self.next_at(now)
+        if slot is None or slot > now:
+            return False
+        self._moments.popleft()
+        return True

@@ -1,5 +1,6 @@
 """Airflow's connections, as the product uses them: the ledger's sessions and any warehouse."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def ledger_connect(name: str = LEDGER) -> Connect:
     connection = connection_named(name)
     if connection.conn_type not in ("postgres", "postgresql"):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: the ledger needs PostgreSQL (type postgres).")
-    return partial(_connect, name)
+    return _opener(name)
 
 
 def ledger_session(name: str = LEDGER) -> Session:
@@ -84,7 +85,7 @@ def _engine(hook: DbApiHook, connection: Connection, name: str) -> sa.Engine:
     """An engine that keeps to all that the connection says: above all, whether a file is opened for reading alone."""
     arguments: dict[str, Any] = {"poolclass": sa.NullPool}
     if isinstance(hook, PostgresHook):
-        return sa.create_engine("postgresql+psycopg2://", creator=partial(_connect, name), **arguments)
+        return sa.create_engine("postgresql+psycopg2://", creator=_opener(name), **arguments)
     if connection.conn_type == "sqlite":
         return sa.create_engine("sqlite://", creator=hook.get_conn, **arguments)
     if connection.conn_type == "duckdb":
@@ -93,8 +94,12 @@ def _engine(hook: DbApiHook, connection: Connection, name: str) -> sa.Engine:
     return hook.get_sqlalchemy_engine(arguments)
 
 
-def _connect(name: str) -> PostgresConnection:
-    """psycopg2, with all that the connection says: the provider's own ``get_conn()`` is psycopg 3 wherever that is installed."""
+def _opener(name: str) -> Callable[[], PostgresConnection]:
+    """What opens psycopg2's connections, with all that Airflow's says.
+
+    Airflow is asked once: while its API server is away, what is open must be able to come back. The provider's own
+    ``get_conn()`` is psycopg 3 wherever that is installed.
+    """
     hook = PostgresHook(postgres_conn_id=name, sqlalchemy_scheme="postgresql+psycopg2")
     url = hook.sqlalchemy_url
     extra = {key: value for key, value in hook.connection.extra_dejson.items() if key not in hook.ignored_extra_options}
@@ -108,4 +113,4 @@ def _connect(name: str) -> PostgresConnection:
         "application_name": "webflow_conversions",
         **_NETWORK_GONE,
     }
-    return psycopg2.connect(**arguments | extra)
+    return partial(psycopg2.connect, **arguments | extra)

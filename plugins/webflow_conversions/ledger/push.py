@@ -16,6 +16,9 @@ from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
 
+LOCK_SECONDS = 1.0
+"""Somebody who holds a row that is out must not hold up the push: it has a lease to keep, and to end in time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
@@ -43,7 +46,7 @@ class PushQueue:
         attempts_per_run: int,
         configuration: str,
     ) -> None:
-        self._session = session
+        self._session = session.waiting(LOCK_SECONDS)
         self._run = run
         self._worker = worker
         self._resend = resend
@@ -54,11 +57,14 @@ class PushQueue:
     def begin(self, lease_seconds: float) -> None:
         """Register this push, and declare earlier tries of it dead.
 
-        :raises Stopped: if the guards have not cleared the run.
+        :raises Stopped: if the guards have not cleared the run, or a later try of the task is at it.
         """
         place = {"run": self._run.id, "destination": self._worker.destination, "worker": self._worker.number}
         host = socket.gethostname()
-        gone = [row.id for row in self._session.fetch("earlier_tries", place) if row.host == host and not _is_running(row.pid)]
+        tries = self._session.fetch("earlier_tries", place)
+        if any(row.try_number > self._worker.try_number for row in tries):
+            raise Stopped("A later try of this task has taken over; this one sends nothing.")
+        gone = [row.id for row in tries if row.host == host and not _is_running(row.pid)]
         found = self._session.fetch(
             "begin_push",
             place
@@ -95,12 +101,11 @@ class PushQueue:
 
     def claim(self, rows: int, now: datetime) -> list[Claimed]:
         """Claim the rows that expire first, and commit the claim; in the order of expiry."""
-        found = self._session.fetch(
-            "claim",
-            _scope(self._run, self._worker, now)
-            | {"rows": rows, "push": self._push, "run_id": self._run.run_id, "max_failures": self._attempts_per_run},
-        )
-        return sorted(map(_claimed, found), key=_by_expiry)
+        return self._claim("claim", rows, now)
+
+    def claim_others(self, rows: int, now: datetime) -> list[Claimed]:
+        """Claim so many rows of each source, of those that expire last, and commit the claim."""
+        return self._claim("claim_others", rows, now)
 
     def reserve(self, slots: int, seconds_apart: float) -> float:
         """Reserve the next slots of the destination, for this push alone; the seconds until the first."""
@@ -157,6 +162,11 @@ class PushQueue:
     def end(self, counts: Mapping[str, Any]) -> None:
         """Give the lease back: nothing is out any more."""
         self._session.execute("end_push", {"push": self._push, "counts": Json(counts)})
+
+    def _claim(self, name: str, rows: int, now: datetime) -> list[Claimed]:
+        parameters = {"rows": rows, "push": self._push, "run_id": self._run.run_id, "max_failures": self._attempts_per_run}
+        found = self._session.fetch(name, _scope(self._run, self._worker, now) | parameters)
+        return sorted(map(_claimed, found), key=_by_expiry)
 
 
 class RunForecasts:

@@ -27,6 +27,15 @@ Every statement reaches its rows by an index. Left alone, the planner turns from
 hash or merge join over the whole table, and the cost of a row would grow with the history."""
 
 
+_FAULTS_OF_A_STATEMENT = (
+    psycopg2.ProgrammingError,
+    psycopg2.DataError,
+    psycopg2.IntegrityError,
+    psycopg2.NotSupportedError,
+)
+"""All else is the server's: it is away, shuts down, became a read-only standby, or lost its nerve in some other way."""
+
+
 @cache
 def statement(name: str) -> str:
     """The SQL of ``ledger/sql/<name>.sql``."""
@@ -37,11 +46,18 @@ class Session:
     """One connection, opened when it is first needed and again after it broke.
 
     Not for use by two threads at a time.
+
+    :param lock_seconds: how long a statement may wait for a lock before the ledger counts as away; None for any time.
     """
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, *, lock_seconds: float | None = None) -> None:
         self._connect = connect
+        self._lock_seconds = lock_seconds
         self._connection: Connection | None = None
+
+    def waiting(self, lock_seconds: float) -> "Session":
+        """Another session on the same ledger, which waits so long for a lock."""
+        return Session(self._connect, lock_seconds=lock_seconds)
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
@@ -54,7 +70,9 @@ class Session:
             connection = self._open()
             with connection, connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
                 yield cursor
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        except _FAULTS_OF_A_STATEMENT:
+            raise
+        except psycopg2.Error as error:
             self.close()
             raise Unavailable(f"The ledger's database does not answer: {_first_line(error)}.") from error
 
@@ -82,6 +100,7 @@ class Session:
             connection = self._connect()
             with connection, connection.cursor() as cursor:
                 cursor.execute(_SETTINGS)
+                cursor.execute("SET lock_timeout = %s", (int((self._lock_seconds or 0) * 1000),))
             self._connection = connection
         return self._connection
 

@@ -97,5 +97,6 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             resend=delivery.in_doubt is InDoubt.RESEND,
             patience_seconds=delivery.patience_seconds,
             clock_offset=run.clock_offset or timedelta(),
+            token=api.token,
         )
         return Push(queue, transport, settings, RunForecasts(self.ledger(), run, worker))

@@ -15,7 +15,7 @@ DEFAULT_HOST = "https://log.intellimize.co"
 PATH = "/event"
 
 LARGEST_ANSWER = 64 * 1024
-"""Bytes; an echo has some hundred."""
+"""Bytes; an echo has some hundred. That of a larger event may have twice its size."""
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 

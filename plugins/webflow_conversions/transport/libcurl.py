@@ -5,14 +5,19 @@ elsewhere), proxies taken from the environment as curl understands it.
 """
 
 import os
+from collections.abc import Callable, Collection
 from io import BytesIO
 from pathlib import Path
+from time import monotonic, sleep
 
 import certifi
 import pycurl
 
 from webflow_conversions.delivery.outcomes import Answer, Trouble
 from webflow_conversions.transport.api import LARGEST_ANSWER, connect_timeout_seconds
+
+BROKEN_IN_A_ROW = 3
+"""So many connections that broke when they were used again, and none is any more: the other side closes them unannounced."""
 
 _UNTRUSTED = frozenset({pycurl.E_SSL_CACERT, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
@@ -43,16 +48,17 @@ class CurlTransport:
         self._ca_bundle = ca_bundle()
         self._idle: list[_Exchange] = []
         self._out: dict[pycurl.Curl, _Exchange] = {}
+        self._broken_in_a_row = 0
 
     @property
     def in_flight(self) -> int:
         """How many requests are out."""
         return len(self._out)
 
-    def send(self, tag: int, body: bytes) -> None:
-        """Start a request; it moves on whenever :meth:`poll` is called."""
+    def send(self, tag: int, body: bytes, may_leave: Callable[[int], bool]) -> None:
+        """Start a request; it moves on whenever :meth:`poll` is called, which asks ``may_leave`` once the connection is there."""
         exchange = self._idle.pop() if self._idle else self._exchange()
-        exchange.begin(tag, body)
+        exchange.begin(tag, body, may_leave, reuse=self._broken_in_a_row < BROKEN_IN_A_ROW)
         self._out[exchange.curl] = exchange
         self._multi.add_handle(exchange.curl)
 
@@ -61,13 +67,23 @@ class CurlTransport:
         self._multi.perform()
         ended = self._ended()
         if not ended and self._out and wait_seconds > 0:
-            self._multi.select(wait_seconds)
+            began = monotonic()
+            if self._multi.select(wait_seconds) <= 0:
+                # At once, if there is nothing that select() can watch: a name is looked up, or the socket's number is over 1,023.
+                sleep(max(began + wait_seconds - monotonic(), 0.0))
             self._multi.perform()
             ended = self._ended()
         return ended
 
+    def drop(self, tags: Collection[int]) -> None:
+        """Break these requests off, and their connections."""
+        for curl in [curl for curl, exchange in self._out.items() if exchange.tag in tags]:
+            del self._out[curl]
+            self._multi.remove_handle(curl)
+            curl.close()
+
     def close(self) -> None:
-        """Drop everything, what is out included."""
+        """Drop everything, what is out included. It takes as long as a name server may that is asked at this moment."""
         for curl in list(self._out):
             self._multi.remove_handle(curl)
             curl.close()
@@ -92,6 +108,10 @@ class CurlTransport:
         exchange = self._out.pop(curl)
         self._multi.remove_handle(curl)
         result = exchange.tag, exchange.answer(code, message)
+        if exchange.was_broken_reuse(code):
+            self._broken_in_a_row += 1
+        elif 0 < self._broken_in_a_row < BROKEN_IN_A_ROW and code == pycurl.E_OK and curl.getinfo(pycurl.NUM_CONNECTS) == 0:
+            self._broken_in_a_row = 0
         self._idle.append(exchange)
         return result
 
@@ -109,7 +129,6 @@ class CurlTransport:
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, self._connect_timeout_ms)
         curl.setopt(pycurl.TIMEOUT_MS, self._timeout_ms)
-        curl.setopt(pycurl.MAXFILESIZE, LARGEST_ANSWER)
         return _Exchange(curl)
 
 
@@ -121,17 +140,24 @@ class _Exchange:
         self.tag = 0
         self._received = BytesIO()
         self._headers: list[bytes] = []
+        self._has_left = False
+        curl.setopt(pycurl.PREREQFUNCTION, self._before)
 
-    def begin(self, tag: int, body: bytes) -> None:
+    def begin(self, tag: int, body: bytes, may_leave: Callable[[int], bool], *, reuse: bool) -> None:
         self.tag = tag
+        self._may_leave = may_leave
+        self._has_left = False
         self._received = BytesIO()
         self._headers = []
         # The body comes from a stream that cannot be wound back, on purpose: given the bytes, libcurl repeats a POST by
         # itself when a reused connection breaks before an answer, and the event would be out twice unknown to us.
         self.curl.setopt(pycurl.READFUNCTION, BytesIO(body).read)
         self.curl.setopt(pycurl.POSTFIELDSIZE, len(body))
+        self.curl.setopt(pycurl.MAXFILESIZE, max(LARGEST_ANSWER, 2 * len(body)))
         self.curl.setopt(pycurl.WRITEFUNCTION, self._received.write)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
+        if not reuse:
+            self.curl.setopt(pycurl.FORBID_REUSE, 1)
 
     def answer(self, code: int, message: str) -> Answer:
         curl = self.curl
@@ -145,16 +171,24 @@ class _Exchange:
             seconds=curl.getinfo(pycurl.TOTAL_TIME),
         )
 
+    def was_broken_reuse(self, code: int) -> bool:
+        """Whether it left over a connection that was there before, and libcurl would have repeated it over another."""
+        return code == pycurl.E_SEND_FAIL_REWIND or (code == pycurl.E_ABORTED_BY_CALLBACK and self._has_left)
+
+    def _before(self, *_: object) -> int:
+        if self._has_left:  # libcurl is about to repeat the request over another connection: that is not for it to decide
+            return int(pycurl.PREREQFUNC_ABORT)
+        self._has_left = self._may_leave(self.tag)
+        return int(pycurl.PREREQFUNC_OK if self._has_left else pycurl.PREREQFUNC_ABORT)
+
     def _trouble(self, code: int) -> Trouble:
         if code in _UNTRUSTED:
             return Trouble.UNTRUSTED
         if code == pycurl.E_FILESIZE_EXCEEDED:
             return Trouble.TOO_LARGE
-        # Bytes of the request itself: neither the handshake nor what was said to a proxy counts. Before libcurl gives up
-        # repeating it on another connection (see begin), it forgets what it has sent.
-        if self.curl.getinfo(pycurl.REQUEST_SIZE) > 0 or code == pycurl.E_SEND_FAIL_REWIND:
+        if self._has_left:
             return Trouble.LOST
-        return Trouble.UNSENT
+        return Trouble.WITHHELD if code == pycurl.E_ABORTED_BY_CALLBACK else Trouble.UNSENT
 
     def _header(self, name: bytes) -> str | None:
         for line in reversed(self._headers):

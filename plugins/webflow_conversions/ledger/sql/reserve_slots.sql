@@ -1,6 +1,10 @@
 -- The next slots of a destination with a limit of requests per second, for all its workers together: the seconds
--- until the first one.
+-- until the first one. No number of workers reserves slots a minute ahead: then the server's clock was set back.
 UPDATE webflow.destinations
-SET next_slot_at = greatest(next_slot_at, clock_timestamp()) + make_interval(secs => %(slots)s * %(seconds_apart)s)
+SET next_slot_at = CASE
+        WHEN next_slot_at < clock_timestamp() + make_interval(secs => 60 + 100 * %(seconds_apart)s)
+        THEN greatest(next_slot_at, clock_timestamp())
+        ELSE clock_timestamp()
+    END + make_interval(secs => %(slots)s * %(seconds_apart)s)
 WHERE destination = %(destination)s
 RETURNING extract(epoch FROM next_slot_at - clock_timestamp())::float8 - %(slots)s * %(seconds_apart)s AS seconds

@@ -8,7 +8,7 @@ WITH outcome AS (
     UPDATE webflow.conversions c
     SET state = o.state,
         reason = CASE WHEN o.state = 'expired' AND c.attempts_in_doubt > 0 THEN 'expired_in_doubt' ELSE o.reason END,
-        trouble = o.trouble,
+        trouble = CASE WHEN o.state = 'ready' THEN coalesce(o.trouble, c.trouble) ELSE o.trouble END,
         http_status = coalesce(o.http_status, c.http_status),
         attempts = c.attempts + o.attempts,
         attempts_in_doubt = c.attempts_in_doubt + o.doubts,

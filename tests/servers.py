@@ -1,0 +1,138 @@
+"""Servers that do what a simulator of the API would not, and what they saw."""
+
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from typing import Self
+
+Answer = Callable[[bytes, bytes], bytes]
+
+
+def ok(head: bytes, body: bytes) -> bytes:
+    """The echo of an event."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def refusing(status: int, text: str) -> Answer:
+    """Answers each event with a refusal that says so much."""
+    body = text.encode()
+    return lambda *_: b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+class Server:
+    """Answers each request with the bytes that ``answer(head, body)`` gives; ``got`` has when each body had come.
+
+    :param hangs_up: after each answer, without having said so.
+    """
+
+    def __init__(self, answer: Answer = ok, *, hangs_up: bool = False, listener: socket.socket | None = None) -> None:
+        self._answer = answer
+        self._hangs_up = hangs_up
+        self.got: list[tuple[float, bytes]] = []
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def conversions(self) -> Counter[str]:
+        """How many times each conversion ID came."""
+        return Counter(json.loads(body)["actionId"].rsplit("/", 1)[1] for _, body in self.got)
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._talk, args=(client,), daemon=True).start()
+
+    def _talk(self, client: socket.socket) -> None:
+        with closing(client), suppress(OSError):
+            stream = client.makefile("rb")
+            while True:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    line = stream.readline()
+                    if not line:
+                        return
+                    head += line
+                lengths = (line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+                body = stream.read(int(next(lengths)))
+                self.got.append((time.monotonic(), body))
+                client.sendall(self._answer(head, body))
+                if self._hangs_up:
+                    return
+
+
+class LateServer:
+    """Its queue of connections is full; after so many seconds it lets everybody in."""
+
+    def __init__(self, seconds: float) -> None:
+        self._server: Server | None = None
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(0)
+        self._fillers = [socket.socket() for _ in range(2)]
+        for filler in self._fillers:
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect(self._listener.getsockname())
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._timer = threading.Timer(seconds, self._open)
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._listener.close()
+        for filler in self._fillers:
+            filler.close()
+
+    @property
+    def got(self) -> list[tuple[float, bytes]]:
+        """When each body had come, and the body."""
+        return self._server.got if self._server else []
+
+    def _open(self) -> None:
+        self._listener.listen(512)
+        self._server = Server(listener=self._listener)
+
+
+class Together:
+    """Answers after some time; ``twice`` are the events that were out twice at the same time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._out: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self.twice: set[str] = set()
+
+    def __call__(self, head: bytes, body: bytes) -> bytes:
+        action_id = json.loads(body)["actionId"]
+        with self._lock:
+            self._out[action_id] += 1
+            if self._out[action_id] > 1:
+                self.twice.add(action_id)
+        time.sleep(self._seconds)
+        with self._lock:
+            self._out[action_id] -= 1
+        return ok(head, body)
+
+
+def most_in_a_second(moments: Iterable[float]) -> int:
+    """How many there were in the second that had most."""
+    ordered, most, first = sorted(moments), 0, 0
+    for last, moment in enumerate(ordered):
+        while moment - ordered[first] >= 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
