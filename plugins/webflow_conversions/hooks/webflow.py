@@ -114,7 +114,9 @@ class WebflowHook(BaseHook):
         api = self.get_conn()
         sent_at = datetime.now(UTC)
         try:
-            response = requests.head(api.url, headers=api.headers, timeout=_timeouts(api), allow_redirects=False)
+            response = requests.head(
+                api.url, headers=api.headers, auth=_by_our_token, timeout=_timeouts(api), allow_redirects=False
+            )
         except requests.RequestException as error:
             raise Unavailable(f"The API of connection {self.webflow_conn_id} does not answer: {_cause(error)}.") from error
         return Probe(
@@ -206,7 +208,13 @@ def _checked_event(
 def _post(api: Api, body: bytes) -> Answer:
     try:
         response = requests.post(
-            api.url, data=body, headers=api.headers, timeout=_timeouts(api), allow_redirects=False, stream=True
+            api.url,
+            data=body,
+            headers=api.headers,
+            auth=_by_our_token,
+            timeout=_timeouts(api),
+            allow_redirects=False,
+            stream=True,
         )
         with response:
             received = response.raw.read(LARGEST_ANSWER + 1, decode_content=True)
@@ -221,6 +229,11 @@ def _post(api: Api, body: bytes) -> Answer:
         return Answer(trouble=Trouble.LOST, detail=_cause(error))
     too_large = Trouble.TOO_LARGE if len(received) > LARGEST_ANSWER else None
     return Answer(status=response.status_code, body=received, trouble=too_large)
+
+
+def _by_our_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """The request with the header that it has. Without an ``auth``, requests puts the password of a ``.netrc`` in its place."""
+    return request
 
 
 def _timeouts(api: Api) -> tuple[float, float]:
