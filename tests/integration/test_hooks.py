@@ -258,6 +258,14 @@ def test_a_probe_stores_nothing_and_tells_the_status(hook: WebflowHook, simulato
         ("", None),
         ("yesterday", None),
         ("Mon, 23 Nov 2026 22:00:00 -0000", None),
+        ("Tue, 24 Nov 2026 12:00:00 GMT", 14 * 3600 - 1.5),
+        ("Mon, 23 Nov 2026 10:00:00 GMT", -12 * 3600 + 1),
+        ("Wed, 25 Nov 2026 22:00:00 GMT", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
+        ("99999999999999999999 Nov 2026 10:00:00 GMT", None),
+        ("Mon, 23 Nov 2026 22:00:00 +99999999999999999999", None),
     ],
 )
 def test_an_offset_is_what_a_header_of_whole_seconds_proves(date: str | None, seconds: float | None) -> None:

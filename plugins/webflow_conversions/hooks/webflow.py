@@ -19,6 +19,9 @@ from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms, to_milliseconds
 from webflow_conversions.transport.api import LARGEST_ANSWER, Api, connect_timeout_seconds
 
+_MOST_CLOCK_OFFSET = timedelta(days=1)
+"""More than any time zone that was taken for UTC."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
@@ -249,12 +252,16 @@ def _cause(error: BaseException) -> str:
 
 
 def _clock_offset(date: str | None, sent_at: datetime, received_at: datetime) -> timedelta | None:
-    """The API's clock minus ours, as far as a header of whole seconds can prove one; zero if both may be right."""
+    """The API's clock minus ours, as far as a header of whole seconds can prove one; zero if both may be right.
+
+    None for a header that is absurd: that is no date, or more than a day away.
+    """
     try:
         theirs = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     if theirs.tzinfo is None:
         return None
-    least, most = theirs - received_at, theirs + timedelta(seconds=1) - sent_at
-    return least if least > timedelta() else min(most, timedelta())
+    least, most = theirs - received_at, theirs - sent_at + timedelta(seconds=1)
+    offset = least if least > timedelta() else min(most, timedelta())
+    return offset if abs(offset) <= _MOST_CLOCK_OFFSET else None
