@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import sqlite3
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import psutil
 import pytest
 import sqlalchemy as sa
@@ -24,7 +26,9 @@ from demo.simulator import SimulatorProcess
 from tests.night import NOW, PEOPLE, RULES, Night
 from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.hooks.connections import warehouse
+from webflow_conversions.pipeline.warehouse import KnownUsers
 from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.identity import PersonalData
 from webflow_conversions.rules.timestamps import TimestampKind
 from webflow_conversions.warehouse.reader import Warehouse
 
@@ -227,6 +231,27 @@ def test_nothing_can_be_written_through_a_connection_that_reads_alone(shop: Shop
 def test_a_wrong_query_is_one_sentence_in_every_warehouse(shop: Shop) -> None:
     with pytest.raises(Unusable, match=r"The warehouse \(connection warehouse\) refuses the query: .*nope"):
         warehouse("warehouse").columns("SELECT nope FROM sales", {})
+
+
+FAILING = {
+    "postgres": "1 / (length(user_domain) - 3) > 0",
+    "sqlite": "json(user_domain) IS NULL",
+    "duckdb": "CAST(user_domain AS integer) > 0",
+}
+"""What a database accepts, and fails at for a user of domain ``crm``."""
+
+
+def test_an_identity_key_is_nowhere_in_the_traceback_of_a_query_that_fails(shop: Shop) -> None:
+    shop.person("key-of-somebody", "u1")
+    users = KnownUsers(
+        warehouse=warehouse("warehouse"),
+        sql=f"{PEOPLE} AND {FAILING[shop.kind.conn_type]}",
+        personal_data=PersonalData.REJECT,
+    )
+    conversions = pd.DataFrame({"id": [1], "identity_key": ["key-of-somebody"], "action_timestamp_ms": [MOMENT_MS]})
+    with pytest.raises((Unusable, Unavailable)) as raised:
+        users.of(conversions)
+    assert "key-of-somebody" not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize("conn_type", ["sqlite", "duckdb"])

@@ -83,7 +83,8 @@ def warehouse(name: str) -> "Warehouse":
 
 def _engine(hook: DbApiHook, connection: Connection, name: str) -> sa.Engine:
     """An engine that keeps to all that the connection says: above all, whether a file is opened for reading alone."""
-    arguments: dict[str, Any] = {"poolclass": sa.NullPool}
+    # SQLAlchemy's errors end up in the task's log, and a query's parameters are identity keys.
+    arguments: dict[str, Any] = {"poolclass": sa.NullPool, "hide_parameters": True}
     if isinstance(hook, PostgresHook):
         return sa.create_engine("postgresql+psycopg2://", creator=_opener(name), **arguments)
     if connection.conn_type == "sqlite":
