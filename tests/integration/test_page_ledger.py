@@ -16,6 +16,7 @@ from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger import figures as figures_module
 from webflow_conversions.ledger.acts import Acts, Decision, Fate
 from webflow_conversions.ledger.figures import Figures, read_figures
+from webflow_conversions.ledger.push import PushQueue
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.rules.amounts import Amount
@@ -628,6 +629,51 @@ def test_what_was_sent_again_by_hand_goes_out(night: Night, simulator: Simulator
 
     assert {state for state, _ in night.states().values()} == {"accepted"}
     assert len(simulator.events()) == 30
+
+
+def seconds_until_claimable(night: Night, queue: PushQueue) -> float:
+    """When the only conversion may be claimed; it cannot be now."""
+    assert queue.claim(10, night.clock.at) == []
+    seconds = queue.seconds_to_retry(night.clock.at)
+    assert seconds is not None
+    return seconds
+
+
+@pytest.fixture
+def recovered(night: Night) -> PushQueue:
+    """The second try of a push, with ``hold``, which has recovered what the first, on another host, may have out for 1,000 seconds."""
+    run = night.ready(1)
+    first = night.queue(run, resend=False)
+    first.begin(1_000)
+    first.claim(10, night.clock.at)
+    night.sql("UPDATE webflow.pushes SET host = 'elsewhere'")
+    second = night.queue(run, try_number=2, resend=False)
+    second.begin(60)
+    assert second.recover(night.clock.at) == 1
+    assert night.states() == {"c1": ("sending", "in_doubt")}
+    return second
+
+
+@pytest.mark.parametrize("decisions", [[Decision.SEND_AGAIN], [Decision.WRITE_OFF, Decision.SEND_AGAIN]])
+def test_what_is_sent_again_by_hand_waits_until_no_request_of_a_dead_push_can_be_out(
+    night: Night, acts: Acts, recovered: PushQueue, decisions: list[Decision]
+):
+    for decision in decisions:
+        assert do(night, acts, decision, night.row("c1").id) == {Fate.CHANGED: 1}
+    assert night.states() == {"c1": ("ready", None)}
+
+    assert 900 < seconds_until_claimable(night, recovered) <= 1_000
+    night.sql("UPDATE webflow.conversions SET retry_at = clock_timestamp()")
+    assert len(recovered.claim(10, night.clock.at)) == 1
+
+
+def test_what_hold_kept_waits_so_long_under_resend_too(night: Night, recovered: PushQueue):
+    later = night.queue(night.read("later"))
+    later.begin(60)
+    later.recover(night.clock.at)
+    assert night.states() == {"c1": ("ready", None)}
+
+    assert 900 < seconds_until_claimable(night, later) <= 1_000
 
 
 def test_a_written_off_conversion_stays_written_off(night: Night, simulator: SimulatorProcess, acts: Acts):

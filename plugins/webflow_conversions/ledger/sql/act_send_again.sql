@@ -1,5 +1,6 @@
 -- Lets conversions go out again. Whoever sends again what was in doubt, or was answered with something else than its
--- echo, may send it twice: that attempt counts as one in doubt.
+-- echo, may send it twice: that attempt counts as one in doubt. retry_at stays: what a dead push had claimed goes out when
+-- its lease is over, since until then a request of it may be out.
 WITH judged AS (
     SELECT c.id, c.state, c.reason, c.push_id, {fate_of_send_again} AS fate FROM webflow.conversions c WHERE c.id = ANY (%(ids)s)
 ), changed AS (
@@ -10,7 +11,6 @@ WITH judged AS (
         attempts_in_doubt = c.attempts_in_doubt
             + (j.state = 'sending' AND j.push_id IS NOT NULL OR coalesce(j.reason = 'echo_mismatch', false))::integer,
         failures = 0,
-        retry_at = NULL,
         settled_at = NULL,
         refused_with = NULL,
         push_id = NULL

@@ -25,7 +25,7 @@ WITH doubtful AS (
         END,
         attempts = c.attempts + d.is_new::integer,
         attempts_in_doubt = c.attempts_in_doubt + d.is_new::integer,
-        retry_at = d.expires_at,
+        retry_at = coalesce(d.expires_at, c.retry_at),
         settled_at = CASE WHEN c.action_timestamp_ms < %(oldest_ms)s THEN clock_timestamp() END,
         run_id = CASE WHEN c.action_timestamp_ms < %(oldest_ms)s THEN %(run_id)s ELSE c.run_id END,
         push_id = NULL
