@@ -1,5 +1,8 @@
 """What extraction brings into the ledger, and what it leaves alone there."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,6 +12,7 @@ import pytest
 from demo.simulator import SimulatorProcess
 from tests.night import NOW, Night
 from webflow_conversions.errors import Unavailable, Unusable
+from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.window import Window
@@ -113,6 +117,59 @@ def test_a_change_after_it_was_sent_is_noted_and_never_sent(night: Night, simula
     ((what, detail),) = night.sql("SELECT what, detail FROM webflow.history")
     assert what == "changed_after_sent"
     assert "value 12.00, was 10.00" in detail
+
+
+MEANWHILE = {
+    "is claimed": "state = 'sending'",
+    "is accepted": "state = 'accepted', attempts = 1",
+    "comes back in doubt": "state = 'ready', attempts = 1, attempts_in_doubt = 1",
+}
+
+
+@pytest.mark.parametrize("change", MEANWHILE.values(), ids=MEANWHILE)
+def test_a_row_that_goes_out_while_its_chunk_is_recorded_keeps_what_was_sent(night: Night, change: str) -> None:
+    night.person()
+    night.sale("a", value=10)
+    night.read("first")
+    night.sql("UPDATE sales SET value = 12")
+    run = night.begin("second")
+    recorded_while(night, run, f"UPDATE webflow.conversions SET {change}")
+    assert (night.row("a").value, night.row("a").changed_after_sent_at) == (Decimal(10), NOW)
+
+
+def test_a_row_that_is_claimed_and_given_back_unsent_while_its_chunk_is_recorded_follows_its_source(night: Night) -> None:
+    night.person()
+    night.sale("a", value=10)
+    night.read("first")
+    night.sql("UPDATE sales SET value = 12")
+    recorded_while(night, night.begin("second"), "UPDATE webflow.conversions SET push_id = NULL")
+    assert (night.row("a").value, night.row("a").changed_after_sent_at) == (Decimal(12), None)
+
+
+def recorded_while(night: Night, run: Run, statement: str) -> None:
+    """Extract while another session, which was there first, changes the ledger with this statement."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with closing(night.connect()) as other, ThreadPoolExecutor(1) as pool:
+        with other, other.cursor() as cursor:
+            cursor.execute(statement)
+            extracting = pool.submit(night.extract, run)
+            while night.sql(waits) == [(0,)]:
+                assert not extracting.done(), "it did not meet the other session"
+        extracting.result()
+
+
+def test_a_row_that_is_in_doubt_and_goes_out_again_keeps_what_was_sent(night: Night, simulator: SimulatorProcess) -> None:
+    night.person()
+    night.sale("a", value=10)
+    simulator.faults([{"action": "drop_after", "times": 1}])
+    night.push(night.read("first"), simulator.url, attempts_per_run=1)
+    assert (night.row("a").state, night.row("a").attempts_in_doubt) == ("ready", 1)
+    night.sql("UPDATE sales SET value = 12")
+    run = night.read("second")
+    assert (night.row("a").value, night.row("a").changed_after_sent_at) == (Decimal(10), NOW)
+    night.push(run, simulator.url)
+    assert night.states() == {"a": ("accepted", None)}
+    assert [json.loads(event["body"])["value"] for event in simulator.events()] == [10, 10]
 
 
 def test_a_rejected_row_goes_out_once_the_source_corrects_it(night: Night) -> None:
@@ -230,8 +287,6 @@ def test_a_second_try_of_an_extraction_is_accounted_for_by_itself(night: Night) 
 
 
 def test_two_runs_may_add_the_same_rows_at_the_same_moment(night: Night) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     night.person()
     night.sql("INSERT INTO sales SELECT 's' || g, %s, 'k1', 1 FROM generate_series(1, 3000) g", NOW - HOUR)
     others = [Night.__new__(Night) for _ in range(3)]

@@ -10,6 +10,7 @@ WITH met AS MATERIALIZED (
         s.*,
         c.id AS conversion,
         c.state AS was,
+        c.attempts,
         e.conversion IS NOT NULL AS again,
         e.value AS value_before,
         e.alike AS alike_before,
@@ -74,7 +75,10 @@ WITH met AS MATERIALIZED (
         changed_after_sent_at = NULL
     FROM met m
     WHERE c.id = m.conversion
+      -- A push of another run may have sent the row since met looked at it, and given it back in doubt: met is not looked at
+      -- anew, but these are.
       AND c.state = m.was
+      AND c.attempts = m.attempts
       AND NOT m.is_out
       AND CASE WHEN m.again THEN m.is_earlier ELSE m.differs OR m.is_judged_anew END
     RETURNING c.id
