@@ -112,3 +112,15 @@ def test_rows_of_several_names_are_judged_each_by_its_own_goal():
 
 def test_no_rows_have_no_reasons():
     assert check_goals(pd.Series([], dtype=object), np.array([], dtype=np.int64), [goal(None, None)], NOW).tolist() == []
+
+
+def test_a_chunk_is_gone_over_once_for_each_name_of_a_goal_however_many_names_are_in_it(monkeypatch):
+    compared = []
+    equal = pd.Series.__eq__
+    monkeypatch.setattr(pd.Series, "__eq__", lambda series, other: (compared.append(other), equal(series, other))[1])
+    rows = [(f"order-{number}", NOW) for number in range(500)] + [("sale", NOW), (None, NOW), ("lead", NOW)]
+
+    reasons = check([goal(CREATED, None, "sale"), goal(None, CREATED, "sale"), goal(None, None, "lead")], *rows)
+
+    assert sorted(compared) == ["lead", "sale"]
+    assert reasons == [Reason.UNKNOWN_GOAL] * 500 + [None, Reason.UNKNOWN_GOAL, None]

@@ -35,8 +35,8 @@ def check_goals(
     """
     reasons: NDArray[np.object_] = np.full(len(event_names), Reason.UNKNOWN_GOAL, dtype=object)
     now_ms = to_milliseconds(now)
-    for name in event_names.dropna().unique():
-        rows = (event_names == name).to_numpy(dtype=bool)
+    for name in {goal.event_name for goal in goals}:
+        rows = (event_names == name).to_numpy(dtype=bool, na_value=False)
         intervals = [
             (
                 to_milliseconds(goal.valid_from) if goal.valid_from else -(2**62),
@@ -45,8 +45,6 @@ def check_goals(
             for goal in goals
             if goal.event_name == name
         ]
-        if not intervals:
-            continue
         moments = milliseconds[rows]
         of_name: NDArray[np.object_] = np.full(len(moments), Reason.GOAL_RENAMED, dtype=object)
         of_name[moments < min(start for start, _ in intervals)] = Reason.GOAL_NOT_YET_CREATED
