@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsL
 from airflow.sdk.observability import stats
 
 from demo.postgres import USER, free_port
+from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN
 from tests.surroundings import CONFIGURATION, Surroundings
 from webflow_conversions.errors import Stopped, Unavailable, Unfinished
@@ -65,6 +67,25 @@ def test_a_night(around: Surroundings, gauges: Gauges) -> None:
     assert gauges.told["rejected.sales.missing_conversion_id", ""] == 1
     assert gauges.told["seconds_to_import", ""] > 0
     assert gauges.told["events_per_second", "webflow_default 0"] + gauges.told["events_per_second", "webflow_default 1"] > 0
+
+
+@pytest.mark.parametrize(("ahead", "other_ahead"), [(0, -90), (-90, 0), (90, -90), (90, 0)])
+def test_of_two_destinations_the_clock_that_is_behind_counts(
+    around: Surroundings, tmp_path: Path, ahead: float, other_ahead: float
+) -> None:
+    source = "  - {name: others, sql: sales.sql, event_name: e, timestamps: {kind: aware}, webflow_conn_id: webflow_other}\n"
+    around.configure(CONFIGURATION.replace("known_users", source + "known_users"))
+    with SimulatorProcess(tmp_path / "other.db", token=TOKEN, customer_id=CUSTOMER_ID) as other:
+        around.connect("webflow_other", conn_type="webflow", host=other.url, login=CUSTOMER_ID, password=TOKEN)
+        around.simulator.clock(ahead)
+        other.clock(other_ahead)
+        try:
+            around.plan()
+        finally:
+            around.simulator.clock(0)
+
+    least = min(ahead, other_ahead)
+    assert least - 1 <= around.xcoms["run"]["clock_offset_seconds"] <= least + 2
 
 
 def test_a_token_that_is_refused_stops_the_push_and_reconcile_fails_the_run(around: Surroundings) -> None:
