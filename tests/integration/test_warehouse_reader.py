@@ -158,7 +158,7 @@ def test_a_query_that_casts_its_numbers_only_in_the_select_is_told_what_to_write
     with pytest.raises(
         Unusable, match=r"invalid input syntax for type bigint: \"\"\. .* compare CAST\(… AS text\) with :identity_keys"
     ):
-        KnownUsers(warehouse=night.warehouse, sql=sql, personal_data=PersonalData.REJECT).columns  # noqa: B018
+        KnownUsers(warehouse=night.warehouse, sql=sql, personal_data=PersonalData.REJECT).check()
 
 
 def test_only_the_users_behind_the_keys_at_hand_are_read_each_once(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,6 @@ import pytest
 
 from webflow_conversions.rules.states import (
     EXPLANATIONS,
-    FINISHED,
-    OUT,
-    WAITING,
     Reason,
     State,
     came_from_delivery,
@@ -30,12 +27,6 @@ def test_the_states_are_the_seven_of_the_design():
 
 def test_the_reasons_of_the_design_are_there_under_their_released_names():
     assert {reason.value for reason in Reason} >= DESIGNED
-
-
-def test_every_state_waits_or_is_out_or_is_finished_and_only_accepted_is_two_of_these():
-    assert WAITING | OUT | FINISHED == set(State)
-    assert WAITING & OUT == WAITING & FINISHED == frozenset()
-    assert OUT & FINISHED == {State.ACCEPTED}
 
 
 def test_every_reason_has_an_explanation_and_nothing_else_has():

@@ -151,7 +151,7 @@ class PlanConversionsOperator(ConversionsOperator):
         ]
         for query in queries:
             try:
-                self.log.debug("columns %s", query.columns)
+                query.check()
             except Unavailable as error:
                 self.log.warning("%s", error)
 

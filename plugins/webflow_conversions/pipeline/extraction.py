@@ -53,7 +53,9 @@ def extract(
     :raises Unusable: if a query cannot work.
     :raises Unavailable: if the warehouse or the ledger went away; what was recorded stays, and a second try goes over it again.
     """
-    source.columns, users.columns  # noqa: B018 - refused before anything is written
+    # Before anything is written.
+    source.check()
+    users.check()
     ledger.begin(clock())
     tally = Tally()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="record") as recorder:

@@ -61,6 +61,14 @@ class SourceQuery:
                 )
         return _counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
 
+    def check(self) -> None:
+        """Ask the database whether the query can work, without reading a row.
+
+        :raises Unusable: if it lacks a column, or the database refuses it.
+        :raises Unavailable: if the database does not answer.
+        """
+        _ = self.columns
+
     def read(self, handle: Callable[[Chunk], None]) -> None:
         """Call back with one chunk of source rows after the other."""
         self.warehouse.read(self.sql, self._binds, self.columns, handle)
@@ -88,6 +96,14 @@ class KnownUsers:
         if self.warehouse.may_hold(self.sql, "identity_key")(""):
             self._check_with_text()
         return _counting(found, identity.REQUIRED_COLUMNS, identity.OPTIONAL_COLUMNS, "known_users")
+
+    def check(self) -> None:
+        """Ask the database whether the query can work, without reading a row.
+
+        :raises Unusable: if it lacks a column, or the database refuses it.
+        :raises Unavailable: if the database does not answer.
+        """
+        _ = self.columns
 
     def _check_with_text(self) -> None:
         try:

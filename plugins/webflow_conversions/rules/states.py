@@ -24,12 +24,6 @@ class State(StrEnum):
 WAITING = frozenset({State.READY, State.HELD, State.FUTURE})
 """Not sent yet, and may still be: what grows too old in one of these expires."""
 
-OUT = frozenset({State.SENDING, State.ACCEPTED})
-"""A request has left, or may have: what the source says from now on is noted, never sent."""
-
-FINISHED = frozenset({State.ACCEPTED, State.REJECTED, State.EXPIRED})
-"""Nothing more happens to these by itself."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
