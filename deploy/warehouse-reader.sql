@@ -1,8 +1,8 @@
 -- A role that reads these tables of the warehouse, and nothing else. May be run again and again.
 --
---     psql --dbname WAREHOUSE --set tables='shops, shop_sales, crm_deals, site_users' --file warehouse-reader.sql
+--     psql --dbname WAREHOUSE --set tables='shops, shop_sales, crm.deals, site_users' --file warehouse-reader.sql
 --
--- as a superuser or the tables' owner, with the role's password in the environment.
+-- as a superuser or the owner of the tables and their schemas, with the role's password in the environment.
 \set ON_ERROR_STOP on
 \getenv reader_password WAREHOUSE_READER_PASSWORD
 
@@ -13,5 +13,11 @@ ALTER ROLE webflow_reader PASSWORD :'reader_password';
 ALTER ROLE webflow_reader SET default_transaction_read_only = on;
 
 SELECT format('GRANT CONNECT ON DATABASE %I TO webflow_reader', current_database())
+\gexec
+SELECT DISTINCT format('GRANT USAGE ON SCHEMA %I TO webflow_reader', n.nspname)
+FROM unnest(string_to_array(:'tables', ',')) name
+JOIN pg_class c ON c.oid = name::regclass
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT has_schema_privilege('webflow_reader', n.oid, 'USAGE')
 \gexec
 GRANT SELECT ON TABLE :tables TO webflow_reader;

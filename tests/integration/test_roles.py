@@ -124,6 +124,15 @@ def test_the_reader_sees_the_named_tables_and_no_others(roles: Roles, night: Nig
         roles.do("webflow_reader", "SELECT * FROM salaries", "warehouse")
 
 
+def test_the_reader_sees_a_named_table_in_whatever_schema(roles: Roles, night: NightWithRoles) -> None:
+    night.sql("CREATE SCHEMA crm; CREATE TABLE crm.deals (id integer); CREATE TABLE crm.salaries (amount numeric)")
+    night.sql('CREATE SCHEMA "Über uns"; CREATE TABLE "Über uns"."Table 1" (id integer)')
+    roles.psql("warehouse", "warehouse-reader.sql", tables='sales, people,crm.deals , "Über uns"."Table 1"')
+    assert roles.do("webflow_reader", 'SELECT count(*) FROM crm.deals, "Über uns"."Table 1"', "warehouse") == [(0,)]
+    with pytest.raises(InsufficientPrivilege):
+        roles.do("webflow_reader", "SELECT * FROM crm.salaries", "warehouse")
+
+
 @pytest.mark.parametrize("statement", ["DELETE FROM sales", "CREATE TABLE mine (id integer)", "DROP TABLE sales"])
 @pytest.mark.parametrize("first", ["", "SET default_transaction_read_only = off; COMMIT; "])
 def test_the_reader_cannot_write(roles: Roles, night: NightWithRoles, statement: str, first: str) -> None:
