@@ -92,6 +92,8 @@ class Container:
     log: Path
     comes_back: bool
     watch: Callable[[int], None]
+    stop_signal: signal.Signals = signal.SIGTERM
+    grace_seconds: float = 10.0
     is_wanted: bool = False
     process: subprocess.Popen[bytes] | None = None
 
@@ -124,12 +126,17 @@ class Container:
         self._reap()
 
     def stop(self) -> None:
-        """``docker stop``: ask the first process, and kill all of them if it has not ended after a minute."""
+        """``docker stop``: the stop signal, and SIGKILL for what is left when the first process has ended, or the grace period.
+
+        Airflow's image begins with dumb-init, which hands a signal on to the first process's group, or with
+        ``DUMB_INIT_SETSID=0`` to the first process alone.
+        """
         self.is_wanted = False
         if self.process is not None:
-            self.process.terminate()
+            hand_on = os.kill if self.environment.get("DUMB_INIT_SETSID", "0") == "0" else os.killpg
+            hand_on(self.process.pid, self.stop_signal)
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=60)
+                self.process.wait(timeout=self.grace_seconds)
         self.kill()
 
     def end_of_log(self) -> str:
@@ -299,6 +306,8 @@ class Compose:
             log=self.folder / f"{name}.log",
             comes_back=spec["restart"] != "no",
             watch=self._watch,
+            stop_signal=signal.Signals[spec.get("stop_signal", "SIGTERM")],
+            grace_seconds=float(str(spec.get("stop_grace_period", "10s")).removesuffix("s")),
         )
 
     def _furnish(self, root: Path, spec: Mapping[str, Any], *, is_airflow: bool) -> None:
@@ -330,6 +339,7 @@ class Compose:
             "AIRFLOW_HOME": str(root / "opt/airflow"),
             "PYTHONPATH": str(REPOSITORY) if image.endswith("demo") else "",
             "PYTHONUNBUFFERED": "1",
+            "DUMB_INIT_SETSID": "1",
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.ports["airflow-apiserver:8080"]),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self._scheduler_port),

@@ -31,3 +31,8 @@ def test_no_container_has_a_variable_twice(values: dict[str, Any], component: st
 def test_the_page_and_the_tasks_have_logins_of_their_own_in_the_ledger(values: dict[str, Any], component: str, key: str) -> None:
     (ledger,) = (variable for variable in values[component]["env"] if variable["name"] == "AIRFLOW_CONN_WEBFLOW_LEDGER")
     assert ledger["valueFrom"] == {"secretKeyRef": {"name": "webflow-ledger", "key": key}}
+
+
+def test_a_stop_reaches_the_tasks_of_a_worker(values: dict[str, Any]) -> None:
+    """The chart's own DUMB_INIT_SETSID is 0; the rest is the image's entry point."""
+    assert values["workers"]["command"] == ["env", "DUMB_INIT_SETSID=1", "/usr/bin/dumb-init", "--", "/entrypoint"]

@@ -187,6 +187,23 @@ def test_a_worker_that_is_killed_in_mid_push_loses_nothing(deployment: Deploymen
         deployment.compose.wait_until_healthy("airflow-worker")
 
 
+def test_a_worker_that_is_stopped_in_mid_push_leaves_nothing_in_doubt(deployment: Deployment) -> None:
+    run = deployment.push_in_two("stopped", 1_500)
+    victim = deployment.compose.containers[deployment.pushing()[0]]
+    victim.stop()
+    try:
+        deployment.end(run, "stopped", 1_500)
+        assert set(deployment.received("stopped").values()) == {1}
+        assert deployment.in_doubt("stopped") == set()
+        tries = deployment.query(
+            "webflow", "SELECT try_number FROM webflow.pushes WHERE run = (SELECT max(id) FROM webflow.runs)"
+        )
+        assert sorted(tries) == [(1,), (1,), (2,)]
+    finally:
+        victim.start()
+        deployment.compose.wait_until_healthy("airflow-worker")
+
+
 def test_a_broker_that_restarts_in_mid_push_loses_nothing(deployment: Deployment) -> None:
     run = deployment.push_in_two("broker", 1_000)
     (broker,) = deployment.compose.of("redis")
