@@ -140,7 +140,8 @@ class Night:
         return self.read(name, **options)
 
     def identify(self, run: Run, *, just_asked: bool = True) -> Identified:
-        ledger = Identification(Session(self.connect), self.session, run, just_asked=just_asked)
+        destinations = {self.rules.destination: run.sources}
+        ledger = Identification(Session(self.connect), self.session, run, destinations, just_asked=just_asked)
         done = identify(run, self.users, ledger, self.clock.now)
         self.runs.clear(run)
         return done

@@ -1,11 +1,16 @@
 """Who waits for a user, who gets one, and what time does meanwhile."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from tests.night import NOW, Night
+from tests.night import DESTINATION, NOW, RULES, Night
+from webflow_conversions.ledger.identification import Identification
+from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.identification import Identified, identify
+from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.window import Window
 
 HOUR = timedelta(hours=1)
@@ -39,6 +44,50 @@ def test_only_held_rows_of_the_window_are_looked_up(night: Night) -> None:
     night.sql("DELETE FROM sales")
     night.read("second", window=Window(start=NOW - 2 * HOUR, end=NOW))
     assert night.states() == {"old": ("held", "unknown_user"), "new": ("ready", None)}
+
+
+def narrowed(night: Night, **rules: str) -> Run:
+    """A run for another source, or to another destination, two hours later; the warehouse knows everybody by then."""
+    night.person()
+    night.sql("DELETE FROM sales")
+    night.clock.at = NOW + 2 * HOUR
+    night.rules = replace(RULES, **rules)
+    return night.read("narrowed")
+
+
+@pytest.mark.parametrize("rules", [{"source": "deals"}, {"destination": "another_webflow"}], ids=["source", "destination"])
+def test_a_run_wakes_and_identifies_nothing_of_another_source_nor_of_a_source_s_former_destination(
+    night: Night, rules: dict[str, str]
+) -> None:
+    night.sale("held")
+    night.sale("future", ago=-HOUR)
+    night.read("first")
+    narrowed(night, **rules)
+    assert night.states() == {"held": ("held", "unknown_user"), "future": ("future", None)}
+    night.rules = RULES
+    night.read("of all")
+    assert night.states() == {"held": ("ready", None), "future": ("ready", None)}
+
+
+def test_a_source_s_former_destination_stays_its_former_one_though_another_source_has_it_now(night: Night) -> None:
+    night.sale("held")
+    night.sale("future", ago=-HOUR)
+    night.read("first")
+    run = replace(narrowed(night, source="nobody's"), sources=["sales", "deals"])
+    destinations = {"another_webflow": ["sales"], DESTINATION: ["deals"]}
+    waiting = Identification(Session(night.connect), night.session, run, destinations)
+    assert identify(run, night.users, waiting, night.clock.now) == Identified()
+    assert {state for state, _ in night.states().values()} == {"held", "future"}
+
+
+def test_what_a_former_destination_still_holds_fails_no_run_when_it_expires(night: Night) -> None:
+    night.sale("held")
+    night.read("first")
+    narrowed(night, destination="another_webflow")
+    night.clock.at = NOW + 48 * HOUR
+    run = night.read("last")
+    assert night.states() == {"held": ("expired", "expired_unidentified")}
+    assert night.problems(run) == []
 
 
 def test_a_future_row_is_sent_by_the_run_in_which_it_is_due(night: Night) -> None:

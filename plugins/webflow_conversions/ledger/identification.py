@@ -1,6 +1,6 @@
 """The ledger as identification sees it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import pandas as pd
@@ -17,13 +17,24 @@ class Identification:
     """The conversions of a run that wait for their user.
 
     :param reader: a session of its own for the pages, since they are read while users are recorded.
+    :param destinations: the run's sources by their destination; what a source recorded for a former one is left alone, since
+        nobody pushes it.
     :param just_asked: whether the run's extraction has just looked for the users of what it recorded as held.
     """
 
-    def __init__(self, reader: Session, writer: Session, run: Run, *, just_asked: bool = True) -> None:
+    def __init__(
+        self,
+        reader: Session,
+        writer: Session,
+        run: Run,
+        destinations: Mapping[str, Sequence[str]],
+        *,
+        just_asked: bool = True,
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._run = run
+        self._destinations = destinations
         self._just_asked = just_asked
         self._arrived: list[int] = []
 
@@ -37,19 +48,20 @@ class Identification:
 
     def arrive(self, latest: datetime) -> int:
         """Let what lay in the future and is due by now wait for its user; how many."""
-        arrived = self._writer.fetch("arrive_future", self._scope() | {"latest_ms": latest_sendable_ms(latest)})
-        self._arrived = [row.id for row in arrived]
+        due = {"latest_ms": latest_sendable_ms(latest)}
+        self._arrived = [row.id for scope in self._scopes() for row in self._writer.fetch("arrive_future", scope | due)]
         return len(self._arrived)
 
     def held(self, page_rows: int) -> Iterator[pd.DataFrame]:
         """The held conversions of the window in pages: ``id``, ``action_timestamp_ms``, ``identity_key``."""
         asked_by = self._run.run_id if self._just_asked else ""
-        scope = self._scope() | {"asked_by": asked_by, "arrived": self._arrived, "rows": page_rows}
-        after = {"after_ms": -(2**62), "after_id": 0}
-        while rows := self._reader.fetch("page_of_held", scope | after):
-            after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
-            ids, moments, keys = zip(*rows, strict=True)
-            yield pd.DataFrame({"id": ids, "action_timestamp_ms": moments, "identity_key": pd.Series(keys, dtype=object)})
+        asked = {"asked_by": asked_by, "arrived": self._arrived, "rows": page_rows}
+        for scope in self._scopes():
+            after = {"after_ms": -(2**62), "after_id": 0}
+            while rows := self._reader.fetch("page_of_held", scope | asked | after):
+                after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
+                ids, moments, keys = zip(*rows, strict=True)
+                yield pd.DataFrame({"id": ids, "action_timestamp_ms": moments, "identity_key": pd.Series(keys, dtype=object)})
 
     def assign(self, users: pd.DataFrame, now: datetime) -> None:
         """Give conversions their users: those become ready, or rejected where there is a reason."""
@@ -60,10 +72,12 @@ class Identification:
             cursor.copy_expert(statement("copy_identified"), as_csv(users, ("id", "user_domain", "user_id", "reason")))
             cursor.execute(statement("assign_users"), {"now": now, "run_id": self._run.run_id})
 
-    def _scope(self) -> dict[str, object]:
+    def _scopes(self) -> Iterator[dict[str, object]]:
         window = self._run.window
-        return {
-            "sources": list(self._run.sources),
-            "start_ms": window.start_ms,
-            "end_ms": window.end_ms,
-        }
+        for destination, sources in self._destinations.items():
+            yield {
+                "destination": destination,
+                "sources": list(sources),
+                "start_ms": window.start_ms,
+                "end_ms": window.end_ms,
+            }

@@ -41,7 +41,8 @@ class IdentifyConversionsOperator(ConversionsOperator):
             return []
         session = self.ledger()
         runs = Runs(session, context["dag_run"].dag_id)
-        waiting = Identification(self.ledger(), session, run, just_asked=context["ti"].try_number == 1)
+        destinations = self.settings.destinations(run.sources)
+        waiting = Identification(self.ledger(), session, run, destinations, just_asked=context["ti"].try_number == 1)
         try:
             done = identify(run, self.known_users(), waiting, now)
             self.log.info("identified: %s", done)
@@ -50,7 +51,6 @@ class IdentifyConversionsOperator(ConversionsOperator):
                 raise
             self.log.error("%s What is ready goes out all the same.", error)
             runs.note(run, f"identify: {error}")
-        destinations = self.settings.destinations(run.sources)
         self._guard(run, runs, list(destinations))
         runs.clear(run)
         return [

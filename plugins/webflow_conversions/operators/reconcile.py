@@ -45,8 +45,9 @@ class ReconcileConversionsOperator(ConversionsOperator):
             runs.end(run, missing, {"sources": shown})
             self._tell(context, run, {"sources": shown}, missing)
             return {"sources": shown}
-        Identification(session, session, run).expire(now())
-        accounts = runs.accounts(run, list(self.settings.destinations(run.sources)), now())
+        destinations = self.settings.destinations(run.sources)
+        Identification(session, session, run, destinations).expire(now())
+        accounts = runs.accounts(run, list(destinations), now())
         pushes, lost = runs.pushes(run), runs.lost(run)
         found = [*runs.notes(run), *problems(accounts, pushes, lost)]
         document = counts(accounts, pushes, lost)
