@@ -221,6 +221,22 @@ def test_a_run_that_has_read_nothing_yet_does_not_hide_the_one_before(night: Nig
     assert (before.run_id, after.run_id) == ("run", "sweep")
 
 
+def test_of_a_run_cleared_from_plan_on_only_what_was_read_since_then_is_shown_and_found(night: Night, conversions: Conversions):
+    night.sale("before")
+    run = night.read()
+    night.sql("DELETE FROM sales")
+    night.begin()
+    assert figures(night, run.id).readings == []
+    assert names(conversions, run=run.id) == []
+
+    night.sale("after")
+    night.extract(run)
+
+    (reading,) = figures(night, run.id).readings
+    assert reading.read.rows == 1
+    assert names(conversions, run=run.id) == ["after"]
+
+
 def test_held_conversions_know_their_hours(night: Night):
     put(night, "held", "h1", reason="unknown_user", user_id=None, action_timestamp_ms=int((NOW - 46 * HOUR).timestamp() * 1000))
     put(night, "held", "h2", reason="unknown_user", user_id=None, action_timestamp_ms=int((NOW - 49 * HOUR).timestamp() * 1000))

@@ -8,9 +8,11 @@ import pytest
 
 from demo.simulator import SimulatorProcess
 from tests.night import DESTINATION, NOW, Night
+from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.identification import Identification
+from webflow_conversions.ledger.stakes import run_record
 from webflow_conversions.pipeline.reconciliation import counts
-from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.window import Window
 
 HOUR = timedelta(hours=1)
@@ -128,6 +130,61 @@ def test_of_two_tries_of_an_extraction_the_last_complete_one_counts(night: Night
     account = night.runs.accounts(run, [DESTINATION], NOW)["sales"]
     assert account.tally.read == Amount(rows=2, value=Decimal(12))
     assert sum(account.states.values(), Amount()) == account.tally.recorded
+
+
+# A run whose tasks were cleared
+
+
+def unread(night: Night) -> list[str]:
+    """The sources that the deadline's notice would call unread."""
+    record = run_record(night.session, "nightly", "run")
+    assert record is not None
+    return list(record.unread_sources)
+
+
+def test_a_run_cleared_from_plan_on_is_open_until_its_sources_are_read_again(sent: Night, simulator: SimulatorProcess) -> None:
+    assert unread(sent) == []
+    sent.sale("late")
+    run = sent.begin()
+    assert sent.problems(run) == ["sales: was not read to its end"]
+    assert unread(sent) == ["sales"]
+    sent.extract(run)
+    sent.identify(run, just_asked=False)
+    assert sent.problems(run) == ["sales: 1 conversion (10.00) ready, not sent"]
+    assert unread(sent) == []
+    sent.push(run, simulator.url, try_number=2)
+    assert sent.problems(run) == []
+    assert sent.row("late").state == "accepted"
+
+
+def test_a_reading_that_began_before_plan_opened_the_run_anew_does_not_count_however_late_it_ends(night: Night) -> None:
+    run = night.begin()
+    before = Extraction(night.session, run, night.rules, "configuration")
+    before.begin(NOW)
+    night.begin()
+    before.end(Tally(), NOW + HOUR)
+    assert night.problems(run) == ["sales: was not read to its end"]
+
+
+def test_a_plan_that_is_tried_again_before_anything_was_read_changes_nothing(night: Night, simulator: SimulatorProcess) -> None:
+    night.begin()
+    run = night.ready(1)
+    night.push(run, simulator.url)
+    assert night.problems(run) == []
+
+
+def test_where_only_later_tasks_are_cleared_what_was_read_still_counts(sent: Night) -> None:
+    run = replace(sent.begin("another"), id=1, run_id="run")
+    sent.identify(run, just_asked=False)
+    assert sent.problems(run) == []
+    assert unread(sent) == []
+
+
+def test_a_source_is_unread_though_another_of_the_run_was_read(night: Night) -> None:
+    run = night.begin()
+    night.sql("UPDATE webflow.runs SET sources = '{sales,deals}'")
+    night.extract(run)
+    assert unread(night) == ["deals"]
 
 
 # What came too late

@@ -1,5 +1,5 @@
--- A task that is tried again finds the run as it began.
-INSERT INTO webflow.runs (
+-- A plan that is tried again, or cleared with what follows, finds the run as it began: what was read until then counts no more.
+INSERT INTO webflow.runs AS r (
     dag_id, run_id, run_type, window_start, window_end, sources, dry_run, forced, clock_offset_ms, started_at
 )
 VALUES (
@@ -18,5 +18,6 @@ SET run_type = excluded.run_type,
     ended_at = NULL,
     outcome = NULL,
     notes = '{}',
-    problems = '{}'
+    problems = '{}',
+    last_extraction_before = coalesce((SELECT max(x.id) FROM webflow.extractions x WHERE x.run = r.id), 0)
 RETURNING id

@@ -1,5 +1,6 @@
--- The account of each source that was read to its end; of several tries the last.
-SELECT DISTINCT ON (source) *
-FROM webflow.extractions
-WHERE run = %(run)s AND ended_at IS NOT NULL
-ORDER BY source, id DESC
+-- The account of each source that was read to its end since plan opened the run; of several tries the last.
+SELECT DISTINCT ON (x.source) x.*
+FROM webflow.runs r
+JOIN webflow.extractions x ON x.run = r.id AND x.id > r.last_extraction_before
+WHERE r.id = %(run)s AND x.ended_at IS NOT NULL
+ORDER BY x.source, x.id DESC

@@ -1,13 +1,16 @@
 -- A run as a notice tells of it: that of this ID or, without one, the last run since then that sends whatever is due, so no
--- dry run and none for a date. A source is unread until one extraction of it came to its end.
+-- dry run and none for a date. A source is unread until one extraction of it since plan opened the run came to its end.
 SELECT
     ended_at IS NOT NULL AS is_ended,
     problems,
     forecast,
     ARRAY(
         SELECT source
-        FROM unnest(sources) AS source
-        WHERE NOT EXISTS (SELECT FROM webflow.extractions e WHERE e.run = r.id AND e.source = source AND e.ended_at IS NOT NULL)
+        FROM unnest(sources) AS wanted (source)
+        WHERE NOT EXISTS (
+            SELECT FROM webflow.extractions x
+            WHERE x.run = r.id AND x.id > r.last_extraction_before AND x.source = wanted.source AND x.ended_at IS NOT NULL
+        )
     ) AS unread_sources
 FROM webflow.runs r
 WHERE dag_id = %(dag_id)s
