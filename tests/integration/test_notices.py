@@ -1,6 +1,7 @@
 """The callbacks of the deadline, of failure and of recovery: who is told what, once; with the ledger as it is, or away."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -154,6 +155,22 @@ def test_a_run_that_does_not_send_all_that_is_due_tonight_calms_nobody(evening: 
     evening.sql(f"UPDATE webflow.runs SET ended_at = now(), problems = '{{}}', {instead}")
 
     assert warn() == "Webflow: An unknown number of conversions will miss tonight's import"
+
+
+def test_what_a_run_foresaw_before_it_was_cleared_from_plan_on_calms_nobody(evening: Surroundings) -> None:
+    for work in evening.identify():
+        evening.push(work).execute(evening.context())
+    evening.reconcile()
+    nothing_waits = {"at": RUN_AFTER.isoformat(), "waiting_rows": 0, "waiting_value": "0", "late_rows": 0, "late_value": "0"}
+    evening.sql(f"UPDATE webflow.runs SET forecast = '{json.dumps({'webflow_default': nothing_waits})}'")
+    evening.sql("INSERT INTO sales VALUES ('c2', now() - interval '1 hour', 'k1')")
+
+    evening.plan()
+    evening.extract()
+    at_stake_at(evening, DUE)
+
+    assert evening.sql("SELECT forecast, counts, started_at FROM webflow.runs") == [(None, {}, RUN_AFTER)]
+    assert warn() == "Webflow: 1 conversion (0.00) will miss tonight's import"
 
 
 def test_what_is_in_doubt_is_told_with_what_waits(evening: Surroundings) -> None:

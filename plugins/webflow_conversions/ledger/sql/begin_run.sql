@@ -1,4 +1,5 @@
 -- A plan that is tried again, or cleared with what follows, finds the run as it began: what was read until then counts no more.
+-- started_at stays: by it the run belongs to its night, and so does its window, however late somebody clears it.
 INSERT INTO webflow.runs AS r (
     dag_id, run_id, run_type, window_start, window_end, sources, dry_run, forced, clock_offset_ms, started_at
 )
@@ -19,5 +20,7 @@ SET run_type = excluded.run_type,
     outcome = NULL,
     notes = '{}',
     problems = '{}',
+    counts = '{}',
+    forecast = NULL,
     last_extraction_before = coalesce((SELECT max(x.id) FROM webflow.extractions x WHERE x.run = r.id), 0)
 RETURNING id
