@@ -28,9 +28,11 @@ GROWING = frozenset({"conversions", "extracted", "history"})
 
 FILL = """
 INSERT INTO webflow.destinations (destination) VALUES ('{destination}');
-INSERT INTO webflow.runs (dag_id, run_id, run_type, window_start, window_end, sources, started_at, cleared_at, ended_at, outcome)
-SELECT '{dag_id}', 'night ' || n, 'scheduled', at - interval '2 days', at, ARRAY['offline_sales', 'crm_conversions'], at, at,
-    at + interval '5 minutes', 'succeeded'
+INSERT INTO webflow.runs (
+    dag_id, run_id, run_type, window_start, window_end, sources, is_whole, started_at, cleared_at, ended_at, outcome
+)
+SELECT '{dag_id}', 'night ' || n, 'scheduled', at - interval '2 days', at, ARRAY['offline_sales', 'crm_conversions'], true, at,
+    at, at + interval '5 minutes', 'succeeded'
 FROM (SELECT n, %(now)s - make_interval(days => %(nights)s - n) AS at FROM generate_series(1, %(nights)s) n) night;
 INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, started_at, expires_at, ended_at)
 SELECT id, '{destination}', 0, 1, 'host', 1, started_at, started_at, started_at FROM webflow.runs ORDER BY id;

@@ -110,7 +110,8 @@ class Night:
 
     def begin(self, name: str = "run", *, window: Window | None = None, **flags: Any) -> Run:
         """Open a run over the 2 days up to now."""
-        flags = {"dry_run": False, "force": False, "clock_offset": None} | flags
+        is_whole = window is None and not flags.get("dry_run")
+        flags = {"dry_run": False, "force": False, "clock_offset": None, "is_whole": is_whole} | flags
         return self.runs.begin(
             run_id=name,
             run_type="manual",

@@ -27,6 +27,14 @@ sources:
     timestamps: {kind: aware}
 known_users: {sql: people.sql}
 """
+TWO_SOURCES = CONFIGURATION.replace(
+    "known_users:",
+    """  - name: deals
+    sql: sales.sql
+    event_name: deal-won
+    timestamps: {kind: aware}
+known_users:""",
+)
 SALES = (
     "SELECT conversion_id, occurred_at, identity_key FROM sales WHERE occurred_at >= :window_start AND occurred_at < :window_end"
 )
@@ -59,7 +67,7 @@ class Surroundings:
         self.configure(CONFIGURATION)
         self.sql(TABLES)
         self.xcoms: dict[str, Any] = {}
-        self.run_id = "manual__1"
+        self.run_id, self.run_type = "manual__1", "manual"
         self.asset_event = SimpleNamespace(extra=None)
 
     def connect(self, name: str, **fields: Any) -> None:
@@ -102,6 +110,6 @@ class Surroundings:
 
     def context(self, *, try_number: int = 1) -> Any:
         """What Airflow hands to a task, of that which the tasks look at."""
-        dag_run = SimpleNamespace(dag_id="nightly", run_id=self.run_id, run_type="manual", run_after=datetime.now(UTC))
+        dag_run = SimpleNamespace(dag_id="nightly", run_id=self.run_id, run_type=self.run_type, run_after=datetime.now(UTC))
         ti = SimpleNamespace(try_number=try_number, max_tries=3, xcom_push=lambda *, key, value: self.xcoms.update({key: value}))
         return {"dag_run": dag_run, "ti": ti, "dag": SimpleNamespace(tasks=[]), "outlet_events": {ASSET: self.asset_event}}

@@ -43,6 +43,28 @@ def test_a_ledger_of_every_earlier_version_comes_up_to_date(database: Connect, s
     assert migrate(session) == []
 
 
+def test_runs_of_before_are_whole_if_they_were_to_send_all_that_the_scheduled_ones_send(
+    database: Connect, session: Session
+) -> None:
+    migrate(session, up_to=4)
+    fetch(
+        database,
+        "INSERT INTO webflow.runs (dag_id, run_id, run_type, window_start, window_end, sources, dry_run, started_at)"
+        " SELECT coalesce(dag, 'nightly'), name, type, now() - days * interval '1 day', now(), sources::text[], dry, now() FROM (VALUES"
+        " (1, 'by hand, first', 'manual', 2, '{sales}', false, NULL), (2, 'scheduled', 'scheduled', 2, '{sales,deals}', false, NULL),"
+        " (3, 'some', 'manual', 2, '{sales}', false, NULL), (4, 'all', 'manual', 2, '{deals,sales,leads}', false, NULL),"
+        " (5, 'a day', 'manual', 1, '{sales,deals}', false, NULL), (6, 'dry', 'manual', 2, '{sales,deals}', true, NULL),"
+        " (7, 'backfill', 'backfill', 2, '{sales,deals}', false, NULL), (8, 'another Dag', 'manual', 2, '{sales}', false, 'another'),"
+        " (9, 'one source less', 'scheduled', 2, '{deals}', false, NULL), (10, 'then', 'manual', 2, '{deals}', false, NULL)"
+        ") run (n, name, type, days, sources, dry, dag) ORDER BY n",
+    )
+
+    migrate(session)
+
+    whole = {name for (name,) in fetch(database, "SELECT run_id FROM webflow.runs WHERE is_whole")}
+    assert whole == {"by hand, first", "scheduled", "all", "another Dag", "one source less", "then"}
+
+
 def test_many_may_try_at_once_and_each_file_is_applied_once(database: Connect) -> None:
     with ThreadPoolExecutor(6) as pool:
         applied = list(pool.map(lambda _: migrate(Session(database)), range(6)))

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import DAG, BaseNotifier
 
 from demo.postgres import USER, free_port
-from tests.surroundings import CONFIGURATION, Surroundings
+from tests.surroundings import CONFIGURATION, TWO_SOURCES, Surroundings
 from webflow_conversions.errors import Unfinished
 from webflow_conversions.operators import notices
 
@@ -147,9 +147,7 @@ def test_the_deadline_of_a_run_that_failed_is_silent_once_a_later_one_sent_every
     assert warn() == "silent: nothing is at stake"
 
 
-@pytest.mark.parametrize(
-    "instead", ["dry_run = true", "window_start = window_end - interval '1 day'", "started_at = started_at - interval '9 hours'"]
-)
+@pytest.mark.parametrize("instead", ["is_whole = false", "started_at = started_at - interval '9 hours'"])
 def test_a_run_that_does_not_send_all_that_is_due_tonight_calms_nobody(evening: Surroundings, instead: str) -> None:
     evening.sql("UPDATE webflow.conversions SET state = 'accepted'")
     evening.sql(f"UPDATE webflow.runs SET ended_at = now(), problems = '{{}}', {instead}")
@@ -171,6 +169,19 @@ def test_what_a_run_foresaw_before_it_was_cleared_from_plan_on_calms_nobody(even
 
     assert evening.sql("SELECT forecast, counts, started_at FROM webflow.runs") == [(None, {}, RUN_AFTER)]
     assert warn() == "Webflow: 1 conversion (0.00) will miss tonight's import"
+
+
+def test_a_run_by_hand_for_some_sources_calms_nobody_about_the_others(evening: Surroundings) -> None:
+    evening.configure(TWO_SOURCES)
+    evening.plan()
+    evening.extract()
+    evening.run_id, evening.run_type = "manual__some", "manual"
+    evening.plan(sources=["sales"])
+    evening.extract()
+    evening.sql(f"UPDATE webflow.runs SET started_at = '{RUN_AFTER}'")
+    evening.sql("UPDATE webflow.conversions SET state = 'accepted'")
+
+    assert warn() == "Webflow: An unknown number of conversions will miss tonight's import"
 
 
 def test_what_is_in_doubt_is_told_with_what_waits(evening: Surroundings) -> None:

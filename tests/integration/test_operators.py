@@ -1,6 +1,7 @@
 """The operators one after the other, as the Dag's tasks run them: what each returns, refuses, and tells to Airflow."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from airflow.sdk.observability import stats
 from demo.postgres import USER, free_port
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN
-from tests.surroundings import CONFIGURATION, Surroundings
+from tests.surroundings import CONFIGURATION, TWO_SOURCES, Surroundings
 from webflow_conversions.errors import Stopped, Unavailable, Unfinished
 
 MORE_SALES = """
@@ -86,6 +87,30 @@ def test_of_two_destinations_the_clock_that_is_behind_counts(
 
     least = min(ahead, other_ahead)
     assert least - 1 <= around.xcoms["run"]["clock_offset_seconds"] <= least + 2
+
+
+@pytest.mark.parametrize(
+    ("run_type", "asked", "is_whole"),
+    [
+        ("scheduled", {}, True),
+        ("manual", {}, True),
+        ("manual", {"sources": ["deals", "sales"]}, True),
+        ("manual", {"sources": ["sales"]}, False),
+        ("manual", {"is_dry_run": True}, False),
+        ("manual", {"date": f"{datetime.now(UTC):%Y-%m-%d}"}, False),
+        ("backfill", {}, False),
+    ],
+    ids=str,
+)
+def test_a_run_is_whole_if_it_is_to_send_all_that_is_due(
+    around: Surroundings, run_type: str, asked: dict[str, Any], is_whole: bool
+) -> None:
+    around.configure(TWO_SOURCES)
+    around.run_type = run_type
+    around.plan()
+    around.plan(**asked)
+
+    assert around.sql("SELECT is_whole FROM webflow.runs") == [(is_whole,)]
 
 
 def test_a_token_that_is_refused_stops_the_push_and_reconcile_fails_the_run(around: Surroundings) -> None:

@@ -518,6 +518,7 @@ def runs_of_the_dag(airflow: FastAPI) -> Iterator[Callable[..., None]]:
         (None, "The run is about to start."),
         ({"date": None, "dry_run": False}, "The run is about to start."),
         ({"date": "2026-11-22", "dry_run": False}, "The run is about to start."),
+        ({"date": None, "sources": ["sales"], "dry_run": False}, "The run is about to start."),
         ({"date": None, "dry_run": True}, "No run is due."),
     ],
 )
@@ -529,7 +530,7 @@ def test_what_a_run_was_asked_for_is_known_before_it_has_begun(
     runs_of_the_dag("by_hand", run_type="manual", state="queued", conf=conf)
 
     (run,) = dag_now().runs
-    assert (run.dry_run, run.is_for_date) == (bool(conf and conf["dry_run"]), bool(conf and conf["date"]))
+    assert (run.dry_run, run.is_partial) == (bool(conf and conf["dry_run"]), bool(conf and (conf["date"] or conf.get("sources"))))
     assert client("victor").get("/webflow/api/overview").json()["verdict"]["headline"] == says
 
 

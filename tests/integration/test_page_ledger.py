@@ -187,20 +187,9 @@ def test_what_waits_is_what_the_push_counted_where_that_is_much(
     assert found.doubted["sales"].rows == 1
 
 
-def test_a_run_of_one_day_does_not_stand_for_the_night(night: Night):
-    whole = night.begin("whole")
-    night.begin("dry", dry_run=True)
-    night.runs.begin(
-        run_id="day",
-        run_type="manual",
-        window=whole.window.of_date(NOW.date()),
-        sources=["sales"],
-        destinations=[DESTINATION],
-        dry_run=False,
-        force=False,
-        clock_offset=None,
-        now=NOW,
-    )
+def test_only_a_whole_run_stands_for_the_night(night: Night):
+    night.begin("whole")
+    night.begin("partial", is_whole=False)
 
     shown = figures(night).shown
 

@@ -33,6 +33,7 @@ def ledger_run(at: datetime = TEN, **more: Any) -> LedgerRun:
         "window_end": at,
         "sources": ["shop"],
         "dry_run": False,
+        "is_whole": True,
         "started_at": at,
         "cleared_at": at + MINUTE,
         "ended_at": at + 3 * MINUTE,
@@ -261,13 +262,11 @@ def by_hand(at: datetime, state: str = "success", **more: Any) -> AirflowRun:
 
 
 MORNING = NOW.replace(hour=9)
-OF_A_DAY = {"window_start": MORNING - timedelta(days=1), "window_end": MORNING}
 
 
-@pytest.mark.parametrize("record", [{"dry_run": True}, OF_A_DAY])
-def test_a_run_that_is_dry_or_for_a_date_does_not_settle_the_night(record: dict[str, Any]):
+def test_a_run_that_is_not_whole_does_not_settle_the_night():
     now = MORNING + timedelta(hours=1)
-    figures = Figures(at=now, runs=[ledger_run(MORNING, sent={}, **record)])
+    figures = Figures(at=now, runs=[ledger_run(MORNING, sent={}, is_whole=False)])
 
     level, text = said(figures, DagNow(runs=[by_hand(MORNING)], next_run_at=TEN), now)
 
@@ -275,11 +274,9 @@ def test_a_run_that_is_dry_or_for_a_date_does_not_settle_the_night(record: dict[
     assert text.startswith("Tonight's run starts at 22:00 UTC")
 
 
-@pytest.mark.parametrize("asked", [{"dry_run": True}, {"is_for_date": True}])
+@pytest.mark.parametrize("asked", [{"dry_run": True}, {"is_partial": True}])
 @pytest.mark.parametrize("ready", [NOTHING, READY])
-def test_a_run_that_was_refused_and_is_dry_or_for_a_date_says_nothing_of_the_night(
-    asked: dict[str, Any], ready: dict[str, Amount]
-):
+def test_a_run_that_was_refused_and_is_dry_or_partial_says_nothing_of_the_night(asked: dict[str, Any], ready: dict[str, Amount]):
     now = MORNING + timedelta(hours=1)
 
     level, text = said(Figures(at=now, ready=ready), DagNow(runs=[by_hand(MORNING, "failed", **asked)], next_run_at=TEN), now)

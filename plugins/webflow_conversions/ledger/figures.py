@@ -10,7 +10,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import MAX_AGE, oldest_sendable_ms
+from webflow_conversions.rules.window import oldest_sendable_ms
 
 RUNS = 20
 """The last runs, however long ago they were."""
@@ -28,6 +28,7 @@ States = Mapping[tuple[str, str | None], Amount]
 class LedgerRun:
     """A run as the ledger knows it; ``sent`` are rows and money that it got accepted, by source.
 
+    ``is_whole`` if it was to send all that was due, and may stand for its night.
     ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
     """
 
@@ -38,6 +39,7 @@ class LedgerRun:
     window_end: datetime
     sources: Sequence[str]
     dry_run: bool
+    is_whole: bool
     started_at: datetime
     cleared_at: datetime | None
     ended_at: datetime | None
@@ -47,11 +49,6 @@ class LedgerRun:
     forecast: Mapping[str, Any]
     sent: Mapping[str, Amount]
     sent_so_far: int | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it looked at the whole 2 days, and may stand for its night."""
-        return not self.dry_run and self.window_end - self.window_start >= MAX_AGE
 
     def states(self, source: str) -> States | None:
         """Where the conversions of a source stood at the end of the run; None if it has not ended, or did not read the source."""
@@ -132,7 +129,7 @@ def read_figures(
     """What the overview shows, from one snapshot of the ledger.
 
     :param session: one whose transactions see a single snapshot.
-    :param run: the number of the run to look at; default the last one that looked at the whole 2 days.
+    :param run: the number of the run to look at; default the last whole one.
     :param next_run_at: when the next run is due; None if none is.
     :raises Unavailable: if it is away.
     """
@@ -283,6 +280,7 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         window_end=row.window_end,
         sources=row.sources,
         dry_run=row.dry_run,
+        is_whole=row.is_whole,
         started_at=row.started_at,
         cleared_at=row.cleared_at,
         ended_at=row.ended_at,

@@ -33,11 +33,15 @@ class Runs:
         sources: Sequence[str],
         destinations: Sequence[str],
         dry_run: bool,
+        is_whole: bool,
         force: bool,
         clock_offset: timedelta | None,
         now: datetime,
     ) -> Run:
-        """Open the record of a run; a second try of it begins anew."""
+        """Open the record of a run; a second try of it begins anew.
+
+        :param is_whole: whether it is to send all that is due, and may stand for its night.
+        """
         self._session.execute("add_destinations", {"destinations": list(destinations)})
         (row,) = self._session.fetch(
             "begin_run",
@@ -49,6 +53,7 @@ class Runs:
                 "window_end": window.end,
                 "sources": list(sources),
                 "dry_run": dry_run,
+                "is_whole": is_whole,
                 "forced": force,
                 "clock_offset_ms": None if clock_offset is None else clock_offset // timedelta(milliseconds=1),
                 "now": now,

@@ -62,12 +62,10 @@ class IdentifyConversionsOperator(ConversionsOperator):
     def _guard(self, run: Run, runs: Runs, destinations: list[str]) -> None:
         from webflow_conversions.pipeline.guards import Limits, objections
         from webflow_conversions.pipeline.reconciliation import figures
-        from webflow_conversions.rules.window import MAX_AGE
 
         limits = Limits(**self.settings.guards.model_dump())
         now_figures = figures(runs.accounts(run, destinations, now()))
-        whole_window = run.window.end - run.window.start >= MAX_AGE
-        found = objections(now_figures, runs.earlier(run), limits, whole_window=whole_window)
+        found = objections(now_figures, runs.earlier(run), limits, whole_window=run.window.spans_two_days)
         if not found:
             return
         if run.force:

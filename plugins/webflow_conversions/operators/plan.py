@@ -70,6 +70,7 @@ class PlanConversionsOperator(ConversionsOperator):
             sources=sources,
             destinations=destinations,
             dry_run=bool(self.is_dry_run),
+            is_whole=self._is_whole(window, sources, str(dag_run.run_type)),
             force=bool(self.force),
             clock_offset=self._clock_offset(destinations),
             now=started,
@@ -116,6 +117,11 @@ class PlanConversionsOperator(ConversionsOperator):
         if start is not None and end is not None and start < end:
             return Window(start=_plain(start), end=_plain(end))
         return Window.up_to(_plain(end or context["dag_run"].run_after))
+
+    def _is_whole(self, window: Window, sources: Sequence[str], run_type: str) -> bool:
+        """Whether the run is to send all that is due."""
+        has_all = set(sources) == {source.name for source in self.settings.sources}
+        return has_all and window.spans_two_days and not self.is_dry_run and run_type != "backfill"
 
     def _clock_offset(self, destinations: Sequence[str]) -> timedelta | None:
         """The most careful of the destinations' clocks; each is asked whether it knows the token, too."""

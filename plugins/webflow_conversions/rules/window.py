@@ -76,6 +76,11 @@ class Window:
         """The first millisecond outside."""
         return -(-(self.end - _EPOCH) // _MILLISECOND)
 
+    @property
+    def spans_two_days(self) -> bool:
+        """Whether it has room for all that may be sent at one moment."""
+        return self.end - self.start >= MAX_AGE
+
     def __str__(self) -> str:
         return f"[{self.start.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {self.end.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)"
 

@@ -77,5 +77,5 @@ def _run(run: Any, failed_tasks: list[str]) -> AirflowRun:
         ended_at=run.end_date,
         failed_tasks=list(dict.fromkeys(failed_tasks)),
         dry_run=bool(asked.get("dry_run")),
-        is_for_date=bool(asked.get("date")),
+        is_partial=bool(asked.get("date") or asked.get("sources")),
     )

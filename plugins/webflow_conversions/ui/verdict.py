@@ -30,7 +30,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirflowRun:
-    """A run as Airflow knows it; ``failed_tasks`` by task ID. ``dry_run`` and ``is_for_date`` are what it was asked for."""
+    """A run as Airflow knows it; ``failed_tasks`` by task ID.
+
+    ``dry_run`` and ``is_partial`` (for a date, or for some sources) are what it was asked for.
+    """
 
     run_id: str
     run_type: str
@@ -40,7 +43,7 @@ class AirflowRun:
     ended_at: datetime | None = None
     failed_tasks: Sequence[str] = ()
     dry_run: bool = False
-    is_for_date: bool = False
+    is_partial: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -233,10 +236,9 @@ def _before_the_run(last: AirflowRun | None, figures: Figures, dag: DagNow, now:
 
 
 def _stands_for_a_night(run: AirflowRun, figures: Figures) -> bool:
-    """Whether it was to send, and looked at the whole 2 days; of one that did not come that far, whether it was asked to."""
+    """Whether it was to send all that was due; of one that plan did not open, by what it was asked for."""
     record = _record(figures, run.run_id)
-    is_whole = record.is_whole if record else not (run.dry_run or run.is_for_date)
-    return is_whole and run.run_type != "backfill"
+    return record.is_whole if record else not (run.dry_run or run.is_partial or run.run_type == "backfill")
 
 
 def _is_dry(run: AirflowRun, figures: Figures) -> bool:

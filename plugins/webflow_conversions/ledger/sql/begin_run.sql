@@ -1,11 +1,11 @@
 -- A plan that is tried again, or cleared with what follows, finds the run as it began: what was read until then counts no more.
 -- started_at stays: by it the run belongs to its night, and so does its window, however late somebody clears it.
 INSERT INTO webflow.runs AS r (
-    dag_id, run_id, run_type, window_start, window_end, sources, dry_run, forced, clock_offset_ms, started_at
+    dag_id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, clock_offset_ms, started_at
 )
 VALUES (
-    %(dag_id)s, %(run_id)s, %(run_type)s, %(window_start)s, %(window_end)s, %(sources)s, %(dry_run)s, %(forced)s,
-    %(clock_offset_ms)s, %(now)s
+    %(dag_id)s, %(run_id)s, %(run_type)s, %(window_start)s, %(window_end)s, %(sources)s, %(dry_run)s, %(is_whole)s,
+    %(forced)s, %(clock_offset_ms)s, %(now)s
 )
 ON CONFLICT (dag_id, run_id) DO UPDATE
 SET run_type = excluded.run_type,
@@ -13,6 +13,7 @@ SET run_type = excluded.run_type,
     window_end = excluded.window_end,
     sources = excluded.sources,
     dry_run = excluded.dry_run,
+    is_whole = excluded.is_whole,
     forced = excluded.forced,
     clock_offset_ms = excluded.clock_offset_ms,
     cleared_at = NULL,

@@ -2,11 +2,11 @@
 -- stopped says nothing about what is usual. Rows read are null where the source was not read, or not over the whole 2 days.
 SELECT
     source.key AS source,
-    CASE WHEN earlier.is_whole THEN (source.value -> 'read' ->> 'rows')::bigint END AS read_rows,
+    CASE WHEN earlier.spans_two_days THEN (source.value -> 'read' ->> 'rows')::bigint END AS read_rows,
     coalesce((source.value -> 'sent' ->> 'rows')::bigint, 0) AS sent_rows,
     coalesce((source.value -> 'sent' ->> 'value')::numeric, 0) AS sent_value
 FROM (
-    SELECT id, counts, window_end - window_start >= interval '48 hours' AS is_whole FROM webflow.runs
+    SELECT id, counts, window_end - window_start >= interval '48 hours' AS spans_two_days FROM webflow.runs
     WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND cleared_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
     ORDER BY id DESC
     LIMIT %(runs)s

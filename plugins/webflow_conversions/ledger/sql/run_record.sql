@@ -1,5 +1,5 @@
--- A run as a notice tells of it: that of this ID or, without one, the last run since then that sends whatever is due, so no
--- dry run and none for a date. A source is unread until one extraction of it since plan opened the run came to its end.
+-- A run as a notice tells of it: that of this ID or, without one, the last whole run since then. A source is unread until one
+-- extraction of it since plan opened the run came to its end.
 SELECT
     ended_at IS NOT NULL AS is_ended,
     problems,
@@ -16,7 +16,7 @@ FROM webflow.runs r
 WHERE dag_id = %(dag_id)s
   AND CASE
       WHEN %(run_id)s IS NOT NULL THEN run_id = %(run_id)s
-      ELSE NOT dry_run AND window_end - window_start >= interval '48 hours' AND started_at >= %(since)s
+      ELSE is_whole AND started_at >= %(since)s
   END
 ORDER BY id DESC
 LIMIT 1
