@@ -48,12 +48,13 @@ def since_midnight(moment: time) -> timedelta:
     return timedelta(hours=moment.hour, minutes=moment.minute)
 
 
-# A scheduled run's logical date is the start of its data interval. Every run gets both; the callback goes by the clock.
+# A scheduled run's logical date is the start of its data interval. Every run gets both; the callback goes by the clock,
+# and looks at all runs since the first was due.
 deadlines = [
     DeadlineAlert(
         reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
         interval=DAYS_THAT_COUNT + since_midnight(DEADLINE) - since_midnight(at),
-        callback=AsyncCallback(notices.warn_at_deadline, kwargs={"at": f"{DEADLINE:%H:%M}"}),
+        callback=AsyncCallback(notices.warn_at_deadline, kwargs={"at": f"{DEADLINE:%H:%M}", "since": f"{min(RUNS_AT):%H:%M}"}),
         name=f"the import, for the run of {at:%H:%M}",
     )
     for at in RUNS_AT

@@ -240,6 +240,10 @@ def test_the_deadline_leaves_time_before_the_import(dag: DAG) -> None:
     assert due == {datetime(2026, 3, 10, 23, 40, tzinfo=UTC)}
 
 
+def test_the_deadline_looks_at_every_run_of_the_night(dag: DAG) -> None:
+    assert [alert.callback.kwargs for alert in dag.deadline] == [{"at": "23:40", "since": "22:00"}] * 2
+
+
 # The plugins folder
 
 SCAN = """

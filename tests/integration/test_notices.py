@@ -16,6 +16,7 @@ from webflow_conversions.operators import notices
 
 DUE = datetime(2026, 11, 23, 23, 40, tzinfo=UTC)
 RUN_AFTER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+SWEEP_AFTER = RUN_AFTER + timedelta(minutes=75)
 RUN = "scheduled__2026-11-21T23:15:00+00:00"
 TOLD: list[tuple[str, str]] = []
 
@@ -61,7 +62,7 @@ def evening(around: Surroundings, variables: Variables, monkeypatch: pytest.Monk
     around.run_id = RUN
     around.plan()
     around.extract()
-    around.sql(f"UPDATE webflow.runs SET started_at = '{RUN_AFTER}'")
+    due_at(around, RUN_AFTER)
     set_clock(monkeypatch, DUE + timedelta(seconds=3))
     return around
 
@@ -70,10 +71,10 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
     monkeypatch.setattr(notices, "now", lambda: moment)
 
 
-def warn(*, run_type: str = "scheduled", deadline: datetime = DUE) -> str:
-    dag_run = {"dag_id": "nightly", "dag_run_id": RUN, "run_type": run_type, "run_after": RUN_AFTER.isoformat()}
+def warn(*, run_type: str = "scheduled", deadline: datetime = DUE, run_after: datetime = RUN_AFTER) -> str:
+    dag_run = {"dag_id": "nightly", "dag_run_id": RUN, "run_type": run_type, "run_after": run_after.isoformat()}
     context = {"dag_run": dag_run, "deadline": {"deadline_time": deadline.isoformat()}}
-    return asyncio.run(notices.warn_at_deadline(context, "23:40"))
+    return asyncio.run(notices.warn_at_deadline(context, "23:40", "22:00"))
 
 
 def ended(run_id: str = RUN, **tasks: str) -> dict[str, Any]:
@@ -81,6 +82,18 @@ def ended(run_id: str = RUN, **tasks: str) -> dict[str, Any]:
     states = {run_id: tasks}
     ti = SimpleNamespace(get_task_states=lambda _, **__: states)
     return {"dag": DAG("nightly", schedule=None), "run_id": run_id, "ti": ti}
+
+
+def due_at(around: Surroundings, moment: datetime, run_id: str | None = None) -> None:
+    """The run, by default the one of the evening, was due then."""
+    around.sql(f"UPDATE webflow.runs SET window_end = '{moment}' WHERE run_id = '{run_id or around.run_id}'")
+
+
+def complete(around: Surroundings) -> None:
+    """A run from identify on."""
+    for work in around.identify():
+        around.push(work).execute(around.context())
+    around.reconcile()
 
 
 def at_stake_at(around: Surroundings, moment: datetime) -> None:
@@ -139,15 +152,13 @@ def test_the_deadline_of_a_run_that_failed_is_silent_once_a_later_one_sent_every
     evening.run_id = "scheduled__later"
     evening.plan()
     evening.extract()
-    for work in evening.identify():
-        evening.push(work).execute(evening.context())
-    evening.reconcile()
-    evening.sql(f"UPDATE webflow.runs SET started_at = '{RUN_AFTER + timedelta(minutes=75)}'")
+    complete(evening)
+    due_at(evening, SWEEP_AFTER)
 
     assert warn() == "silent: nothing is at stake"
 
 
-@pytest.mark.parametrize("instead", ["is_whole = false", "started_at = started_at - interval '9 hours'"])
+@pytest.mark.parametrize("instead", ["is_whole = false", "window_end = window_end - interval '9 hours'"])
 def test_a_run_that_does_not_send_all_that_is_due_tonight_calms_nobody(evening: Surroundings, instead: str) -> None:
     evening.sql("UPDATE webflow.conversions SET state = 'accepted'")
     evening.sql(f"UPDATE webflow.runs SET ended_at = now(), problems = '{{}}', {instead}")
@@ -156,9 +167,7 @@ def test_a_run_that_does_not_send_all_that_is_due_tonight_calms_nobody(evening: 
 
 
 def test_what_a_run_foresaw_before_it_was_cleared_from_plan_on_calms_nobody(evening: Surroundings) -> None:
-    for work in evening.identify():
-        evening.push(work).execute(evening.context())
-    evening.reconcile()
+    complete(evening)
     nothing_waits = {"at": RUN_AFTER.isoformat(), "waiting_rows": 0, "waiting_value": "0", "late_rows": 0, "late_value": "0"}
     evening.sql(f"UPDATE webflow.runs SET forecast = '{json.dumps({'webflow_default': nothing_waits})}'")
     evening.sql("INSERT INTO sales VALUES ('c2', now() - interval '1 hour', 'k1')")
@@ -167,8 +176,46 @@ def test_what_a_run_foresaw_before_it_was_cleared_from_plan_on_calms_nobody(even
     evening.extract()
     at_stake_at(evening, DUE)
 
-    assert evening.sql("SELECT forecast, counts, started_at FROM webflow.runs") == [(None, {}, RUN_AFTER)]
+    due_at(evening, RUN_AFTER)
+    assert evening.sql("SELECT forecast, counts FROM webflow.runs") == [(None, {})]
     assert warn() == "Webflow: 1 conversion (0.00) will miss tonight's import"
+
+
+@pytest.mark.parametrize("has_sweep_begun", [False, True])
+def test_a_sweep_that_could_not_begin_before_the_deadline_alarms_nobody_if_the_run_before_it_is_complete(
+    evening: Surroundings, monkeypatch: pytest.MonkeyPatch, has_sweep_begun: bool
+) -> None:
+    complete(evening)
+    if has_sweep_begun:
+        evening.run_id = "scheduled__sweep"
+        evening.plan()
+        due_at(evening, SWEEP_AFTER)
+    set_clock(monkeypatch, DUE + timedelta(minutes=8))
+
+    assert warn(run_after=SWEEP_AFTER) == "silent: nothing is at stake"
+
+
+def test_what_the_first_run_could_not_read_is_told_at_the_deadline_of_a_sweep_that_could_not_begin(evening: Surroundings) -> None:
+    complete(evening)
+    evening.sql("UPDATE webflow.extractions SET ended_at = NULL")
+
+    assert warn(run_after=SWEEP_AFTER) == "Webflow: An unknown number of conversions will miss tonight's import"
+    assert "Not read so far: sales." in TOLD[0][1]
+
+
+def test_what_the_first_run_could_not_read_and_the_sweep_has_not_read_either_is_told(
+    evening: Surroundings, variables: Variables
+) -> None:
+    complete(evening)
+    evening.sql("UPDATE webflow.extractions SET ended_at = NULL")
+    evening.run_id = "scheduled__sweep"
+    evening.plan()
+    due_at(evening, SWEEP_AFTER)
+
+    assert warn() == "Webflow: An unknown number of conversions will miss tonight's import"
+    variables.clear()
+    evening.extract()
+    assert warn() == "silent: nothing is at stake"
 
 
 def test_a_run_by_hand_for_some_sources_calms_nobody_about_the_others(evening: Surroundings) -> None:
@@ -178,7 +225,7 @@ def test_a_run_by_hand_for_some_sources_calms_nobody_about_the_others(evening: S
     evening.run_id, evening.run_type = "manual__some", "manual"
     evening.plan(sources=["sales"])
     evening.extract()
-    evening.sql(f"UPDATE webflow.runs SET started_at = '{RUN_AFTER}'")
+    due_at(evening, RUN_AFTER)
     evening.sql("UPDATE webflow.conversions SET state = 'accepted'")
 
     assert warn() == "Webflow: An unknown number of conversions will miss tonight's import"

@@ -10,7 +10,7 @@ from demo.simulator import SimulatorProcess
 from tests.night import DESTINATION, NOW, Night
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.identification import Identification
-from webflow_conversions.ledger.stakes import run_record
+from webflow_conversions.ledger.stakes import stake
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.window import Window
@@ -137,9 +137,9 @@ def test_of_two_tries_of_an_extraction_the_last_complete_one_counts(night: Night
 
 def unread(night: Night) -> list[str]:
     """The sources that the deadline's notice would call unread."""
-    record = run_record(night.session, "nightly", "run")
-    assert record is not None
-    return list(record.unread_sources)
+    run = stake(night.session, "nightly", NOW, {DESTINATION: ["sales"]}, NOW).run
+    assert run is not None
+    return list(run.unread_sources)
 
 
 def test_a_run_cleared_from_plan_on_is_open_until_its_sources_are_read_again(sent: Night, simulator: SimulatorProcess) -> None:
@@ -174,7 +174,7 @@ def test_a_plan_that_is_tried_again_before_anything_was_read_changes_nothing(nig
 
 
 def test_where_only_later_tasks_are_cleared_what_was_read_still_counts(sent: Night) -> None:
-    run = replace(sent.begin("another"), id=1, run_id="run")
+    run = replace(sent.begin("another", is_whole=False), id=1, run_id="run")
     sent.identify(run, just_asked=False)
     assert sent.problems(run) == []
     assert unread(sent) == []

@@ -71,6 +71,11 @@ def test_the_problems_of_an_ended_run_are_the_reason():
     assert "In doubt, since the answer was lost: 1 conversion (5.00)." in message
 
 
+@pytest.mark.parametrize(("is_ended", "sentence"), [(False, "The run is still going."), (True, "The last run has ended.")])
+def test_without_another_reason_it_says_whether_a_run_is_going(is_ended, sentence):
+    assert sentence in deadline_notice(Stake(run=record(is_ended=is_ended), ready={None: Amount(rows=1)}), NOW).message
+
+
 def test_a_failure_names_its_problems_or_the_tasks_that_failed():
     assert failure_notice("run", ["shop: was not read to its end"], ["extract"]).message.startswith(
         "shop: was not read to its end. "

@@ -10,19 +10,19 @@ from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
 
 
-def run_record(session: Session, dag_id: str, run_id: str) -> RunRecord | None:
-    """The record of a run; None if plan never opened one.
+def run_problems(session: Session, dag_id: str, run_id: str) -> list[str]:
+    """What reconcile found wrong with a run; nothing if it did not come so far.
 
     :raises Unavailable: if the ledger is away.
     """
-    if not is_there(session):
-        return None
-    return _run_record(session, dag_id, run_id=run_id)
+    found = session.fetch("problems_of_run", {"dag_id": dag_id, "run_id": run_id}) if is_there(session) else ()
+    return [problem for row in found for problem in row.problems]
 
 
 def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, Sequence[str]], now: datetime) -> Stake:
-    """What could still go out at ``now`` from the given sources by destination, and how the last run since then stands.
+    """What could still go out at ``now`` from the given sources by destination, and how the night stands.
 
+    :param since: when the first run of the night was due.
     :raises Unavailable: if the ledger is away.
     """
     scope = {
@@ -37,9 +37,6 @@ def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, 
     for row in session.fetch("ready_in_scope", scope):
         ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
     in_doubt = (Amount(rows=row.rows, value=row.value) for row in session.fetch("in_doubt", scope))
-    return Stake(run=_run_record(session, dag_id, since=since), ready=ready, in_doubt=sum(in_doubt, Amount()))
-
-
-def _run_record(session: Session, dag_id: str, *, run_id: str | None = None, since: datetime | None = None) -> RunRecord | None:
-    found = session.fetch("run_record", {"dag_id": dag_id, "run_id": run_id, "since": since})
-    return RunRecord(**found[0]._asdict()) if found else None
+    night = session.fetch("night_record", {"dag_id": dag_id, "since": since})
+    run = RunRecord(**night[0]._asdict()) if night else None
+    return Stake(run=run, ready=ready, in_doubt=sum(in_doubt, Amount()))

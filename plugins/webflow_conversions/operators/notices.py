@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +27,20 @@ _DEADLINE_TOLD, _BROKEN_SINCE = "deadline_told", "broken_since"
 _DESCRIPTION = "What the notices have told already."
 
 
-async def warn_at_deadline(context: dict[str, Any], at: str) -> str:
+async def warn_at_deadline(context: dict[str, Any], at: str, since: str) -> str:
     """Callback of the Dag's deadline, run by the triggerer; returns what it did.
+
+    What counts is the night, not the run whose deadline it is: a run that has to wait for the one before it may be made,
+    and its deadline be over, when all is out.
 
     :param at: the time of day, in UTC, of the deadline that counts; Airflow knows only how long after a run's logical
         date a deadline is, and a night has several runs.
+    :param since: the time of day, in UTC, at which the first run of the night is due.
     """
-    return await sync_to_async(_warn_at_deadline, thread_sensitive=False)(context, at)
+    return await sync_to_async(_warn_at_deadline, thread_sensitive=False)(context, at, since)
 
 
-def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
+def _warn_at_deadline(context: dict[str, Any], at: str, since: str) -> str:
     run = context["dag_run"]
     if run["run_type"] != "scheduled":
         return "silent: not a scheduled run"
@@ -53,9 +57,9 @@ def _warn_at_deadline(context: dict[str, Any], at: str) -> str:
         return "silent: told already"
     settings = _settings()
     sources = settings.destinations([source.name for source in settings.sources])
-    since = datetime.fromisoformat(str(run["run_after"]))
+    first_due = datetime.combine(due.astimezone(UTC), time.fromisoformat(since), UTC)
     try:
-        notice = deadline_notice(stake(ledger_session(), dag_id, since, sources, moment), moment)
+        notice = deadline_notice(stake(ledger_session(), dag_id, first_due, sources, moment), moment)
     except ConversionsError as error:
         notice = blind_notice(str(error), moment)
     if notice is None:
@@ -71,12 +75,11 @@ def notify_of_failure(context: Mapping[str, Any]) -> None:
     if not run_id.startswith("scheduled__") or _told(dag_id, _BROKEN_SINCE):
         return
     from webflow_conversions.hooks.connections import ledger_session
-    from webflow_conversions.ledger.stakes import run_record
+    from webflow_conversions.ledger.stakes import run_problems
     from webflow_conversions.pipeline.notices import failure_notice
 
     try:
-        record = run_record(ledger_session(), dag_id, run_id)
-        problems = list(record.problems) if record else []
+        problems = run_problems(ledger_session(), dag_id, run_id)
     except ConversionsError as error:
         problems = [str(error).rstrip(".")]
     _tell(_settings(), failure_notice(run_id, problems, _failed_tasks(context)), context)

@@ -25,7 +25,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What the ledger knows of a run. ``forecast`` has the last outlook of its pushes, by destination."""
+    """What the ledger knows of a night's last run; ``unread_sources`` are those that no run of the night has read.
+
+    ``forecast`` has the last outlook of its pushes, by destination.
+    """
 
     is_ended: bool
     problems: Sequence[str]
@@ -35,7 +38,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stake:
-    """What is ready, by its last trouble, and what is in doubt. ``run`` is None if plan never opened it."""
+    """What is ready, by its last trouble, and what is in doubt. ``run`` is None if plan opened none this night."""
 
     run: RunRecord | None
     ready: Mapping[str | None, Amount] = field(default_factory=dict)
@@ -109,7 +112,7 @@ def _why(stake: Stake, unread: Sequence[str]) -> list[str]:
     if troubles and not stake.run.problems:
         found.append(f"Last trouble: {'; '.join(troubles)}.")
     if not found:
-        found.append("The run is still going.")
+        found.append("The last run has ended." if stake.run.is_ended else "The run is still going.")
     if stake.in_doubt.rows:
         found.append(f"In doubt, since the answer was lost: {stake.in_doubt}.")
     return found

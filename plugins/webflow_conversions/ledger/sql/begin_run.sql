@@ -1,5 +1,5 @@
 -- A plan that is tried again, or cleared with what follows, finds the run as it began: what was read until then counts no more.
--- started_at stays: by it the run belongs to its night, and so does its window, however late somebody clears it.
+-- started_at stays: the run, like its window, is of the night in which it was first opened, however late somebody clears it.
 INSERT INTO webflow.runs AS r (
     dag_id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, clock_offset_ms, started_at
 )
