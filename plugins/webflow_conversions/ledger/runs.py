@@ -11,7 +11,7 @@ from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
-from webflow_conversions.rules.window import Window, latest_sendable_ms, to_milliseconds
+from webflow_conversions.rules.window import MAX_AGE, Window, latest_sendable_ms, to_milliseconds
 
 EXTRACTED_KEPT = timedelta(days=3)
 _BATCH_ROWS = 5_000
@@ -123,7 +123,7 @@ class Runs:
 
     def lost(self, run: Run) -> dict[tuple[str, str], Amount]:
         """What grew too old in this run without being accepted, whatever its window, by source and reason."""
-        rows = self._session.fetch("lost_in_run", {"run_id": run.run_id})
+        rows = self._session.fetch("lost_in_run", {"run_id": run.run_id, "max_age_seconds": MAX_AGE.total_seconds()})
         return {(row.source, row.reason): Amount(rows=row.rows, value=row.value) for row in rows}
 
     def pushes(self, run: Run) -> list[PushAccount]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from webflow_conversions.delivery.outlook import FRESH
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import next_import
-
-FRESH = timedelta(minutes=2)
-"""A push writes its outlook every 15 seconds; what is older than this speaks of a push that is gone."""
 
 _UNKNOWN = "An unknown number of conversions"
 

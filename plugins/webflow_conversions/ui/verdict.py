@@ -7,13 +7,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from webflow_conversions.delivery.outlook import FRESH
 from webflow_conversions.ledger.figures import Figures, LedgerRun
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.words import clock, conversions, duration, short
 
-FRESH = timedelta(minutes=2)
-"""A push writes its outlook every 15 seconds."""
 LATE_START = timedelta(minutes=5)
 """A run that is due for so long and does not start has a reason."""
 

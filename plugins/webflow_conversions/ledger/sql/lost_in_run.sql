@@ -3,6 +3,6 @@
 SELECT source, reason, count(*) AS rows, coalesce(sum(value), 0) AS value
 FROM webflow.conversions
 WHERE run_id = %(run_id)s AND state = 'expired' AND reason IN ('expired_unsent', 'expired_in_doubt')
-  AND to_timestamp((action_timestamp_ms + 172800000) / 1000.0) - first_seen_at >= interval '10 minutes'
+  AND to_timestamp(action_timestamp_ms / 1000.0 + %(max_age_seconds)s) - first_seen_at >= interval '10 minutes'
 GROUP BY source, reason
 ORDER BY source, reason
