@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,17 @@ def refusing(status: int, text: str) -> Answer:
     """Answers each event with a refusal that says so much."""
     body = text.encode()
     return lambda *_: b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+def saying(status: int, *headers: str) -> bytes:
+    """An answer without a body."""
+    lines = [f"HTTP/1.1 {status} X", *headers, "Content-Length: 0", "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def number(body: bytes) -> int:
+    """The n of an event of the conversion ``c<n>``."""
+    return int(json.loads(body)["actionId"].rsplit("/c", 1)[1])
 
 
 class Server:
@@ -105,6 +117,23 @@ class LateServer:
     def _open(self) -> None:
         self._listener.listen(512)
         self._server = Server(listener=self._listener)
+
+
+class FarServer(Server):
+    """Speaks TLS, and takes so many seconds for each handshake; ``connections`` have begun."""
+
+    def __init__(self, context: ssl.SSLContext, seconds: float) -> None:
+        self._context = context
+        self._seconds = seconds
+        self.connections = 0
+        super().__init__()
+        self.url = self.url.replace("http://127.0.0.1", "https://localhost")
+
+    def _talk(self, client: socket.socket) -> None:
+        self.connections += 1
+        time.sleep(self._seconds)
+        with suppress(OSError):
+            super()._talk(self._context.wrap_socket(client, server_side=True))
 
 
 class Together:

@@ -707,7 +707,7 @@ def test_what_the_api_said_is_recorded_to_the_letter(night: Night, text: str | N
     queue.begin(60)
     first, second = queue.claim(2, NOW)
     rejected = Settlement(id=first.id, state=State.REJECTED, reason="refused_400", trouble=text, http_status=400, attempts=1)
-    assert queue.settle([rejected, Settlement(id=second.id, state=State.READY)]) == 2
+    assert queue.settle([rejected, Settlement(id=second.id, state=State.READY)]).rows == 2
     assert (night.row("c1").reason, night.row("c1").trouble) == ("refused_400", text)
     assert (night.row("c2").reason, night.row("c2").trouble) == (None, None)
 

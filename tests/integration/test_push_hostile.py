@@ -20,16 +20,14 @@ import pytest
 from demo.simulator import SimulatorProcess
 from tests.integration.test_push import counted, in_thread, silent_listener, wait_until
 from tests.night import NOW, TOKEN, Night
-from tests.servers import LateServer, Server, Together, most_in_a_second, ok, refusing
+from tests.servers import LateServer, Server, Together, most_in_a_second, number, ok, refusing
 from webflow_conversions.delivery import lookout
 from webflow_conversions.delivery import settings as push_settings
-from webflow_conversions.delivery.protocols import Claimed, Clock, Settlement
+from webflow_conversions.delivery.protocols import Claimed, Clock, Settled, Settlement
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.hooks.connections import ledger_session
 from webflow_conversions.rules.states import State
-
-ACTION = "webflow_default/sales/offline-purchase/"
 
 
 def by_state(night: Night) -> Counter[tuple[str, int, int]]:
@@ -39,40 +37,6 @@ def by_state(night: Night) -> Counter[tuple[str, int, int]]:
 
 def order_of(simulator: SimulatorProcess) -> list[str]:
     return [event["action_id"].rsplit("/", 1)[1] for event in simulator.events()]
-
-
-# Rows that are wrong together
-
-
-@pytest.mark.parametrize("status", [422, 404])
-@pytest.mark.parametrize("first", [1, 101])
-def test_rows_that_are_refused_one_after_the_other_do_not_hold_up_the_rest(
-    night: Night, simulator: SimulatorProcess, status: int, first: int
-) -> None:
-    run = night.ready(400)
-    simulator.faults([{"action": "status", "status": status, "action_id": f"{ACTION}c{n}"} for n in range(first, first + 80)])
-    counts = night.push(run, simulator.url)
-    assert (counts.accepted, counts.rejected) == (320, {f"refused_{status}": 80})
-    assert set(counted(simulator).values()) == {1}
-
-
-def test_a_source_whose_rows_are_all_refused_does_not_hold_up_the_others(night: Night, simulator: SimulatorProcess) -> None:
-    run = night.ready(100)
-    night.sql("UPDATE webflow.conversions SET source = 'deals' WHERE conversion_id <> 'c7'")
-    run = night.begin("both")
-    night.runs.clear(run)
-    both = type(run).from_json(run.to_json() | {"sources": ["sales", "deals"]})
-    simulator.faults([{"action": "status", "status": 400, "action_id": f"{ACTION}c{n}"} for n in range(1, 101) if n != 7])
-    counts = night.push(both, simulator.url)
-    assert (counts.accepted, counts.rejected) == (1, {"refused_400": 99})
-
-
-def test_others_that_are_put_off_say_nothing_about_the_address(night: Night, simulator: SimulatorProcess) -> None:
-    run = night.ready(100)
-    wrong = [{"action": "status", "status": 404, "action_id": f"{ACTION}c{n}"} for n in range(1, 51)]
-    simulator.faults([*wrong, {"action": "status", "status": 503, "times": 10}])
-    counts = night.push(run, simulator.url)
-    assert (counts.accepted, counts.rejected) == (50, {"refused_404": 50})
 
 
 # A server that is odd
@@ -112,6 +76,30 @@ def test_the_echo_of_a_large_event_is_an_echo(night: Night) -> None:
     with Server() as server:
         night.push(night.read(), server.url)
     assert night.states()["a"] == ("accepted", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, b"&#" + b"9" * 5_000 + b";"),
+        (400, b"\\ud800\\u0000" * 20),
+        (400, b"\xed\xa0\x80 \x00 \xff" * 20),
+        (400, b"[" * 60_000),
+        (200, b"[" * 60_000),
+        (200, b"1" * 5_000),
+        (200, b'{"value": 1e400, "x": NaN}'),
+        (200, b'{"value": ' + b"9" * 5_000 + b"}"),
+        (200, b"\xff\xfe[\x00"),
+    ],
+    ids=["entity", "surrogates", "bytes", "refusal nested", "nested", "integer", "infinite", "value", "UTF-16"],
+)
+def test_whatever_an_answer_says_it_ends_no_push(night: Night, status: int, said: bytes) -> None:
+    run = night.ready(60)
+    odd = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(said), said)
+    with Server(lambda head, body: odd if number(body) == 5 else ok(head, body)) as server:
+        assert night.push(run, server.url).accepted == 59
+    row = night.row("c5")
+    assert (row.state, row.attempts, row.attempts_in_doubt) == ("rejected", 1, 0)
 
 
 def test_a_token_that_the_other_side_repeats_is_not_recorded(night: Night) -> None:
@@ -302,25 +290,121 @@ def test_a_ledger_that_fails_over_costs_no_answer(
     assert by_state(night) == {("accepted", 1, 0): 1_500}
 
 
-def test_a_lock_that_somebody_holds_does_not_hold_up_the_end_of_a_push(
+def test_a_row_that_somebody_holds_holds_up_no_other(
+    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_settings, "LEASE_MARGIN_SECONDS", 1.0)
+    run = night.ready(300)
+    simulator.faults([{"action": "delay", "milliseconds": 100}])
+    push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 1.0})
+    with holding("state = 'sending'", night, push) as held:
+        wait_until(lambda: sum(state == "accepted" for state, _ in night.states().values()) == 300 - held)
+        time.sleep(push._settings.lease_seconds)
+    assert push.counts.accepted == 300
+    assert set(counted(simulator).values()) == {1}
+    assert by_state(night) == {("accepted", 1, 0): 300}
+
+
+def test_a_push_that_is_stopped_does_not_wait_for_a_lock(
     night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(push_settings, "LEASE_MARGIN_SECONDS", 2.0)
     run = night.ready(50)
     simulator.faults([{"action": "delay", "milliseconds": 300}])
     push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 1.0, "concurrency": 4})
-    with closing(night.connect()) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
-        running = pool.submit(push.run)
-        wait_until(lambda: len(push._out) == 4)
-        cursor.execute("SELECT FROM webflow.conversions WHERE state = 'sending' FOR UPDATE")
-        with pytest.raises(Unavailable, match="lock timeout"):
-            running.result(timeout=30)
-    counts = night.push(run, simulator.url, try_number=2)
-    assert counts.accepted + push.counts.accepted >= 50
+    with holding("state = 'sending'", night, push, ends_with="The push was stopped") as held:
+        push.stop()
+    assert held >= 4
+    assert night.push(run, simulator.url, try_number=2).accepted + push.counts.accepted >= 50
     assert {state for state, _, _ in by_state(night)} == {"accepted"}
     assert {name for name, times in counted(simulator).items() if times > 1} <= {
         name for name, row in night.rows().items() if row.attempts_in_doubt
     }
+
+
+@contextmanager
+def holding(which: str, night: Night, push: Push, *, ends_with: str | None = None) -> Iterator[int]:
+    """While a push runs somebody holds some of the rows, once 4 requests are out; how many. In the end the push has ended.
+
+    :param ends_with: while the rows are still held; otherwise it ends well, when they are not.
+    """
+    with closing(night.connect()) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(push.run)
+        wait_until(lambda: len(push._out) >= 4)
+        cursor.execute(f"SELECT FROM webflow.conversions WHERE {which} FOR UPDATE")
+        try:
+            yield cursor.rowcount
+            if ends_with is not None:
+                with pytest.raises(Unavailable, match=ends_with):
+                    running.result()
+        finally:
+            other.rollback()
+        if ends_with is None:
+            running.result()
+
+
+def test_a_row_that_is_held_when_a_push_begins_does_not_fail_it(night: Night, simulator: SimulatorProcess) -> None:
+    run = night.ready(3)
+    night.sql("UPDATE webflow.conversions SET failures = 1 WHERE conversion_id = 'c2'")
+    with closing(night.connect()) as other, other.cursor() as cursor:
+        cursor.execute("SELECT FROM webflow.conversions WHERE conversion_id = 'c2' FOR UPDATE")
+        release = threading.Timer(2.0, other.rollback)
+        release.start()
+        assert night.push(run, simulator.url).accepted == 3
+        release.join()
+
+
+def test_a_row_that_is_held_while_it_is_due_burns_no_processor(night: Night, simulator: SimulatorProcess) -> None:
+    push = night.prepare_push(night.ready(3), simulator.url)
+    claim, claims = push._ledger.claim, []
+
+    def note_claim(rows: int, now: datetime) -> Sequence[Claimed]:
+        claims.append(rows)
+        return claim(rows, now)
+
+    push._ledger.claim = note_claim
+    with closing(night.connect()) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        cursor.execute("SELECT FROM webflow.conversions WHERE conversion_id = 'c2' FOR UPDATE")
+        running = pool.submit(push.run)
+        time.sleep(2)
+        other.rollback()
+        assert running.result().accepted == 3
+    assert len(claims) < 60
+
+
+@pytest.mark.parametrize("failures", [1, 2, 100])
+def test_an_outcome_that_the_ledger_refuses_to_record_is_never_forgotten(night: Night, failures: int) -> None:
+    """The rows are recorded by another attempt, or stay claimed; what has left is never given back as if it had not."""
+    run, answers = night.ready(40), threading.Event()
+
+    def answer(head: bytes, body: bytes) -> bytes:
+        if number(body) > 8:
+            answers.wait(10)
+        return ok(head, body)
+
+    with Server(answer) as server:
+        push = night.prepare_push(run, server.url)
+        settle, tries = push._ledger.settle, []
+
+        def settle_after_all(settlements: Sequence[Settlement]) -> Settled:
+            tries.append(len(settlements))
+            if len(tries) <= failures:
+                raise psycopg2.errors.InsufficientPrivilege("permission denied for table history")
+            return settle(settlements)
+
+        push._ledger.settle = settle_after_all
+        with pytest.raises(psycopg2.Error, match="permission denied"):
+            push.run()
+        answers.set()
+        arrived, rows = server.conversions(), night.rows()
+        assert not {name for name, row in rows.items() if arrived[name] > row.attempts and row.state != "sending"}
+        assert night.sql("SELECT ended_at IS NULL AND expires_at > clock_timestamp() FROM webflow.pushes") == [(True,)]
+        night.sql("UPDATE webflow.pushes SET expires_at = clock_timestamp()")
+        night.push(run, server.url, try_number=2)
+        arrived, rows = server.conversions(), night.rows()
+    assert {row.state for row in rows.values()} == {"accepted"}
+    assert all(rows[name].attempts >= times for name, times in arrived.items())
+    assert {name for name, times in arrived.items() if times > 1} <= {name for name, row in rows.items() if row.attempts_in_doubt}
 
 
 def test_what_a_claim_without_a_word_took_goes_out_in_its_turn(night: Night, simulator: SimulatorProcess) -> None:
@@ -413,6 +497,13 @@ def test_an_earlier_try_that_begins_late_does_not_end_its_successor(night: Night
     with pytest.raises(Stopped, match="A later try of this task has taken over"):
         older.begin(60)
     assert newer.renew(60, {}) is not None
+
+
+def test_a_later_try_that_is_long_dead_keeps_nobody_out(night: Night, simulator: SimulatorProcess) -> None:
+    """Tries are counted from 1 again in a Dag run that was deleted and triggered anew under its name."""
+    run = night.ready(3)
+    night.queue(run, try_number=2).begin(0)
+    assert night.push(run, simulator.url, try_number=1).accepted == 3
 
 
 # Whoever stops it

@@ -1,6 +1,7 @@
 """The ceiling of requests a second holds in every second, whatever the number of workers and whatever holds them up."""
 
 import random
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -33,12 +34,12 @@ def sent_by(workers: int, requests_per_second: float, seconds: int, dice: random
             if now < looks_at[worker]:
                 continue
             looks_at[worker] = now + (dice.uniform(0.3, 2.0) if dice.random() < 0.01 else 0.0)
-            number = own.missing(max(int(requests_per_second * 0.25), 1))
+            number = own.missing(max(int(requests_per_second * 0.25), 1), now)
             if number:
                 own.add(ledger.reserve(now, number, own.seconds_apart), number)
             usable = own.usable(now)
             sent += [now] * usable
-            assert [own.use(now) for _ in range(usable + 1)] == [True] * usable + [False]
+            assert all(own.use(now) for _ in range(usable))
     return sorted(sent)
 
 
@@ -56,6 +57,46 @@ def test_workers_that_are_not_held_up_use_nearly_all_of_it(workers: int) -> None
     dice = random.Random(0)
     dice.random = lambda: 1.0
     assert len(sent_by(workers, 50.0, 30, dice)) >= 0.9 * 50 * 30
+
+
+def left_late(workers: int, requests_per_second: float, seconds: int, connecting: Callable[[], float]) -> tuple[list[float], int]:
+    """When requests left whose connection has to come about first, and how many were withheld."""
+    ledger, sent, withheld = Ledger(), [], 0
+    slots = [Slots(requests_per_second) for _ in range(workers)]
+    ready_at: list[float | None] = [None] * workers
+    for step in range(int(seconds / STEP_SECONDS)):
+        now = step * STEP_SECONDS
+        for worker, own in enumerate(slots):
+            number = own.missing(1, now)
+            if number:
+                own.add(ledger.reserve(now, number, own.seconds_apart), number)
+            ready = ready_at[worker]
+            if ready is None and own.usable(now):
+                ready_at[worker] = now + connecting()
+            elif ready is not None and ready <= now:
+                ready_at[worker] = None
+                if own.use(now):
+                    sent.append(now)
+                else:
+                    withheld += 1
+    return sorted(sent), withheld
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("requests_per_second", [0.5, 1.0, 4.0, 10.0, 20.0, 50.0])
+@pytest.mark.parametrize("connecting", [0.06, 0.15, 0.2, 0.3, 1.7, None])
+def test_connections_that_come_about_late_get_a_slot_and_the_ceiling_holds(
+    workers: int, requests_per_second: float, connecting: float | None
+) -> None:
+    dice = random.Random(0)
+    sent, withheld = left_late(
+        workers, requests_per_second, 120, lambda: dice.uniform(0, 2) if connecting is None else connecting
+    )
+
+    most = max(sum(1 for other in sent[place:] if other < moment + 1) for place, moment in enumerate(sent))
+    assert most <= max(requests_per_second, 1)
+    assert len(sent) >= 20
+    assert withheld <= 2 * len(sent)
 
 
 def test_a_slot_that_was_missed_is_lost() -> None:
@@ -82,5 +123,5 @@ def test_without_a_ceiling_there_is_always_a_slot() -> None:
     slots = Slots(None)
     assert slots.use(7.0)
     assert slots.usable(7.0) > 1_000_000
-    assert slots.missing(100) == 0
+    assert slots.missing(100, 1.0) == 0
     assert slots.next_at(7.0) == 7.0

@@ -47,6 +47,22 @@ class Settlement(NamedTuple):
     sent_at: float | None = None
 
 
+class Settled(NamedTuple):
+    """How many rows got their outcome, and what is to be settled again, since somebody else holds the row at this moment."""
+
+    rows: int
+    held: Sequence[Settlement] = ()
+
+
+class Elsewhere(NamedTuple):
+    """What other pushes to the destination do: how many events those of this run had accepted, and whether others that are at
+    work, and began earlier or later than this one, have claimed what this one could send."""
+
+    accepted: int
+    has_earlier: bool
+    has_later: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """What waits to be sent: rows and money in all, of that too late for the import, and of that expiring before its turn."""
@@ -77,8 +93,8 @@ class PushLedger(Protocol):
     def reserve(self, slots: int, seconds_apart: float) -> float:
         """Reserve the next slots of the destination, for this push alone; the seconds until the first."""
 
-    def settle(self, settlements: Sequence[Settlement]) -> int:
-        """Record outcomes; how many of the rows were still this push's."""
+    def settle(self, settlements: Sequence[Settlement]) -> Settled:
+        """Record outcomes of the rows that are still this push's."""
 
     def release(self, known: Sequence[int]) -> int:
         """Give back what is recorded as claimed by this push and is none of these; how many.
@@ -94,6 +110,9 @@ class PushLedger(Protocol):
 
     def seconds_to_retry(self, now: datetime) -> float | None:
         """When the next row of this run may be claimed; None if there is none."""
+
+    def elsewhere(self, now: datetime) -> Elsewhere:
+        """What the others do."""
 
     def end(self, counts: dict[str, Any]) -> None:
         """Give the lease back: nothing is out any more."""

@@ -10,6 +10,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -18,11 +19,20 @@ from webflow_conversions.delivery.ledger_thread import LedgerThread
 from webflow_conversions.delivery.lookout import Lookout
 from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify, retry_after_seconds
 from webflow_conversions.delivery.pacing import Pace
-from webflow_conversions.delivery.protocols import Claimed, Clock, Forecasts, PushLedger, Settlement, Transport
+from webflow_conversions.delivery.protocols import (
+    Claimed,
+    Clock,
+    Elsewhere,
+    Forecasts,
+    PushLedger,
+    Settled,
+    Settlement,
+    Transport,
+)
 from webflow_conversions.delivery.settings import PushCounts, PushSettings
 from webflow_conversions.delivery.settlements import settlement
 from webflow_conversions.delivery.slots import Slots
-from webflow_conversions.delivery.suspicion import Suspicion
+from webflow_conversions.delivery.suspicion import Stage, Suspicion
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
@@ -95,6 +105,7 @@ class Push:
         self._out: dict[int, _Out] = {}
         self._connecting = 0
         self._outcomes: list[Settlement] = []
+        self._settling: list[Settlement] = []
         self._suspicion = Suspicion(settings.destination)
         self._is_empty = False
         self._end: Stopped | Unavailable | None = None
@@ -135,26 +146,43 @@ class Push:
                 raise
 
     def _run(self) -> PushCounts:
-        lease_until = self._clock.monotonic() + self._settings.lease_seconds
-        try:
-            self._ledger.begin(self._settings.lease_seconds)
-        except BaseException:
-            self._close()
-            raise
-        self._lease_until = lease_until
-        try:
-            self._recovered(self._ledger.recover(self._clock.now()))
-            while self._end is None and not self._is_done:
-                self._turn()
-        except BaseException:
-            self.stop()
-            raise
-        finally:
-            self._wind_down()
+        with ExitStack() as at_the_end:  # the last of these comes first, and none is left out for what another one raises
+            at_the_end.callback(self._close)
+            self._begin()
+            at_the_end.push(lambda error, *_: self._record_the_rest(has_failed=error is not None))
+            at_the_end.callback(self._wait_for, "settle")
+            at_the_end.callback(self._wait_for, "claim")
+            at_the_end.callback(self._break_off)
+            at_the_end.callback(self._land)
+            try:
+                while self._end is None and not self._is_done:
+                    self._turn()
+            except BaseException:
+                self.stop()
+                raise
         log.info("push to %s ended: %s", self._settings.destination, self.counts.to_json())
         if self._end is not None:
             raise self._end
         return self.counts
+
+    def _begin(self) -> None:
+        lease = self._settings.lease_seconds
+
+        def job() -> float:
+            began = self._clock.monotonic()
+            self._ledger.begin(lease)
+            return began + lease
+
+        self._lease_until += lease
+        self._jobs.ask("begin", job, self._begun)
+        while self._jobs.is_busy("begin"):
+            self._jobs.wait(POLL_SECONDS)
+            self._jobs.collect()
+            if self._jobs.is_busy("begin") and (self._end or self._clock.monotonic() >= self._lease_until):
+                raise self._end or self._jobs.away or Unavailable("The ledger did not answer in time.")
+
+    def _begun(self, lease_until: float) -> None:
+        self._lease_until = lease_until
 
     def _turn(self) -> None:
         self._jobs.collect()
@@ -186,13 +214,21 @@ class Push:
         rows, now = self._claim_rows(), self._clock.monotonic()
         if self._is_empty or self._jobs.is_busy("claim") or now >= self._lease_until:
             return
-        if self._suspicion.wants_others:
-            self._give_back()
+        match self._suspicion.stage:
+            case Stage.NONE if len(self._queue) < rows and now >= max(self._claim_at, self._pace.rest_until - CLAIM_SECONDS):
+                self._ask_for_claim(self._ledger.claim, rows, self._claimed)
+            case Stage.SEEKING | Stage.JUDGING as stage:
+                self._give_back()
+                if self._is_idle and now >= self._claim_at:
+                    self._pursue(stage)
+
+    def _pursue(self, stage: Stage) -> None:
+        """The suspicion: nothing is out, and all that is known is recorded."""
+        if stage is Stage.SEEKING:
             self._ask_for_claim(self._ledger.claim_others, OTHERS, self._claimed_others)
-        elif self._suspicion.is_trying_others or len(self._queue) >= rows:
-            return
-        elif now >= max(self._claim_at, self._pace.rest_until - CLAIM_SECONDS):
-            self._ask_for_claim(self._ledger.claim, rows, self._claimed)
+        else:
+            moment = self._latest()
+            self._jobs.ask("claim", lambda: self._ledger.elsewhere(moment), self._judge)
 
     def _ask_for_claim(
         self, claim: Callable[[int, datetime], Sequence[Claimed]], rows: int, then: Callable[[Sequence[Claimed]], None]
@@ -210,7 +246,7 @@ class Push:
     @property
     def _known(self) -> list[int]:
         """Whatever the ledger has as claimed by this push, and the push knows of."""
-        settled = (outcome.id for outcome in self._outcomes)
+        settled = (outcome.id for outcome in [*self._settling, *self._outcomes])
         return [*(conversion.id for conversion in self._queue), *self._out, *settled, *self._suspicion.kept]
 
     def _claim_rows(self) -> int:
@@ -225,15 +261,48 @@ class Push:
         if conversions:
             return
         self._claim_at = self._clock.monotonic() + IDLE_SECONDS
-        if self._is_idle and not self._suspicion.wants_others:
+        if self._is_idle and self._suspicion.stage is Stage.NONE:
             moment, known = self._latest(), self._suspicion.kept
             self._jobs.ask("claim", lambda: self._look_for_more(moment, known), self._looked_for_more)
 
     def _claimed_others(self, conversions: Sequence[Claimed]) -> None:
         self.counts.claimed += len(conversions)
         self._queue.extend(conversions)
-        self._suspicion.try_others(conversion.id for conversion in conversions)
-        self._follow_suspicion()
+        if conversions:
+            self._suspicion.try_others(conversion.id for conversion in conversions)
+        else:
+            moment = self._latest()
+            self._jobs.ask("claim", lambda: self._ledger.seconds_to_retry(moment), self._looked_for_others)
+
+    def _looked_for_others(self, seconds: float | None) -> None:
+        if seconds is None:
+            self._suspicion.try_others(())
+        else:
+            self._look_again(seconds)
+
+    def _judge(self, elsewhere: Elsewhere) -> None:
+        if elsewhere.accepted:
+            self._record(self._suspicion.accepted_elsewhere())
+            if self._suspicion.stage is Stage.NONE:
+                return
+        if elsewhere.has_later:
+            self._finish(
+                Unavailable(
+                    "Everything that this push sent was refused, and another push has what is left: it will show whether the "
+                    "rows are wrong. What was refused stays ready."
+                )
+            )
+        elif elsewhere.has_earlier:
+            self._suspicion.seek()
+            self._look_again(None)
+        else:
+            self._suspicion.decide()
+            self._follow_suspicion()
+
+    def _look_again(self, seconds: float | None) -> None:
+        """Claim again when something is due, but neither at once nor much later: others may have given something back."""
+        wait = LOOK_AGAIN_SECONDS if seconds is None else min(max(seconds, IDLE_SECONDS), LOOK_AGAIN_SECONDS)
+        self._claim_at = self._clock.monotonic() + wait
 
     def _look_for_more(self, now: datetime, known: list[int]) -> tuple[int, float | None]:
         released = self._ledger.release(known)
@@ -247,7 +316,7 @@ class Push:
             self._is_empty = True
             self._record(self._suspicion.end(is_empty=True))
         else:
-            self._claim_at = self._clock.monotonic() + min(seconds, LOOK_AGAIN_SECONDS)
+            self._look_again(seconds)
 
     def _recover(self) -> None:
         now = self._clock.monotonic()
@@ -261,8 +330,9 @@ class Push:
 
     def _reserve(self) -> None:
         """Ask for slots where there is a ceiling; not during a rest, since they would be missed."""
-        number = self._slots.missing(min(len(self._queue), self._claim_rows()))
-        if number > 0 and not self._jobs.is_busy("reserve") and self._clock.monotonic() >= self._pace.rest_until:
+        now = self._clock.monotonic()
+        number = self._slots.missing(min(len(self._queue) + self._connecting, self._claim_rows()), now)
+        if number > 0 and not self._jobs.is_busy("reserve") and now >= self._pace.rest_until:
             self._jobs.ask("reserve", lambda: self._reserve_now(number), lambda first: self._slots.add(first, number))
 
     def _reserve_now(self, number: int) -> float:
@@ -274,7 +344,7 @@ class Push:
 
     def _send(self) -> None:
         now = self._clock.monotonic()
-        if not self._is_open(now) or self._suspicion.wants_others:
+        if not self._is_open(now) or self._suspicion.stage in (Stage.SEEKING, Stage.JUDGING):
             return
         while self._queue and self._transport.in_flight < self._pace.limit and self._connecting < self._slots.usable(now):
             conversion = self._queue.popleft()
@@ -323,7 +393,8 @@ class Push:
 
     def _take_in(self) -> None:
         for tag, answer in self._transport.poll(POLL_SECONDS):
-            self._answered(self._out.pop(tag), answer)
+            self._answered(self._out[tag], answer)
+            del self._out[tag]  # Not before: what broke off in the middle is in doubt.
 
     def _answered(self, out: _Out, answer: Answer) -> None:
         now = self._clock.monotonic()
@@ -443,13 +514,15 @@ class Push:
         now = self._clock.monotonic()
         due = len(self._outcomes) >= SETTLE_ROWS or now >= self._settle_at or not self._out
         if self._outcomes and due and not self._jobs.is_busy("settle"):
-            batch, self._outcomes = self._outcomes, []
-            self._settle_at = now + SETTLE_SECONDS
-            self._jobs.ask("settle", lambda: self._ledger.settle(batch), lambda settled: self._settled(len(batch), settled))
+            self._settling, self._outcomes = [*self._settling, *self._outcomes], []
+            self._settle_at, batch = now + SETTLE_SECONDS, self._settling
+            self._jobs.ask("settle", lambda: self._ledger.settle(batch), self._settled)
 
-    def _settled(self, sent: int, settled: int) -> None:
-        if settled < sent:
-            log.warning("%s of %s outcomes were recorded before, or are another push's by now", sent - settled, sent)
+    def _settled(self, settled: Settled) -> None:
+        batch, self._settling = len(self._settling), []
+        self._outcomes += settled.held
+        if lost := batch - settled.rows - len(settled.held):
+            log.warning("%s of %s outcomes were recorded before, or are another push's by now", lost, batch)
 
     def _renew(self) -> None:
         now = self._clock.monotonic()
@@ -470,28 +543,22 @@ class Push:
                 self._bear(rest_seconds)
                 self._weigh(rest_seconds)
 
-    def _wind_down(self) -> None:
-        """Let what is out end, record what is known, give back what never left; closing what may take its time comes last."""
-        try:
-            self._land()
-            self._transport.drop(self._out.keys())
-            for out in self._out.values():
-                trouble = Trouble.LOST if out.has_left else Trouble.WITHHELD
-                self._answered(out, Answer(trouble=trouble, detail="stopped before the answer came"))
-            self._out.clear()
-            self._record(self._suspicion.end(is_empty=self._is_empty))
-        finally:
-            try:
-                self._record_the_rest()
-            finally:
-                self._close()
-
     def _land(self) -> None:
+        """Let what is out end."""
         land_until = self._clock.monotonic() + self._settings.timeout_seconds
         while self._out and self._clock.monotonic() < min(land_until, self._land_until or land_until):
             self._take_in()
             self._jobs.collect()
             self._settle()
+
+    def _break_off(self) -> None:
+        """What has not ended by now is lost, or never left; what was refused is refused or not."""
+        self._transport.drop(self._out.keys())
+        for out in self._out.values():
+            trouble = Trouble.LOST if out.has_left else Trouble.WITHHELD
+            self._answered(out, Answer(trouble=trouble, detail="stopped before the answer came"))
+        self._out.clear()
+        self._record(self._suspicion.end(is_empty=self._is_empty))
 
     def _close(self) -> None:
         self._jobs.close()
@@ -499,23 +566,30 @@ class Push:
         if self._lookout is not None:
             self._lookout.close(in_haste=self._land_until is not None)
 
-    def _record_the_rest(self) -> None:
-        self._wait_for("claim")
+    def _record_the_rest(self, *, has_failed: bool) -> None:
+        """Record what is known, give back what never left, and end.
+
+        :param has_failed: then not all is known: what is not recorded stays claimed, and is in doubt when the lease is over.
+        """
         self._give_back()
-        outcomes = self._outcomes
+        self._settling, self._outcomes = [*self._settling, *self._outcomes], []
+        outcomes = self._settling
         self.counts.complete = self._end is None
         counts = self.counts.to_json()
         rest_seconds = self._rest_of_all_until - self._clock.monotonic()
 
-        def end() -> int:
+        def end() -> Settled:
             settled = self._ledger.settle(outcomes)
+            if settled.held:
+                raise Unavailable(f"Somebody holds {len(settled.held)} rows of the ledger whose outcomes are to be recorded.")
             if rest_seconds > 0:
                 self._ledger.rest(rest_seconds)
-            self._ledger.release([])  # All that is known is settled: what is left came of a claim that nobody confirmed.
-            self._ledger.end(counts)
+            if not has_failed:
+                self._ledger.release([])  # All that is known is settled: what is left came of a claim that nobody confirmed.
+                self._ledger.end(counts)
             return settled
 
-        self._jobs.ask("end", end, lambda settled: self._settled(len(outcomes), settled))
+        self._jobs.ask("end", end, self._settled)
         self._wait_for("end")
         if self._jobs.is_busy("end"):
             self._finish(self._jobs.away or Unavailable("The ledger did not take the last outcomes in time."))

@@ -67,9 +67,12 @@ def settlement(
 
 
 def _excerpt(body: bytes, secrets: Iterable[str]) -> str | None:
-    """The beginning of what the API said, for people; None if it repeats a secret, in whatever writing of the web."""
+    """The beginning of what the API said, for people; None if it is unreadable, or repeats a secret in any writing of the web."""
     text = body.decode("utf-8", "replace").replace("\x00", "\ufffd")
-    read = [one.casefold() for one in (text, unquote_plus(text), unquote(text), unescape(text), _from_json(text))]
+    try:
+        read = [one.casefold() for one in (text, unquote_plus(text), unquote(text), unescape(text), _from_json(text))]
+    except ValueError:  # a number of thousands of digits
+        return None
     told = ("userId", "Authorization", "ApiKey", *filter(None, secrets))
     if any(one.casefold() in each for one in told for each in read):
         return None

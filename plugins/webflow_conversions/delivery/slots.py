@@ -6,13 +6,18 @@ from sys import maxsize
 
 SLOT_SECONDS = 0.05
 """How late a request may still use its slot. A slot that was missed is lost: by now others may send."""
+LONGEST_CONNECT_SECONDS = 10.0
 
 
 class Slots:
     """The moments at which this push may send a request, out of the one row of them that all pushes share in the ledger.
 
     Slots lie a little wider apart than the ceiling asks for, so that it holds in every second although one request is
-    late and the next is not. Without a ceiling there is always one.
+    late and the next is not. A request whose connection took longer than that leaves between two slots, and takes both, if they
+    are neighbours and both ours: whatever second it falls into has one of the two unused. Each time that there was none, more
+    of them are asked for at once, until they last from the start of a connection to its end.
+
+    Without a ceiling there is always a slot.
 
     :param requests_per_second: the ceiling; None for none.
     """
@@ -21,38 +26,61 @@ class Slots:
         self.seconds_apart = 0.0 if requests_per_second is None else (1 + SLOT_SECONDS) / requests_per_second
         self._are_limited = requests_per_second is not None
         self._moments: deque[float] = deque()
+        self._at_once = 1
+        self._longer_at = float("-inf")
 
     def add(self, first: float, number: int) -> None:
         """So many slots are ours, the first of them at this moment."""
         self._moments.extend(first + place * self.seconds_apart for place in range(number))
 
-    def missing(self, requests: int) -> int:
+    def missing(self, requests: int, now: float) -> int:
         """How many slots to ask for, for so many requests; none while half of them have one."""
-        if not self._are_limited or len(self._moments) > requests // 2:
+        if not self._are_limited or requests <= 0:
             return 0
-        return requests - len(self._moments)
+        self._forget(now)
+        wanted = max(requests, self._at_once)
+        if len(self._moments) > wanted // 2:
+            return 0
+        return max(wanted - len(self._moments), self._at_once)
 
     def next_at(self, now: float) -> float | None:
         """When the next request may leave; None until there is a slot."""
         if not self._are_limited:
             return now
-        while self._moments and self._moments[0] + SLOT_SECONDS < now:
-            self._moments.popleft()
-        return self._moments[0] if self._moments else None
+        self._forget(now)
+        return next((moment for moment in self._moments if not _is_missed(moment, now)), None)
 
     def usable(self, now: float) -> int:
         """How many requests may leave now."""
         if not self._are_limited:
             return maxsize
-        self.next_at(now)
-        return sum(1 for _ in takewhile(lambda moment: moment <= now, self._moments))
+        self._forget(now)
+        return sum(not _is_missed(moment, now) for moment in takewhile(lambda moment: moment <= now, self._moments))
 
     def use(self, now: float) -> bool:
-        """Take a slot for a request that leaves now; whether there was one."""
+        """Take a slot for a request that leaves now, or the two around this moment; whether there were."""
         if not self._are_limited:
             return True
-        slot = self.next_at(now)
-        if slot is None or slot > now:
-            return False
-        self._moments.popleft()
-        return True
+        self._forget(now)
+        if self._moments and self._moments[0] <= now:
+            if _is_missed(self._moments.popleft(), now):
+                self._moments.popleft()
+            else:
+                self._at_once = max(self._at_once - 1, 1)
+            return True
+        if now >= self._longer_at:
+            self._at_once = min(2 * self._at_once, 2 + int(LONGEST_CONNECT_SECONDS / self.seconds_apart))
+            self._longer_at = now + self._at_once * self.seconds_apart
+        return False
+
+    def _forget(self, now: float) -> None:
+        """Drop what was missed, but for one whose neighbour is still to come."""
+        while self._moments and _is_missed(self._moments[0], now) and not self._has_next_ahead(now):
+            self._moments.popleft()
+
+    def _has_next_ahead(self, now: float) -> bool:
+        return len(self._moments) > 1 and now < self._moments[1] < self._moments[0] + 1.5 * self.seconds_apart
+
+
+def _is_missed(moment: float, now: float) -> bool:
+    return moment + SLOT_SECONDS < now

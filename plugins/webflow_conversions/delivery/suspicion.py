@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from enum import Enum, auto
 
 from webflow_conversions.delivery.outcomes import Answer
 from webflow_conversions.delivery.protocols import Settlement
@@ -12,6 +13,18 @@ IN_A_ROW = 20
 """So many suspicious answers with nothing accepted in between, and it may not be the rows that are wrong."""
 REFUSALS_OF_THE_ADDRESS = frozenset({404, 410})
 """They concern the event only where the same address accepts others."""
+
+
+class Stage(Enum):
+    """How far a suspicion has come. While there is one, nothing is sent but others."""
+
+    NONE = auto()
+    SEEKING = auto()
+    """Others are to be claimed, as soon as nothing is out."""
+    TRYING = auto()
+    """Others are out."""
+    JUDGING = auto()
+    """Others were refused, or there are none: unless another push knows better, it is the address."""
 
 
 class Suspicion:
@@ -31,9 +44,8 @@ class Suspicion:
         self._is_proven = False
         self._kept: list[Settlement] = []
         self._in_a_row: Counter[str] = Counter()
-        self._others: set[int] | None = None
-        self.wants_others = False
-        """Set while others are to be tried before anything else: see :meth:`try_others`."""
+        self._others: set[int] = set()
+        self.stage = Stage.NONE
         self.verdict: Stopped | None = None
         """Set once it is clear that the address is wrong."""
 
@@ -42,55 +54,68 @@ class Suspicion:
         """The conversions whose refusals are kept back."""
         return [refusal.id for refusal in self._kept]
 
-    @property
-    def is_trying_others(self) -> bool:
-        """Whether others are out, and nothing else is to be sent until they are answered."""
-        return self._others is not None
+    def seek(self) -> None:
+        """Others are wanted, once more if they were before."""
+        self.stage = Stage.SEEKING
 
     def try_others(self, conversions: Iterable[int]) -> None:
-        """These are the others, about to be sent."""
-        self.wants_others, self._others = False, set(conversions)
-        if not self._others:
-            self._decide()
+        """These are the others, about to be sent; nothing else is out."""
+        self._others = set(conversions)
+        self.stage = Stage.TRYING if self._others else Stage.JUDGING
 
     def call_off(self) -> None:
         """The others were given back before they were answered."""
-        if self._others is not None:
-            self.wants_others, self._others = True, None
+        if self.stage is Stage.TRYING:
+            self.seek()
 
     def accepted(self) -> list[Settlement]:
         """The API is there and takes our events: what it refused before is refused."""
         self._is_proven = True
         self._in_a_row.clear()
-        self.wants_others, self._others = False, None
-        return self._take_kept()
+        self.stage = Stage.NONE
+        kept, self._kept = self._kept, []
+        return kept
+
+    def accepted_elsewhere(self) -> list[Settlement]:
+        """Another push of the run had events accepted, at whatever time; what is to be recorded for it.
+
+        What says that there is nothing at this address is still suspicious: there may have been before.
+        """
+        self._is_proven = True
+        own = [refusal for refusal in self._kept if not _is_of_the_address(refusal)]
+        self._kept = [refusal for refusal in self._kept if _is_of_the_address(refusal)]
+        if not self._kept:
+            self._in_a_row.clear()
+            self.stage = Stage.NONE
+        return own
 
     def refused(self, refusal: Settlement) -> list[Settlement]:
         """What is to be recorded now that this event was refused."""
-        if self._is_proven and refusal.http_status not in REFUSALS_OF_THE_ADDRESS:
+        if self._is_proven and not _is_of_the_address(refusal):
+            self.put_off(refusal.id)
             return [refusal]
         self._kept.append(refusal)
         self._in_a_row[f"HTTP {refusal.http_status}"] += 1
-        if self._others is None:
-            self.wants_others = self._in_a_row.total() >= IN_A_ROW
-        elif refusal.id in self._others:
+        if self.stage is Stage.TRYING:
             self._others.discard(refusal.id)
             if not self._others:
-                self._decide()
+                self.stage = Stage.JUDGING
+        elif self.stage is Stage.NONE and self._in_a_row.total() >= IN_A_ROW:
+            self.seek()
         return []
 
     def strange(self, answer: Answer) -> None:
         """Something answered that is not the API, or not in its words."""
         self._in_a_row[f"HTTP {answer.status}{' without our event' if answer.status and answer.status < 300 else ''}"] += 1
         if self._in_a_row.total() >= IN_A_ROW:
-            self._decide()
+            self.decide()
 
     def put_off(self, conversion: int) -> None:
         """This one got no answer that says anything about the address; if it was the last of the others, more are needed."""
-        if self._others is not None:
+        if self.stage is Stage.TRYING:
             self._others.discard(conversion)
             if not self._others:
-                self.call_off()
+                self.seek()
 
     def end(self, *, is_empty: bool) -> list[Settlement]:
         """What becomes of the refusals that are kept back.
@@ -98,14 +123,16 @@ class Suspicion:
         :param is_empty: whether all that was due was tried: then a few refusals are the rows' own.
         """
         few = is_empty and self.verdict is None
+        kept, self._kept = self._kept, []
         return [
             refusal
-            if few and (self._is_proven or refusal.http_status not in REFUSALS_OF_THE_ADDRESS)
+            if few and (self._is_proven or not _is_of_the_address(refusal))
             else refusal._replace(state=State.READY, reason=None)
-            for refusal in self._take_kept()
+            for refusal in kept
         ]
 
-    def _decide(self) -> None:
+    def decide(self) -> None:
+        """It is the address: neither were others accepted, nor are there any."""
         if self.verdict is None:
             answers = ", ".join(f"{answer} ({times})" for answer, times in self._in_a_row.most_common())
             self.verdict = Stopped(
@@ -113,6 +140,6 @@ class Suspicion:
                 f"connection {self._destination}, the goals, and the proxy if there is one; what was refused stays ready."
             )
 
-    def _take_kept(self) -> list[Settlement]:
-        kept, self._kept = self._kept, []
-        return kept
+
+def _is_of_the_address(refusal: Settlement) -> bool:
+    return refusal.http_status in REFUSALS_OF_THE_ADDRESS

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg2.errors import LockNotAvailable
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json
 
-from webflow_conversions.delivery.protocols import Backlog, Claimed, Settlement
-from webflow_conversions.errors import Stopped
+from webflow_conversions.delivery.protocols import Backlog, Claimed, Elsewhere, Settled, Settlement
+from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.event import Event
@@ -62,7 +64,7 @@ class PushQueue:
         place = {"run": self._run.id, "destination": self._worker.destination, "worker": self._worker.number}
         host = socket.gethostname()
         tries = self._session.fetch("earlier_tries", place)
-        if any(row.try_number > self._worker.try_number for row in tries):
+        if any(row.try_number > self._worker.try_number and row.is_leased for row in tries):
             raise Stopped("A later try of this task has taken over; this one sends nothing.")
         gone = [row.id for row in tries if row.host == host and not _is_running(row.pid)]
         found = self._session.fetch(
@@ -114,12 +116,25 @@ class PushQueue:
         )
         return float(seconds)
 
-    def settle(self, settlements: Sequence[Settlement]) -> int:
-        """Record outcomes; how many of the rows were still this push's."""
+    def settle(self, settlements: Sequence[Settlement]) -> Settled:
+        """Record outcomes of the rows that are still this push's."""
         if not settlements:
-            return 0
-        ((settled,),) = self._session.fetch(
-            "settle",
+            return Settled(0)
+        try:
+            with self._session.transaction() as cursor:
+                return Settled(self._settle(cursor, settlements))
+        except Unavailable as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+        with self._session.transaction() as cursor:
+            cursor.execute(statement("lock_free"), {"ids": _array(s.id for s in settlements), "push": self._push})
+            free = {row.id for row in cursor.fetchall()}
+            rows = self._settle(cursor, [s for s in settlements if s.id in free])
+        return Settled(rows, [s for s in settlements if s.id not in free])
+
+    def _settle(self, cursor: Cursor, settlements: Sequence[Settlement]) -> int:
+        cursor.execute(
+            statement("settle"),
             {
                 "ids": _array(s.id for s in settlements),
                 "states": _array(s.state for s in settlements),
@@ -136,6 +151,7 @@ class PushQueue:
                 "run_id": self._run.run_id,
             },
         )
+        ((settled,),) = cursor.fetchall()
         return int(settled)
 
     def release(self, known: Sequence[int]) -> int:
@@ -158,6 +174,12 @@ class PushQueue:
             _scope(self._run, self._worker, now) | {"max_failures": self._attempts_per_run},
         )
         return None if seconds is None else float(seconds)
+
+    def elsewhere(self, now: datetime) -> Elsewhere:
+        """What the others do."""
+        parameters = _scope(self._run, self._worker, now) | {"run": self._run.id, "push": self._push}
+        (found,) = self._session.fetch("elsewhere", parameters)
+        return Elsewhere(accepted=int(found.accepted), has_earlier=found.has_earlier, has_later=found.has_later)
 
     def end(self, counts: Mapping[str, Any]) -> None:
         """Give the lease back: nothing is out any more."""

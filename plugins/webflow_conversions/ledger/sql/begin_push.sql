@@ -6,8 +6,8 @@ WITH superseded AS (
     UPDATE webflow.pushes
     SET ended_at = clock_timestamp(),
         expires_at = CASE WHEN id = ANY (%(gone)s::bigint[]) THEN least(expires_at, clock_timestamp()) ELSE expires_at END
-    WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND try_number <= %(try_number)s
-      AND ended_at IS NULL
+    WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
+      AND (try_number <= %(try_number)s OR expires_at <= clock_timestamp())
 ), attempts_anew AS (
     UPDATE webflow.conversions
     SET failures = 0
