@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from demo.simulator import SimulatorProcess
-from tests.integration.test_push import counted
-from tests.night import Night
+from tests.integration.test_push import counted, wait_until
+from tests.night import NOW, Night
 from tests.servers import Server, number, ok, saying
+from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.errors import Unavailable
+from webflow_conversions.rules.states import State
 
 ACTION = "webflow_default/sales/offline-purchase/"
 
@@ -116,6 +118,55 @@ def test_of_two_workers_only_one_judges_the_address_and_not_before_the_other_has
         else:
             assert len(stopped) == 1
             assert {row.state for row in night.rows().values()} == {"ready"}
+
+
+def test_a_push_waits_for_what_an_earlier_one_that_is_at_work_comes_to(night: Night) -> None:
+    run = night.ready(40)
+    earlier = night.queue(run, worker=1)
+    earlier.begin(60)
+    right = earlier.claim_others(10, NOW)
+    with Server(lambda *_: saying(422)) as server, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(night.prepare_push(run, server.url).run)
+        wait_until(lambda: len(server.got) == 30)
+        time.sleep(1)
+        assert not running.done()
+        earlier.settle([Settlement(id=row.id, state=State.ACCEPTED, attempts=1) for row in right])
+        earlier.end({"accepted": 10})
+        counts = running.result()
+    assert (counts.accepted, counts.rejected) == (0, {"refused_422": 30})
+
+
+def test_what_an_earlier_push_leaves_is_tried_before_the_address_is_judged(night: Night) -> None:
+    run = night.ready(40)
+    earlier = night.queue(run, worker=1)
+    earlier.begin(60)
+    right = earlier.claim_others(10, NOW)
+    with (
+        Server(lambda head, body: saying(422) if number(body) <= 30 else ok(head, body)) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        running = pool.submit(night.prepare_push(run, server.url).run)
+        wait_until(lambda: len(server.got) == 30)
+        time.sleep(1)
+        earlier.settle([Settlement(id=row.id, state=State.READY) for row in right])
+        earlier.end({})
+        counts = running.result()
+    assert (counts.accepted, counts.rejected) == (10, {"refused_422": 30})
+
+
+def test_a_push_leaves_the_judgment_to_a_later_one_that_is_at_work(night: Night) -> None:
+    run = night.ready(40)
+    later = night.queue(run, worker=1)
+
+    def answer(head: bytes, body: bytes) -> bytes:
+        if number(body) == 1:
+            later.begin(60)
+            later.claim_others(10, NOW)
+        return saying(422)
+
+    with Server(answer) as server, pytest.raises(Unavailable, match="another push has what is left"):
+        night.push(run, server.url, settings={"concurrency": 1})
+    assert [row.state for row in night.rows().values()] == ["ready"] * 30 + ["sending"] * 10
 
 
 def test_a_rest_does_not_make_a_push_try_one_row_after_the_other(night: Night) -> None:

@@ -99,6 +99,17 @@ def test_connections_that_come_about_late_get_a_slot_and_the_ceiling_holds(
     assert withheld <= 2 * len(sent)
 
 
+def test_more_slots_than_requests_are_asked_for_only_while_connections_come_about_late() -> None:
+    slots = Slots(1.0)
+    for now in (0.0, 10.0, 30.0):
+        assert not slots.use(now)
+    assert slots.missing(1, 30.0) == 8
+    slots.add(100.0, 8)
+    for place in range(8):
+        assert slots.use(100.0 + place * slots.seconds_apart)
+    assert slots.missing(1, 200.0) == 1
+
+
 def test_a_slot_that_was_missed_is_lost() -> None:
     slots = Slots(10.0)
     slots.add(1.0, 3)
