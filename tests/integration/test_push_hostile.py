@@ -297,7 +297,7 @@ def test_a_row_that_somebody_holds_holds_up_no_other(
     run = night.ready(300)
     simulator.faults([{"action": "delay", "milliseconds": 100}])
     push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 1.0})
-    with holding("state = 'sending'", night, push) as held:
+    with holding(night, push) as held:
         wait_until(lambda: sum(state == "accepted" for state, _ in night.states().values()) == 300 - held)
         time.sleep(push._settings.lease_seconds)
     assert push.counts.accepted == 300
@@ -312,7 +312,7 @@ def test_a_push_that_is_stopped_does_not_wait_for_a_lock(
     run = night.ready(50)
     simulator.faults([{"action": "delay", "milliseconds": 300}])
     push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 1.0, "concurrency": 4})
-    with holding("state = 'sending'", night, push, ends_with="The push was stopped") as held:
+    with holding(night, push, ends_with="The push was stopped") as held:
         push.stop()
     assert held >= 4
     assert night.push(run, simulator.url, try_number=2).accepted + push.counts.accepted >= 50
@@ -323,15 +323,15 @@ def test_a_push_that_is_stopped_does_not_wait_for_a_lock(
 
 
 @contextmanager
-def holding(which: str, night: Night, push: Push, *, ends_with: str | None = None) -> Iterator[int]:
-    """While a push runs somebody holds some of the rows, once 4 requests are out; how many. In the end the push has ended.
+def holding(night: Night, push: Push, *, ends_with: str | None = None) -> Iterator[int]:
+    """While a push runs somebody holds what it has claimed, once 4 requests are out; how many rows. In the end the push has ended.
 
     :param ends_with: while the rows are still held; otherwise it ends well, when they are not.
     """
     with closing(night.connect()) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
         running = pool.submit(push.run)
         wait_until(lambda: len(push._out) >= 4)
-        cursor.execute(f"SELECT FROM webflow.conversions WHERE {which} FOR UPDATE")
+        cursor.execute("SELECT FROM webflow.conversions WHERE state = 'sending' FOR UPDATE")
         try:
             yield cursor.rowcount
             if ends_with is not None:
