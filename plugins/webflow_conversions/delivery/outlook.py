@@ -7,9 +7,6 @@ from typing import Any
 from webflow_conversions.delivery.protocols import Backlog
 from webflow_conversions.rules.window import next_import
 
-FRESH = timedelta(minutes=2)
-"""A push records its outlook every 15 seconds; an older one is that of a push that is gone."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from webflow_conversions.delivery.outlook import FRESH
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import next_import
+from webflow_conversions.rules.window import OUTLOOK_AGE, next_import
 
 _UNKNOWN = "An unknown number of conversions"
 
@@ -96,7 +95,7 @@ def _late(run: RunRecord | None, ready: Amount, now: datetime) -> Amount:
 
 
 def _late_by(outlook: Mapping[str, Any], now: datetime) -> Amount:
-    part = "waiting" if now - datetime.fromisoformat(outlook["at"]) > FRESH else "late"
+    part = "waiting" if now - datetime.fromisoformat(outlook["at"]) > OUTLOOK_AGE else "late"
     return Amount(rows=outlook[f"{part}_rows"], value=Decimal(outlook[f"{part}_value"]))
 
 

@@ -7,10 +7,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from webflow_conversions.delivery.outlook import FRESH
 from webflow_conversions.ledger.figures import Figures, LedgerRun
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import next_import
+from webflow_conversions.rules.window import OUTLOOK_AGE, next_import
 from webflow_conversions.ui.words import clock, conversions, duration, short
 
 LATE_START = timedelta(minutes=5)
@@ -126,7 +125,7 @@ def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: dat
         return Verdict(level=Level.WORKING, headline=f"The run {step}.", details=waiting, run_id=active.run_id)
     resting = {name: until for name, until in figures.rests_until.items() if until > now}
     rests = [f"Webflow asked {name} to wait until {until.astimezone(UTC):%H:%M:%S} UTC." for name, until in resting.items()]
-    outlooks = [outlook for outlook in record.forecast.values() if now - _moment(outlook["at"]) <= FRESH]
+    outlooks = [outlook for outlook in record.forecast.values() if now - _moment(outlook["at"]) <= OUTLOOK_AGE]
     late = sum((_amount(outlook, "late") for outlook in outlooks), Amount())
     expiring = sum((_amount(outlook, "expiring") for outlook in outlooks), Amount())
     speed = sum(outlook["rows_per_second"] for outlook in outlooks)
