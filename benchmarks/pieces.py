@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -67,13 +68,11 @@ def threads(url: str, events: int, number: int) -> dict[str, Any]:
 
 def transport(url: str, events: int, concurrency: int) -> dict[str, Any]:
     """The push's transport alone."""
-    from dataclasses import replace
-
     wire = curl(url.removesuffix("/event"), replace(TESTS_SETTINGS, concurrency=concurrency, timeout_seconds=30))
     waiting, tags, done = bodies(events), count(), 0
     while done < events:
         while wire.in_flight < concurrency and (body := next(waiting, None)) is not None:
-            wire.send(next(tags), body)
+            wire.send(next(tags), body, lambda _: True)
         for _, answer in wire.poll(0.01):
             if answer.status != 200:
                 raise RuntimeError(f"HTTP {answer.status} {answer.detail}")
