@@ -211,12 +211,12 @@ def test_the_outlook_for_the_record_has_the_import_and_exact_money():
 
 
 def test_a_rate_needs_two_looks_and_a_backlog_that_grows_has_none():
-    rate = Rate()
+    rate = Rate(least_seconds=3.0)
     rate.look(10.0, 1_000)
     assert rate.value is None
     rate.look(20.0, 400)
     assert rate.value == 60.0
-    rate.look(20.0, 300)  # no time has passed
+    rate.look(22.9, 400)  # too soon to tell
     assert rate.value == 60.0
     rate.look(30.0, 900)
     assert rate.value == 0.0

@@ -29,7 +29,7 @@ class Lookout:
         self._forecasts = forecasts
         self._clock = clock
         self._jobs = LedgerThread("lookout")
-        self._rate = Rate()
+        self._rate = Rate(FIRST_LOOKS_SECONDS)
         self._look_at = clock.monotonic() + FIRST_LOOKS_SECONDS
         self._has_spoken = False
 

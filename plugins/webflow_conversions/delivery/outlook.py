@@ -54,14 +54,20 @@ class Rate:
     """How fast a backlog that several workers share shrinks, from one look to the next.
 
     ``value`` is in rows a second; None before the second look.
+
+    :param least_seconds: looks that follow sooner tell nothing: rows are claimed up to a thousand at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, least_seconds: float) -> None:
         self.value: float | None = None
+        self._least_seconds = least_seconds
         self._last: tuple[float, int] | None = None
 
     def look(self, monotonic: float, rows: int) -> None:
         """So many rows wait now."""
-        if self._last is not None and monotonic > self._last[0]:
-            self.value = max((self._last[1] - rows) / (monotonic - self._last[0]), 0.0)
+        if self._last is not None:
+            seconds = monotonic - self._last[0]
+            if seconds < self._least_seconds:
+                return
+            self.value = max((self._last[1] - rows) / seconds, 0.0)
         self._last = (monotonic, rows)
