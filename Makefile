@@ -32,7 +32,7 @@ test-production: install ## Run nights on the services of docker-compose.yaml, w
 chaos: install ## End 200 pushes by kill -9, and break everything else (KILLS=, SEED= to let the dice fall again as they fell)
 	@CHAOS_KILLS=$(or $(KILLS),200) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -rP tests/chaos $(ARGS)
 
-bench: install ## Measure the push beside requests and wrk, and how it grows; writes docs/performance.md (15 minutes)
+bench: install ## Measure the push beside requests and wrk, and how it grows; writes docs/performance.md (20 minutes)
 	@$(BIN)/python -m benchmarks all
 
 bench-large: install ## The page with 1,000,000 conversions, the night of 10,000,000, a push with as many finished ones (two hours, 40 GB)
