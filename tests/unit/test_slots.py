@@ -9,6 +9,7 @@ import pytest
 from webflow_conversions.delivery.slots import SLOT_SECONDS, Slots
 
 STEP_SECONDS = 0.01
+CONNECT_SECONDS = 10.0
 
 
 class Ledger:
@@ -26,7 +27,7 @@ class Ledger:
 def sent_by(workers: int, requests_per_second: float, seconds: int, dice: random.Random) -> list[float]:
     """When requests left: each worker looks every some milliseconds, and rests now and then, with slots in hand."""
     ledger, sent = Ledger(), []
-    slots = [Slots(requests_per_second) for _ in range(workers)]
+    slots = [Slots(requests_per_second, CONNECT_SECONDS) for _ in range(workers)]
     looks_at = [0.0] * workers
     for step in range(int(seconds / STEP_SECONDS)):
         now = step * STEP_SECONDS
@@ -62,7 +63,7 @@ def test_workers_that_are_not_held_up_use_nearly_all_of_it(workers: int) -> None
 def left_late(workers: int, requests_per_second: float, seconds: int, connecting: Callable[[], float]) -> tuple[list[float], int]:
     """When requests left whose connection has to come about first, and how many were withheld."""
     ledger, sent, withheld = Ledger(), [], 0
-    slots = [Slots(requests_per_second) for _ in range(workers)]
+    slots = [Slots(requests_per_second, CONNECT_SECONDS) for _ in range(workers)]
     ready_at: list[float | None] = [None] * workers
     for step in range(int(seconds / STEP_SECONDS)):
         now = step * STEP_SECONDS
@@ -100,7 +101,7 @@ def test_connections_that_come_about_late_get_a_slot_and_the_ceiling_holds(
 
 
 def test_more_slots_than_requests_are_asked_for_only_while_connections_come_about_late() -> None:
-    slots = Slots(1.0)
+    slots = Slots(1.0, CONNECT_SECONDS)
     for now in (0.0, 10.0, 30.0):
         assert not slots.use(now)
     assert slots.missing(1, 30.0) == 8
@@ -111,7 +112,7 @@ def test_more_slots_than_requests_are_asked_for_only_while_connections_come_abou
 
 
 def test_a_slot_that_was_missed_is_lost() -> None:
-    slots = Slots(10.0)
+    slots = Slots(10.0, CONNECT_SECONDS)
     slots.add(1.0, 3)
     apart = slots.seconds_apart
     assert slots.next_at(1.0 + SLOT_SECONDS / 2) == 1.0
@@ -122,7 +123,7 @@ def test_a_slot_that_was_missed_is_lost() -> None:
 
 
 def test_slots_lie_evenly() -> None:
-    slots, moments = Slots(20.0), []
+    slots, moments = Slots(20.0, CONNECT_SECONDS), []
     slots.add(5.0, 4)
     while (moment := slots.next_at(0.0)) is not None:
         moments.append(moment)
@@ -131,7 +132,7 @@ def test_slots_lie_evenly() -> None:
 
 
 def test_without_a_ceiling_there_is_always_a_slot() -> None:
-    slots = Slots(None)
+    slots = Slots(None, CONNECT_SECONDS)
     assert slots.use(7.0)
     assert slots.usable(7.0) > 1_000_000
     assert slots.missing(100, 1.0) == 0

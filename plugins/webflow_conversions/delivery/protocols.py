@@ -55,8 +55,11 @@ class Settled(NamedTuple):
 
 
 class Elsewhere(NamedTuple):
-    """What other pushes to the destination do: how many events those of this run had accepted, and whether others that are at
-    work, and began earlier or later than this one, have claimed what this one could send."""
+    """What other pushes to the destination do.
+
+    ``accepted`` events of those of this run; ``has_earlier`` and ``has_later`` if one that is at work, and began earlier or
+    later than this one, has claimed what this one could send.
+    """
 
     accepted: int
     has_earlier: bool

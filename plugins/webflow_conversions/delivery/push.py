@@ -29,7 +29,7 @@ from webflow_conversions.delivery.protocols import (
     Settlement,
     Transport,
 )
-from webflow_conversions.delivery.settings import PushCounts, PushSettings
+from webflow_conversions.delivery.settings import PushCounts, PushSettings, connect_timeout_seconds
 from webflow_conversions.delivery.settlements import settlement
 from webflow_conversions.delivery.slots import Slots
 from webflow_conversions.delivery.suspicion import Stage, Suspicion
@@ -101,7 +101,7 @@ class Push:
         self._jobs = LedgerThread()
         self._lookout = None if forecasts is None else Lookout(forecasts, self._clock)
         self._queue: deque[Claimed] = deque()
-        self._slots = Slots(settings.requests_per_second)
+        self._slots = Slots(settings.requests_per_second, connect_timeout_seconds(settings.timeout_seconds))
         self._out: dict[int, _Out] = {}
         self._connecting = 0
         self._outcomes: list[Settlement] = []
@@ -167,18 +167,18 @@ class Push:
 
     def _begin(self) -> None:
         lease = self._settings.lease_seconds
+        give_up_at = self._clock.monotonic() + lease
 
         def job() -> float:
             began = self._clock.monotonic()
             self._ledger.begin(lease)
             return began + lease
 
-        self._lease_until += lease
         self._jobs.ask("begin", job, self._begun)
         while self._jobs.is_busy("begin"):
             self._jobs.wait(POLL_SECONDS)
             self._jobs.collect()
-            if self._jobs.is_busy("begin") and (self._end or self._clock.monotonic() >= self._lease_until):
+            if self._jobs.is_busy("begin") and (self._end or self._clock.monotonic() >= give_up_at):
                 raise self._end or self._jobs.away or Unavailable("The ledger did not answer in time.")
 
     def _begun(self, lease_until: float) -> None:

@@ -6,6 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 LEASE_MARGIN_SECONDS = 10.0
+_CONNECT_TIMEOUT_SECONDS = 10.0
+
+
+def connect_timeout_seconds(timeout_seconds: float) -> float:
+    """How long connecting may take of the time for a whole request."""
+    return min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ from sys import maxsize
 
 SLOT_SECONDS = 0.05
 """How late a request may still use its slot. A slot that was missed is lost: by now others may send."""
-LONGEST_CONNECT_SECONDS = 10.0
 
 
 class Slots:
@@ -20,9 +19,11 @@ class Slots:
     Without a ceiling there is always a slot.
 
     :param requests_per_second: the ceiling; None for none.
+    :param connect_seconds: how long connecting may take.
     """
 
-    def __init__(self, requests_per_second: float | None) -> None:
+    def __init__(self, requests_per_second: float | None, connect_seconds: float) -> None:
+        self._connect_seconds = connect_seconds
         self.seconds_apart = 0.0 if requests_per_second is None else (1 + SLOT_SECONDS) / requests_per_second
         self._are_limited = requests_per_second is not None
         self._moments: deque[float] = deque()
@@ -69,7 +70,7 @@ class Slots:
                 self._at_once = max(self._at_once - 1, 1)
             return True
         if now >= self._longer_at:
-            self._at_once = min(2 * self._at_once, 2 + int(LONGEST_CONNECT_SECONDS / self.seconds_apart))
+            self._at_once = min(2 * self._at_once, 2 + int(self._connect_seconds / self.seconds_apart))
             self._longer_at = now + self._at_once * self.seconds_apart
         return False
 

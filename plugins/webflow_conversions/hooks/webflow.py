@@ -11,13 +11,14 @@ from airflow.sdk import BaseHook
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify
+from webflow_conversions.delivery.settings import connect_timeout_seconds
 from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable
 from webflow_conversions.hooks.connections import connection_named
 from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.identity import looks_like_personal_data
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms, to_milliseconds
-from webflow_conversions.transport.api import LARGEST_ANSWER, Api, connect_timeout_seconds
+from webflow_conversions.transport.api import LARGEST_ANSWER, Api
 
 _MOST_CLOCK_OFFSET = timedelta(days=1)
 """More than any time zone that was taken for UTC."""

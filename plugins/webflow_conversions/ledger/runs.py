@@ -85,7 +85,8 @@ class Runs:
     def earlier(self, run: Run) -> dict[str, list[Earlier]]:
         """What each source gave in the last runs, the latest first."""
         found: dict[str, list[Earlier]] = {}
-        for row in self._session.fetch("earlier_runs", {"dag_id": self._dag_id, "run": run.id, "runs": EARLIER_RUNS}):
+        limits = {"runs": EARLIER_RUNS, "max_age_seconds": MAX_AGE.total_seconds()}
+        for row in self._session.fetch("earlier_runs", {"dag_id": self._dag_id, "run": run.id} | limits):
             sent = Amount(rows=row.sent_rows, value=row.sent_value)
             found.setdefault(row.source, []).append(Earlier(read_rows=row.read_rows, sent=sent))
         return found

@@ -258,7 +258,7 @@ def _state_of(reason: str) -> State | None:
 def _run(cursor: Cursor, name: str, chosen: Filter, rows: int, after: Place | None, **more: Any) -> list[tuple[int, int]]:
     extractions = None
     if chosen.run is not None:
-        cursor.execute(statement("extractions_by_run"), {"run": chosen.run})
+        cursor.execute(statement("extractions_of_run"), {"run": chosen.run})
         extractions = [row.id for row in cursor.fetchall()]
     parameters: Mapping[str, Any] = {
         "state": chosen.state,

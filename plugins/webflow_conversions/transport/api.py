@@ -17,15 +17,8 @@ PATH = "/event"
 LARGEST_ANSWER = 64 * 1024
 """Bytes; an echo has some hundred. That of a larger event may have twice its size."""
 
-_CONNECT_TIMEOUT_SECONDS = 10.0
-
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-def connect_timeout_seconds(timeout_seconds: float) -> float:
-    """How long connecting may take of the time for a whole request."""
-    return min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

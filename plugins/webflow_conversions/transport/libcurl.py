@@ -14,7 +14,8 @@ import certifi
 import pycurl
 
 from webflow_conversions.delivery.outcomes import Answer, Trouble
-from webflow_conversions.transport.api import LARGEST_ANSWER, connect_timeout_seconds
+from webflow_conversions.delivery.settings import connect_timeout_seconds
+from webflow_conversions.transport.api import LARGEST_ANSWER
 
 BROKEN_IN_A_ROW = 3
 """So many connections that broke when they were used again, and none is any more: the other side closes them unannounced."""

@@ -6,7 +6,8 @@ SELECT
     coalesce((source.value -> 'sent' ->> 'rows')::bigint, 0) AS sent_rows,
     coalesce((source.value -> 'sent' ->> 'value')::numeric, 0) AS sent_value
 FROM (
-    SELECT id, counts, window_end - window_start >= interval '48 hours' AS spans_two_days FROM webflow.runs
+    SELECT id, counts, window_end - window_start >= make_interval(secs => %(max_age_seconds)s) AS spans_two_days
+    FROM webflow.runs
     WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND cleared_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
     ORDER BY id DESC
     LIMIT %(runs)s
