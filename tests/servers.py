@@ -13,21 +13,15 @@ from typing import Self
 Answer = Callable[[bytes, bytes], bytes]
 
 
+def saying(status: int, *headers: str, body: bytes = b"") -> bytes:
+    """An answer."""
+    lines = [f"HTTP/1.1 {status} X", *headers, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
 def ok(head: bytes, body: bytes) -> bytes:
     """The echo of an event."""
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-
-
-def refusing(status: int, text: str) -> Answer:
-    """Answers each event with a refusal that says so much."""
-    body = text.encode()
-    return lambda *_: b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
-
-
-def saying(status: int, *headers: str) -> bytes:
-    """An answer without a body."""
-    lines = [f"HTTP/1.1 {status} X", *headers, "Content-Length: 0", "", ""]
-    return "\r\n".join(lines).encode()
+    return saying(200, body=body)
 
 
 def number(body: bytes) -> int:
@@ -76,7 +70,7 @@ class Server:
                         return
                     head += line
                 lengths = (line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
-                body = stream.read(int(next(lengths)))
+                body = stream.read(int(next(lengths, 0)))
                 self.got.append((time.monotonic(), body))
                 client.sendall(self._answer(head, body))
                 if self._hangs_up:

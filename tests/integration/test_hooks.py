@@ -3,16 +3,15 @@
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from demo.postgres import free_port
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN
+from tests.servers import Answer, Server, ok
 from webflow_conversions.errors import InDoubt, Stopped, Unavailable, Unusable
 from webflow_conversions.hooks.connections import ledger_session, warehouse
 from webflow_conversions.hooks.webflow import Probe, WebflowHook, _clock_offset
@@ -165,41 +164,16 @@ def test_the_log_has_the_action_and_neither_user_nor_token(
 # The token
 
 
-class Listener:
-    """An API on a real socket, which takes every request and keeps its Authorization header, by method."""
+def keeping(authorizations: list[tuple[str, str | None]]) -> Answer:
+    """Takes every request, and keeps its Authorization header, by method."""
 
-    def __init__(self) -> None:
-        self.authorizations: list[tuple[str, str | None]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+    def answer(head: bytes, body: bytes) -> bytes:
+        first, *headers = head.decode().splitlines()
+        found = dict(header.split(": ", 1) for header in headers if header)
+        authorizations.append((first.split(" ", 1)[0], found.get("Authorization")))
+        return ok(head, body)
 
-    def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        kept = self.authorizations
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                kept.append((self.command, self.headers["Authorization"]))
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_HEAD(self) -> None:
-                self.do_POST()
-
-            def log_message(self, *_: object) -> None:
-                """To nobody."""
-
-        return Handler
+    return answer
 
 
 @pytest.mark.parametrize("entry", ["default", "machine 127.0.0.1"])
@@ -209,23 +183,25 @@ def test_a_netrc_neither_replaces_the_token_nor_tells_webflow_another_host_s_pas
     netrc = tmp_path / "netrc"
     netrc.write_text(f"{entry} login pypi-robot password secret-of-another-host\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    with Listener() as api:
+    authorizations: list[tuple[str, str | None]] = []
+    with Server(keeping(authorizations)) as api:
         connect(monkeypatch, host=api.url, login=CUSTOMER_ID, password=TOKEN)
         WebflowHook().probe()
         WebflowHook().send_event(**event())
         WebflowHook().test_connection()
-    assert api.authorizations == [(method, f"ApiKey {TOKEN}") for method in ("HEAD", "POST", "POST")]
+    assert authorizations == [(method, f"ApiKey {TOKEN}") for method in ("HEAD", "POST", "POST")]
 
 
 def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Listener() as proxy:
+    authorizations: list[tuple[str, str | None]] = []
+    with Server(keeping(authorizations)) as proxy:
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", proxy.url)
         connect(monkeypatch, host="http://webflow.invalid", login=CUSTOMER_ID, password=TOKEN)
         WebflowHook().probe()
         WebflowHook().send_event(**event())
-    assert proxy.authorizations == [("HEAD", f"ApiKey {TOKEN}"), ("POST", f"ApiKey {TOKEN}")]
+    assert authorizations == [("HEAD", f"ApiKey {TOKEN}"), ("POST", f"ApiKey {TOKEN}")]
 
 
 # The clock

@@ -20,7 +20,7 @@ import pytest
 from demo.simulator import SimulatorProcess
 from tests.integration.test_push import counted, in_thread, silent_listener, wait_until
 from tests.night import NOW, TOKEN, Night
-from tests.servers import LateServer, Server, Together, most_in_a_second, number, ok, refusing
+from tests.servers import LateServer, Server, Together, most_in_a_second, number, ok, saying
 from webflow_conversions.delivery import lookout
 from webflow_conversions.delivery import settings as push_settings
 from webflow_conversions.delivery.protocols import Claimed, Clock, Settled, Settlement
@@ -95,8 +95,7 @@ def test_the_echo_of_a_large_event_is_an_echo(night: Night) -> None:
 )
 def test_whatever_an_answer_says_it_ends_no_push(night: Night, status: int, said: bytes) -> None:
     run = night.ready(60)
-    odd = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(said), said)
-    with Server(lambda head, body: odd if number(body) == 5 else ok(head, body)) as server:
+    with Server(lambda head, body: saying(status, body=said) if number(body) == 5 else ok(head, body)) as server:
         assert night.push(run, server.url).accepted == 59
     row = night.row("c5")
     assert (row.state, row.attempts, row.attempts_in_doubt) == ("rejected", 1, 0)
@@ -104,7 +103,7 @@ def test_whatever_an_answer_says_it_ends_no_push(night: Night, status: int, said
 
 def test_a_token_that_the_other_side_repeats_is_not_recorded(night: Night) -> None:
     run = night.ready(3)
-    with Server(refusing(404, f"no such key: {TOKEN}")) as server:
+    with Server(lambda *_: saying(404, body=f"no such key: {TOKEN}".encode())) as server:
         night.push(run, server.url, settings={"token": TOKEN})
     assert night.row("c1").trouble == "HTTP 404"
     assert TOKEN not in "".join(night.problems(run))
@@ -125,7 +124,7 @@ def test_a_user_id_that_the_other_side_repeats_is_not_recorded(night: Night, wri
     night.person("k1", "Jané Doe/7")
     night.sale("a")
     run = night.read()
-    with Server(refusing(400, "no such user: " + writing("Jané Doe/7"))) as server:
+    with Server(lambda *_: saying(400, body=f"no such user: {writing('Jané Doe/7')}".encode())) as server:
         night.push(run, server.url)
     assert (night.row("a").state, night.row("a").trouble) == ("rejected", "HTTP 400")
 
