@@ -43,28 +43,6 @@ def test_a_ledger_of_every_earlier_version_comes_up_to_date(database: Connect, s
     assert migrate(session) == []
 
 
-def test_runs_of_before_are_whole_if_they_were_to_send_all_that_the_scheduled_ones_send(
-    database: Connect, session: Session
-) -> None:
-    migrate(session, up_to=4)
-    fetch(
-        database,
-        "INSERT INTO webflow.runs (dag_id, run_id, run_type, window_start, window_end, sources, dry_run, started_at)"
-        " SELECT coalesce(dag, 'nightly'), name, type, now() - days * interval '1 day', now(), sources::text[], dry, now() FROM (VALUES"
-        " (1, 'by hand, first', 'manual', 2, '{sales}', false, NULL), (2, 'scheduled', 'scheduled', 2, '{sales,deals}', false, NULL),"
-        " (3, 'some', 'manual', 2, '{sales}', false, NULL), (4, 'all', 'manual', 2, '{deals,sales,leads}', false, NULL),"
-        " (5, 'a day', 'manual', 1, '{sales,deals}', false, NULL), (6, 'dry', 'manual', 2, '{sales,deals}', true, NULL),"
-        " (7, 'backfill', 'backfill', 2, '{sales,deals}', false, NULL), (8, 'another Dag', 'manual', 2, '{sales}', false, 'another'),"
-        " (9, 'one source less', 'scheduled', 2, '{deals}', false, NULL), (10, 'then', 'manual', 2, '{deals}', false, NULL)"
-        ") run (n, name, type, days, sources, dry, dag) ORDER BY n",
-    )
-
-    migrate(session)
-
-    whole = {name for (name,) in fetch(database, "SELECT run_id FROM webflow.runs WHERE is_whole")}
-    assert whole == {"by hand, first", "scheduled", "all", "another Dag", "one source less", "then"}
-
-
 def test_many_may_try_at_once_and_each_file_is_applied_once(database: Connect) -> None:
     with ThreadPoolExecutor(6) as pool:
         applied = list(pool.map(lambda _: migrate(Session(database)), range(6)))
@@ -93,10 +71,24 @@ def test_a_ledger_newer_than_the_release_is_refused_and_left_alone(database: Con
 
 def test_a_migration_that_was_changed_after_it_was_applied_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate(session)
-    first, *others = migrations()
-    monkeypatch.setattr(module, "migrations", lambda: [replace(first, sql=f"{first.sql}\n"), *others])
-    with pytest.raises(Unusable, match=r"was made with another 0001_ledger.sql than this release has"):
+    known = migrations()
+    more = replace(known[-1], version=len(known) + 1, name="0009_more.sql", sql="CREATE TABLE webflow.more ()")
+    monkeypatch.setattr(module, "migrations", lambda: [*known, more])
+    migrate(session)
+    monkeypatch.setattr(module, "migrations", lambda: [*known, replace(more, sql=f"{more.sql};\n")])
+    with pytest.raises(Unusable, match=r"was made with another 0009_more.sql than this release has"):
         migrate(session)
+
+
+def test_a_ledger_of_the_schema_before_the_first_release_is_refused_and_left_alone(database: Connect, session: Session) -> None:
+    migrate(session)
+    fetch(database, "UPDATE webflow.schema_migrations SET checksum = 'another'")
+    fetch(database, "INSERT INTO webflow.schema_migrations VALUES (5, '0005_whole_runs.sql', 'of then', now())")
+    with pytest.raises(
+        Unusable, match=r"made before the first release.* cannot be brought up to date: let connection .* or drop"
+    ):
+        migrate(session)
+    assert len(fetch(database, "SELECT version FROM webflow.schema_migrations")) == 2
 
 
 def test_a_migration_that_fails_leaves_nothing_of_it_nor_of_those_before(

@@ -1,5 +1,7 @@
 """A ledger that comes back from a backup: what it knew does not go out again, and what it did not is at risk."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -10,10 +12,21 @@ import pytest
 from demo.airflow import REPOSITORY
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
-from tests.ledgers.make import dump, restore
 from tests.night import Night
 from tests.roles import NightWithRoles, Roles
 from webflow_conversions.errors import Unavailable
+
+
+def dump(server: PostgresServer, database: str, *options: str) -> str:
+    """What ``pg_dump`` writes."""
+    command = [str(server.programs() / "pg_dump"), "--no-owner", "--no-privileges", *options, server.url(database)]
+    return subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, capture_output=True, check=True, text=True).stdout
+
+
+def restore(server: PostgresServer, database: str, text: str) -> None:
+    """Bring a dump into an empty database."""
+    command = [str(server.programs() / "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", server.url(database)]
+    subprocess.run(command, input=text, check=True, text=True, stdout=subprocess.DEVNULL)
 
 
 def received(simulator: SimulatorProcess) -> dict[str, int]:

@@ -92,7 +92,13 @@ def _apply(cursor: Cursor, known: Sequence[Migration]) -> list[str]:
         )
     cursor.execute("SELECT version, checksum FROM webflow.schema_migrations")
     applied = dict(cursor.fetchall())
-    current, newest = max(applied, default=0), migrations()[-1].version
+    first, current, newest = migrations()[0], max(applied, default=0), migrations()[-1].version
+    if applied.get(first.version, first.checksum) != first.checksum:
+        raise Unusable(
+            f"The ledger's schema webflow is not that of {first.name} of this release (it was made before the first release, say), "
+            "and cannot be brought up to date: let connection webflow_ledger lead to an empty database, or drop the schema. A new "
+            "ledger does not know what was sent: let 2 days pass without a run before, or some conversions go out twice."
+        )
     if current > newest:
         raise Unusable(
             f"The ledger's schema has version {current}, and this release of webflow_conversions knows {newest}: "

@@ -56,6 +56,10 @@ CREATE INDEX conversions_lost ON webflow.conversions (run_id) WHERE state = 'exp
 -- What people look for, and what costs the push next to nothing. A conversion ID is found by its action ID, whose order
 -- by bytes puts the conversions of a source and event name together.
 CREATE INDEX conversions_turned_away ON webflow.conversions (state, settled_at, id) WHERE state IN ('rejected', 'expired');
+-- What was rejected after it had waited, or could not be sent as it is, by the moment of that: what was too old when it was
+-- first read may be a month of conversions, and nobody decided about it.
+CREATE INDEX conversions_decided ON webflow.conversions (settled_at)
+    WHERE state IN ('rejected', 'expired') AND reason IS DISTINCT FROM 'expired_before_seen';
 CREATE INDEX conversions_doubted ON webflow.conversions (id) WHERE attempts_in_doubt > 0;
 CREATE INDEX conversions_changed ON webflow.conversions (id) WHERE changed_after_sent_at IS NOT NULL;
 CREATE INDEX conversions_user ON webflow.conversions USING hash (user_id) WHERE state IN ('accepted', 'rejected', 'expired');
@@ -69,6 +73,7 @@ CREATE TABLE webflow.runs (
     window_end      timestamptz NOT NULL,
     sources         text[] NOT NULL,
     dry_run         boolean NOT NULL DEFAULT false,
+    is_whole        boolean NOT NULL DEFAULT false,
     forced          boolean NOT NULL DEFAULT false,
     clock_offset_ms bigint,
     started_at      timestamptz NOT NULL,
@@ -79,10 +84,15 @@ CREATE TABLE webflow.runs (
     problems        text[] NOT NULL DEFAULT '{}',
     counts          jsonb NOT NULL DEFAULT '{}',
     forecast        jsonb,
+    last_extraction_before bigint NOT NULL DEFAULT 0,
     UNIQUE (dag_id, run_id)
 );
 
 COMMENT ON TABLE webflow.runs IS 'One row a run: its window, and what became of the rows that it read, by source, state and reason.';
+COMMENT ON COLUMN webflow.runs.is_whole IS
+    'It was to send all that was due: of every source, of the whole 2 days; no dry run, no backfill.';
+COMMENT ON COLUMN webflow.runs.last_extraction_before IS
+    'The last extraction of the run when plan opened it anew; only those after it count. In the order in which extractions began, since each machine has its own clock.';
 COMMENT ON COLUMN webflow.runs.clock_offset_ms IS 'The API''s Date header minus our clock, when the run began.';
 COMMENT ON COLUMN webflow.runs.cleared_at IS 'When the guards let the run send; a push of a run that is not cleared sends nothing.';
 
@@ -183,6 +193,15 @@ COMMENT ON COLUMN webflow.acts.filter IS 'Which conversions the person chose, as
 COMMENT ON COLUMN webflow.acts.conversions IS 'How many conversions it touched.';
 COMMENT ON COLUMN webflow.acts.outcome IS 'What it came to: conversions by their fate.';
 COMMENT ON COLUMN webflow.acts.run_id IS 'The run that was started with it.';
+
+-- Which Airflow this ledger belongs to, since two on one ledger would take each other's runs for their own.
+CREATE TABLE webflow.deployment (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    id      text NOT NULL,
+    since   timestamptz NOT NULL DEFAULT now()
+);
+
+COMMENT ON COLUMN webflow.deployment.id IS 'The Airflow Variable webflow_deployment of the Airflow that plans its runs; at most one row.';
 
 -- For analysts.
 CREATE VIEW webflow.daily_summary AS
