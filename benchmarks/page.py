@@ -29,7 +29,7 @@ GROWING = frozenset({"conversions", "extracted", "history"})
 FILL = """
 INSERT INTO webflow.destinations (destination) VALUES ('{destination}');
 INSERT INTO webflow.runs (
-    dag_id, run_id, run_type, window_start, window_end, sources, is_whole, started_at, cleared_at, ended_at, outcome
+    dag_id, run_id, run_type, window_start, window_end, sources, is_whole, started_at, approved_at, ended_at, outcome
 )
 SELECT '{dag_id}', 'night ' || n, 'scheduled', at - interval '2 days', at, ARRAY['offline_sales', 'crm_conversions'], true, at,
     at, at + interval '5 minutes', 'succeeded'

@@ -144,7 +144,7 @@ class Night:
         destinations = {self.rules.destination: run.sources}
         ledger = Identification(Session(self.connect), self.session, run, destinations, just_asked=just_asked)
         done = identify(run, self.users, ledger, self.clock.now)
-        self.runs.clear(run)
+        self.runs.approve(run)
         return done
 
     def read(self, name: str = "run", **options: Any) -> Run:

@@ -28,12 +28,12 @@ def sales(night: Night, rows: int, *, name: str, value: str = "10", key: str = "
 
 
 def objected(night: Night, run: Run, **limits: float | None) -> list[str]:
-    """What the guards say of a run, and clear it if that is nothing: as identify does."""
+    """What the guards say of a run, and approve it if that is nothing: as identify does."""
     now = figures(night.runs.accounts(run, [DESTINATION], night.clock.at))
     guards = Limits(**{**Guards().model_dump(), **limits})
     found = objections(now, night.runs.earlier(run), guards, whole_window=True)
     if not found:
-        night.runs.clear(run)
+        night.runs.approve(run)
     return found
 
 
@@ -71,7 +71,7 @@ def test_many_times_the_usual_volume_is_stopped_before_a_request_leaves(usual: N
     assert sentence == (
         "sales has 201 conversions to send, more than 5 times the 40 of its fullest of the last 3 runs (guards.volume_factor)"
     )
-    with pytest.raises(Stopped, match="not cleared to send"):
+    with pytest.raises(Stopped, match="not approved for sending"):
         usual.push(run, simulator.url)
     assert len(simulator.events()) == 120
 
@@ -93,7 +93,7 @@ def test_a_source_that_suddenly_returns_nothing_is_stopped_night_after_night_unt
             "sales returned no rows at all, and in each of the last 3 runs it did (guards.empty_source)"
         ]
         reconcile(usual, run)
-    usual.runs.clear(run)
+    usual.runs.approve(run)
     reconcile(usual, run)
     run = usual.begin("after a forced one")
     usual.extract(run)
@@ -113,7 +113,7 @@ def test_dry_runs_and_other_dags_say_nothing_about_what_is_usual(usual: Night) -
     sales(usual, 300, name="tonight ")
     for number in range(3):
         run = usual.begin(f"dry {number}", dry_run=True)
-        usual.runs.clear(run)
+        usual.runs.approve(run)
         usual.runs.end(run, [], {"sources": {"sales": {"read": {"rows": 300}, "sent": {"rows": 300, "value": "3000"}}}})
     usual.runs = type(usual.runs)(usual.session, "another Dag")
     assert usual.runs.earlier(usual.begin("other")) == {}
@@ -126,7 +126,7 @@ def test_dry_runs_and_other_dags_say_nothing_about_what_is_usual(usual: Night) -
 def test_the_last_seven_runs_are_looked_at(usual: Night) -> None:
     for number in range(7):
         run = usual.begin(f"week {number}")
-        usual.runs.clear(run)
+        usual.runs.approve(run)
         usual.runs.end(run, [], {"sources": {"sales": {"read": {"rows": 1}, "sent": {"rows": number, "value": f"{number}.50"}}}})
     (earlier,) = usual.runs.earlier(usual.begin("tonight")).values()
     assert [run.sent.rows for run in earlier] == [6, 5, 4, 3, 2, 1, 0]
@@ -144,8 +144,8 @@ def test_more_than_a_share_of_rejected_rows_is_stopped_in_the_first_run_already(
 
 def test_a_run_that_is_tried_again_from_plan_on_is_judged_anew(usual: Night, simulator: SimulatorProcess) -> None:
     run = usual.begin("night 2")
-    assert usual.sql("SELECT cleared_at FROM webflow.runs WHERE id = %s", run.id) == [(None,)]
-    with pytest.raises(Stopped, match="not cleared to send"):
+    assert usual.sql("SELECT approved_at FROM webflow.runs WHERE id = %s", run.id) == [(None,)]
+    with pytest.raises(Stopped, match="not approved for sending"):
         usual.push(run, simulator.url)
 
 

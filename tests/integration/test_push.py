@@ -540,7 +540,7 @@ def test_rows_outside_the_run_s_window_or_sources_are_left_alone(night: Night, s
     start = NOW - timedelta(hours=40)
     window = Window(start=start + timedelta(milliseconds=2), end=start + timedelta(milliseconds=4))
     run = night.begin("narrow", window=window)
-    night.runs.clear(run)
+    night.runs.approve(run)
     night.push(run, simulator.url)
     assert set(counted(simulator)) == {"c2", "c3"}
     night.push(replace(run, window=Window.up_to(NOW)), simulator.url)
@@ -644,7 +644,7 @@ def test_a_run_that_the_guards_have_not_cleared_sends_nothing(night: Night, simu
     night.sale("a")
     run = night.begin()
     night.extract(run)
-    with pytest.raises(Stopped, match=r"not cleared to send: see why its identify task failed"):
+    with pytest.raises(Stopped, match=r"not approved for sending: see why its identify task failed"):
         night.push(run, simulator.url)
     assert simulator.events() == []
 

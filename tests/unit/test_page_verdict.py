@@ -35,7 +35,7 @@ def ledger_run(at: datetime = TEN, **more: Any) -> LedgerRun:
         "dry_run": False,
         "is_whole": True,
         "started_at": at,
-        "cleared_at": at + MINUTE,
+        "approved_at": at + MINUTE,
         "ended_at": at + 3 * MINUTE,
         "outcome": "succeeded",
         "problems": [],
@@ -132,7 +132,7 @@ def test_a_rest_that_webflow_asked_for_is_told():
 
 
 def test_before_it_may_send_a_run_is_said_to_read():
-    level, text = said(going(cleared_at=None), DagNow(runs=[airflow_run("running")]))
+    level, text = said(going(approved_at=None), DagNow(runs=[airflow_run("running")]))
 
     assert (level, text) == (
         Level.WORKING,
@@ -287,7 +287,7 @@ def test_a_run_that_was_refused_and_is_dry_or_partial_says_nothing_of_the_night(
 
 @pytest.mark.parametrize("is_recorded", [False, True])
 def test_nothing_waits_for_a_dry_run(is_recorded: bool):
-    dry = ledger_run(MORNING, dry_run=True, cleared_at=None, ended_at=None, outcome=None)
+    dry = ledger_run(MORNING, dry_run=True, approved_at=None, ended_at=None, outcome=None)
     dag = DagNow(runs=[by_hand(MORNING, "running", dry_run=True)], next_run_at=TEN)
 
     _, text = said(Figures(at=MORNING, runs=[dry] if is_recorded else [], ready=READY), dag, MORNING + MINUTE)

@@ -41,7 +41,7 @@ class LedgerRun:
     dry_run: bool
     is_whole: bool
     started_at: datetime
-    cleared_at: datetime | None
+    approved_at: datetime | None
     ended_at: datetime | None
     outcome: str | None
     problems: Sequence[str]
@@ -282,7 +282,7 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         dry_run=row.dry_run,
         is_whole=row.is_whole,
         started_at=row.started_at,
-        cleared_at=row.cleared_at,
+        approved_at=row.approved_at,
         ended_at=row.ended_at,
         outcome=row.outcome,
         problems=[*row.notes, *(problem for problem in row.problems if problem not in row.notes)],

@@ -59,7 +59,7 @@ class PushQueue:
     def begin(self, lease_seconds: float) -> None:
         """Register this push, and declare earlier tries of it dead.
 
-        :raises Stopped: if the guards have not cleared the run, or a later try of the task is at it.
+        :raises Stopped: if the guards have not approved the run for sending, or a later try of the task is at it.
         """
         place = {"run": self._run.id, "destination": self._worker.destination, "worker": self._worker.number}
         host = socket.gethostname()
@@ -82,7 +82,7 @@ class PushQueue:
             },
         )
         if not found:
-            raise Stopped("This run is not cleared to send: see why its identify task failed.")
+            raise Stopped("This run is not approved for sending: see why its identify task failed.")
         self._push = found[0].id
 
     def recover(self, now: datetime) -> int:

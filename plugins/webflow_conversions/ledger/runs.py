@@ -1,4 +1,4 @@
-"""The ledger's record of runs: opened by plan, cleared by the guards, closed by reconcile."""
+"""The ledger's record of runs: opened by plan, approved by the guards, closed by reconcile."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -69,9 +69,9 @@ class Runs:
             clock_offset=clock_offset,
         )
 
-    def clear(self, run: Run) -> None:
-        """Let the run send."""
-        self._session.execute("clear_run", {"run": run.id})
+    def approve(self, run: Run) -> None:
+        """Approve the run for sending."""
+        self._session.execute("approve_run", {"run": run.id})
 
     def note(self, run: Run, problem: str) -> None:
         """Note what did not stop the run, for reconcile to report."""

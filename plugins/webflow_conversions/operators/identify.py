@@ -52,7 +52,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
             self.log.error("%s What is ready goes out all the same.", error)
             runs.note(run, f"identify: {error}")
         self._guard(run, runs, list(destinations))
-        runs.clear(run)
+        runs.approve(run)
         return [
             {"destination": destination, "sources": sources, "worker": worker}
             for destination, sources in destinations.items()

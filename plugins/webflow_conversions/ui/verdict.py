@@ -119,7 +119,7 @@ def verdict(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
 def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: datetime) -> Verdict:
     record = _record(figures, active.run_id)
     import_at = next_import(now)
-    if record is None or record.cleared_at is None:
+    if record is None or record.approved_at is None:
         step = "is about to start" if active.state == "queued" else "reads the sources and looks for known users"
         waiting = [f"{conversions(ready)} wait for it."] if ready.rows else []
         return Verdict(level=Level.WORKING, headline=f"The run {step}.", details=waiting, run_id=active.run_id)

@@ -1,6 +1,6 @@
 -- Earlier tries of the same task claim and record nothing more: Airflow starts another only when it gave them up. One
 -- whose process is gone has nothing out; what another may have out ends with its lease. A run that the guards have
--- not cleared gets no push. The first push to a destination after the guards have cleared the run, and the first after its
+-- not approved gets no push. The first push to a destination after the guards have approved the run, and the first after its
 -- end where somebody cleared its tasks in Airflow, give what waits its attempts anew.
 WITH superseded AS (
     UPDATE webflow.pushes
@@ -18,7 +18,7 @@ WITH superseded AS (
       AND failures > 0
       AND NOT EXISTS (
           SELECT FROM webflow.pushes p JOIN webflow.runs r ON r.id = p.run
-          WHERE p.run = %(run)s AND p.destination = %(destination)s AND p.started_at > greatest(r.cleared_at, r.ended_at)
+          WHERE p.run = %(run)s AND p.destination = %(destination)s AND p.started_at > greatest(r.approved_at, r.ended_at)
       )
 )
 INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, expires_at)
@@ -26,5 +26,5 @@ SELECT
     id, %(destination)s, %(worker)s, %(try_number)s, %(host)s, %(pid)s,
     clock_timestamp() + make_interval(secs => %(lease_seconds)s)
 FROM webflow.runs
-WHERE id = %(run)s AND cleared_at IS NOT NULL
+WHERE id = %(run)s AND approved_at IS NOT NULL
 RETURNING id

@@ -1,4 +1,4 @@
--- What each source gave in the last runs that were let send: rows read, and rows and money sent. A run that the guards
+-- What each source gave in the last runs that were approved for sending: rows read, and rows and money sent. A run that the guards
 -- stopped says nothing about what is usual. Rows read are null where the source was not read, or not over the whole 2 days.
 SELECT
     source.key AS source,
@@ -8,7 +8,7 @@ SELECT
 FROM (
     SELECT id, counts, window_end - window_start >= make_interval(secs => %(max_age_seconds)s) AS spans_two_days
     FROM webflow.runs
-    WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND cleared_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
+    WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND approved_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
     ORDER BY id DESC
     LIMIT %(runs)s
 ) earlier

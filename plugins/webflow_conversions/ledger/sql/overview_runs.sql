@@ -1,7 +1,7 @@
 -- The runs of a Dag since a moment, its last ones, and the one asked for; the newest first. What is sent by a run that has
 -- not ended, as its pushes count it.
 SELECT
-    id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, started_at, cleared_at, ended_at, outcome,
+    id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, started_at, approved_at, ended_at, outcome,
     notes, problems, counts, forecast,
     CASE WHEN ended_at IS NULL THEN (
         SELECT coalesce(sum((p.counts ->> 'accepted')::bigint), 0)::bigint FROM webflow.pushes p WHERE p.run = r.id

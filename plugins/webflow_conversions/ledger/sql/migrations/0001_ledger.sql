@@ -77,7 +77,7 @@ CREATE TABLE webflow.runs (
     forced          boolean NOT NULL DEFAULT false,
     clock_offset_ms bigint,
     started_at      timestamptz NOT NULL,
-    cleared_at      timestamptz,
+    approved_at      timestamptz,
     ended_at        timestamptz,
     outcome         text CHECK (outcome IN ('succeeded', 'failed')),
     notes           text[] NOT NULL DEFAULT '{}',
@@ -94,7 +94,7 @@ COMMENT ON COLUMN webflow.runs.is_whole IS
 COMMENT ON COLUMN webflow.runs.last_extraction_before IS
     'The last extraction of the run when plan opened it anew; only those after it count. In the order in which extractions began, since each machine has its own clock.';
 COMMENT ON COLUMN webflow.runs.clock_offset_ms IS 'The API''s Date header minus our clock, when the run began.';
-COMMENT ON COLUMN webflow.runs.cleared_at IS 'When the guards let the run send; a push of a run that is not cleared sends nothing.';
+COMMENT ON COLUMN webflow.runs.approved_at IS 'When the guards approved the run for sending; a push of a run that is not approved sends nothing.';
 
 -- One row for each time that a source's query was read; complete once ended_at is there. A task that is tried
 -- again begins a new one, and the last complete one of a run and source counts.

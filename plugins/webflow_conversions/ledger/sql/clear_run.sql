@@ -1,1 +1,0 @@
-UPDATE webflow.runs SET cleared_at = clock_timestamp() WHERE id = %(run)s
