@@ -550,7 +550,7 @@ def test_rows_outside_the_run_s_window_or_sources_are_left_alone(night: Night, s
 # The pace
 
 
-def test_the_ceiling_of_requests_a_second_holds_for_all_workers_together(night: Night, simulator: SimulatorProcess) -> None:
+def test_the_rate_limit_holds_for_all_workers_together(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(60)
     pushes = [
         night.prepare_push(run, simulator.url, worker=worker, settings={"requests_per_second": 20.0}) for worker in range(3)
@@ -559,7 +559,7 @@ def test_the_ceiling_of_requests_a_second_holds_for_all_workers_together(night: 
         list(pool.map(Push.run, pushes))
     assert set(counted(simulator).values()) == {1}
     ((seconds,),) = night.sql(
-        "SELECT extract(epoch FROM next_slot_at - (SELECT min(started_at) FROM webflow.pushes)) FROM webflow.destinations"
+        "SELECT extract(epoch FROM next_permit_at - (SELECT min(started_at) FROM webflow.pushes)) FROM webflow.destinations"
     )
     assert seconds >= 60 / 20
 

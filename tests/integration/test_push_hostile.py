@@ -174,7 +174,7 @@ def test_what_grows_too_old_while_it_connects_does_not_leave(night: Night) -> No
     assert night.row("a").attempts == 0
 
 
-def test_the_ceiling_holds_when_connections_come_about_late(night: Night) -> None:
+def test_the_rate_limit_holds_when_connections_come_about_late(night: Night) -> None:
     run = night.ready(30)
     with LateServer(2.5) as late:
         counts = night.push(run, late.url, settings={"requests_per_second": 4.0, "timeout_seconds": 20.0})
@@ -182,15 +182,15 @@ def test_the_ceiling_holds_when_connections_come_about_late(night: Night) -> Non
     assert counts.accepted == 30
 
 
-def test_the_ceiling_holds_when_a_commit_takes_its_time(night: Night) -> None:
+def test_the_rate_limit_holds_when_a_commit_takes_its_time(night: Night) -> None:
     run, calls = night.ready(240), []
     with Server() as server:
         settings = {"requests_per_second": 40.0}
         pushes = [night.prepare_push(run, server.url, worker=worker, settings=settings) for worker in range(3)]
         reserve = pushes[0]._ledger.reserve
 
-        def reserve_and_wait_for_the_disk(slots: int, seconds_apart: float) -> float:
-            seconds = reserve(slots, seconds_apart)
+        def reserve_and_wait_for_the_disk(permits: int, seconds_apart: float) -> float:
+            seconds = reserve(permits, seconds_apart)
             calls.append(True)
             if len(calls) % 2:
                 time.sleep(0.3)
@@ -454,11 +454,11 @@ def test_what_a_worker_that_died_meanwhile_had_claimed_goes_out_in_its_turn(nigh
     assert order_of(simulator).index("c1") < 2_000
 
 
-def test_a_database_clock_that_was_set_back_does_not_silence_a_push_with_a_ceiling(
+def test_a_database_clock_that_was_set_back_does_not_silence_a_push_with_a_rate_limit(
     night: Night, simulator: SimulatorProcess
 ) -> None:
     run = night.ready(5)
-    night.sql("UPDATE webflow.destinations SET next_slot_at = clock_timestamp() + interval '1 hour'")
+    night.sql("UPDATE webflow.destinations SET next_permit_at = clock_timestamp() + interval '1 hour'")
     assert night.push(run, simulator.url, settings={"requests_per_second": 10.0}).accepted == 5
 
 

@@ -93,8 +93,8 @@ class PushLedger(Protocol):
     def claim_others(self, rows: int, now: datetime) -> Sequence[Claimed]:
         """Claim so many rows of each source, of those that expire last, and commit the claim."""
 
-    def reserve(self, slots: int, seconds_apart: float) -> float:
-        """Reserve the next slots of the destination, for this push alone; the seconds until the first."""
+    def reserve(self, permits: int, seconds_apart: float) -> float:
+        """Reserve the next permits of the destination, for this push alone; the seconds until the first."""
 
     def settle(self, settlements: Sequence[Settlement]) -> Settled:
         """Record outcomes of the rows that are still this push's."""

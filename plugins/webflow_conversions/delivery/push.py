@@ -31,7 +31,7 @@ from webflow_conversions.delivery.protocols import (
 )
 from webflow_conversions.delivery.settings import PushCounts, PushSettings, connect_timeout_seconds
 from webflow_conversions.delivery.settlements import settlement
-from webflow_conversions.delivery.slots import Slots
+from webflow_conversions.delivery.rate_limit import RateLimit
 from webflow_conversions.delivery.suspicion import Stage, Suspicion
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.rules.states import Reason, State
@@ -101,7 +101,7 @@ class Push:
         self._jobs = LedgerThread()
         self._lookout = None if forecasts is None else Lookout(forecasts, self._clock)
         self._queue: deque[Claimed] = deque()
-        self._slots = Slots(settings.requests_per_second, connect_timeout_seconds(settings.timeout_seconds))
+        self._rate_limit = RateLimit(settings.requests_per_second, connect_timeout_seconds(settings.timeout_seconds))
         self._out: dict[int, _Out] = {}
         self._connecting = 0
         self._outcomes: list[Settlement] = []
@@ -329,16 +329,16 @@ class Push:
         self._recover_at = self._clock.monotonic() + RECOVER_SECONDS
 
     def _reserve(self) -> None:
-        """Ask for slots where there is a ceiling; not during a rest, since they would be missed."""
+        """Ask for permits where there is a rate limit; not during a rest, since they would be missed."""
         now = self._clock.monotonic()
-        number = self._slots.missing(min(len(self._queue) + self._connecting, self._claim_rows()), now)
+        number = self._rate_limit.missing(min(len(self._queue) + self._connecting, self._claim_rows()), now)
         if number > 0 and not self._jobs.is_busy("reserve") and now >= self._pace.rest_until:
-            self._jobs.ask("reserve", lambda: self._reserve_now(number), lambda first: self._slots.add(first, number))
+            self._jobs.ask("reserve", lambda: self._reserve_now(number), lambda first: self._rate_limit.add(first, number))
 
     def _reserve_now(self, number: int) -> float:
-        """When the first slot is; by the earlier clock, since the ledger's commit may take its time."""
+        """When the first permit is; by the earlier clock, since the ledger's commit may take its time."""
         asked_at = self._clock.monotonic()
-        return asked_at + self._ledger.reserve(number, self._slots.seconds_apart)
+        return asked_at + self._ledger.reserve(number, self._rate_limit.seconds_apart)
 
     # The wire
 
@@ -346,7 +346,7 @@ class Push:
         now = self._clock.monotonic()
         if not self._is_open(now) or self._suspicion.stage in (Stage.SEEKING, Stage.JUDGING):
             return
-        while self._queue and self._transport.in_flight < self._pace.limit and self._connecting < self._slots.usable(now):
+        while self._queue and self._transport.in_flight < self._pace.limit and self._connecting < self._rate_limit.usable(now):
             conversion = self._queue.popleft()
             unfit = self._unfit(conversion, self._clock.now())
             if unfit is None:
@@ -376,7 +376,7 @@ class Push:
         """Asked right before the first byte: connecting took its time, and so may have whatever froze this process."""
         out, now, moment = self._out[tag], self._clock.monotonic(), self._clock.now()
         out.sent_at = moment.timestamp()
-        out.has_left = self._is_open(now) and self._unfit(out.conversion, moment) is None and self._slots.use(now)
+        out.has_left = self._is_open(now) and self._unfit(out.conversion, moment) is None and self._rate_limit.use(now)
         self._connecting -= out.has_left
         return out.has_left
 
@@ -388,7 +388,7 @@ class Push:
             self._jobs.wait(POLL_SECONDS)
         elif not self._is_done:
             now = self._clock.monotonic()
-            due = (self._slots.next_at(now) or now) if self._queue else self._claim_at
+            due = (self._rate_limit.next_at(now) or now) if self._queue else self._claim_at
             self._clock.sleep(min(max(due - now, self._pace.rest_until - now, POLL_SECONDS), IDLE_SECONDS))
 
     def _take_in(self) -> None:

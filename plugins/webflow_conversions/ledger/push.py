@@ -109,10 +109,10 @@ class PushQueue:
         """Claim so many rows of each source, of those that expire last, and commit the claim."""
         return self._claim("claim_others", rows, now)
 
-    def reserve(self, slots: int, seconds_apart: float) -> float:
-        """Reserve the next slots of the destination, for this push alone; the seconds until the first."""
+    def reserve(self, permits: int, seconds_apart: float) -> float:
+        """Reserve the next permits of the destination, for this push alone; the seconds until the first."""
         ((seconds,),) = self._session.fetch(
-            "reserve_slots", {"destination": self._worker.destination, "slots": slots, "seconds_apart": seconds_apart}
+            "reserve_permits", {"destination": self._worker.destination, "permits": permits, "seconds_apart": seconds_apart}
         )
         return float(seconds)
 

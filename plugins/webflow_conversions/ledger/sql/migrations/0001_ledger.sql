@@ -160,7 +160,7 @@ COMMENT ON COLUMN webflow.pushes.ended_at IS 'When it ended in good order, or wa
 -- What all pushes to a destination share: the pace, and the pause that the API asked for.
 CREATE TABLE webflow.destinations (
     destination  text PRIMARY KEY,
-    next_slot_at timestamptz NOT NULL DEFAULT '-infinity',
+    next_permit_at timestamptz NOT NULL DEFAULT '-infinity',
     paused_until timestamptz NOT NULL DEFAULT '-infinity'
 );
 

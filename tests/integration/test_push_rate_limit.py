@@ -1,4 +1,4 @@
-"""The ceiling of requests a second, as the server sees it."""
+"""The rate limit, as the server sees it."""
 
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from webflow_conversions.delivery.push import Push
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_no_second_sees_more_requests_than_the_ceiling_however_many_workers_push(
+def test_no_second_sees_more_requests_than_the_rate_limit_however_many_workers_push(
     night: Night, simulator: SimulatorProcess, workers: int
 ) -> None:
     run = night.ready(20)
@@ -29,10 +29,10 @@ def test_no_second_sees_more_requests_than_the_ceiling_however_many_workers_push
 
 
 @pytest.mark.parametrize(("requests_per_second", "seconds"), [(4.0, 0.15), (4.0, 0.3), (1.0, 0.2), (10.0, 0.17)])
-def test_a_far_server_gets_its_events_under_a_low_ceiling(
+def test_a_far_server_gets_its_events_under_a_low_rate_limit(
     night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requests_per_second: float, seconds: float
 ) -> None:
-    """Connecting takes longer than a slot lasts."""
+    """Connecting takes longer than a permit lasts."""
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     authority.issue_cert("localhost").configure_cert(context)

@@ -1,4 +1,4 @@
-"""The ceiling of requests a second holds in every second, whatever the number of workers and whatever holds them up."""
+"""The rate limit holds in every second, whatever the number of workers and whatever holds them up."""
 
 import random
 from collections.abc import Callable
@@ -6,32 +6,32 @@ from itertools import pairwise
 
 import pytest
 
-from webflow_conversions.delivery.slots import SLOT_SECONDS, Slots
+from webflow_conversions.delivery.rate_limit import PERMIT_SECONDS, RateLimit
 
 STEP_SECONDS = 0.01
 CONNECT_SECONDS = 10.0
 
 
 class Ledger:
-    """Hands out slots, one after the other."""
+    """Hands out permits, one after the other."""
 
     def __init__(self) -> None:
-        self.next_slot_at = 0.0
+        self.next_permit_at = 0.0
 
     def reserve(self, now: float, number: int, seconds_apart: float) -> float:
-        first = max(self.next_slot_at, now)
-        self.next_slot_at = first + number * seconds_apart
+        first = max(self.next_permit_at, now)
+        self.next_permit_at = first + number * seconds_apart
         return first
 
 
 def sent_by(workers: int, requests_per_second: float, seconds: int, dice: random.Random) -> list[float]:
-    """When requests left: each worker looks every some milliseconds, and rests now and then, with slots in hand."""
+    """When requests left: each worker looks every some milliseconds, and rests now and then, with permits in hand."""
     ledger, sent = Ledger(), []
-    slots = [Slots(requests_per_second, CONNECT_SECONDS) for _ in range(workers)]
+    limits = [RateLimit(requests_per_second, CONNECT_SECONDS) for _ in range(workers)]
     looks_at = [0.0] * workers
     for step in range(int(seconds / STEP_SECONDS)):
         now = step * STEP_SECONDS
-        for worker, own in enumerate(slots):
+        for worker, own in enumerate(limits):
             if now < looks_at[worker]:
                 continue
             looks_at[worker] = now + (dice.uniform(0.3, 2.0) if dice.random() < 0.01 else 0.0)
@@ -47,7 +47,7 @@ def sent_by(workers: int, requests_per_second: float, seconds: int, dice: random
 @pytest.mark.parametrize("workers", [1, 2, 7])
 @pytest.mark.parametrize("requests_per_second", [0.5, 3.0, 50.0, 333.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_no_second_has_more_requests_than_the_ceiling(workers: int, requests_per_second: float, seed: int) -> None:
+def test_no_second_has_more_requests_than_the_rate_limit(workers: int, requests_per_second: float, seed: int) -> None:
     sent = sent_by(workers, requests_per_second, 30, random.Random(seed))
     most = max(sum(1 for other in sent[place:] if other < moment + 1) for place, moment in enumerate(sent))
     assert most <= max(requests_per_second, 1)
@@ -63,11 +63,11 @@ def test_workers_that_are_not_held_up_use_nearly_all_of_it(workers: int) -> None
 def left_late(workers: int, requests_per_second: float, seconds: int, connecting: Callable[[], float]) -> tuple[list[float], int]:
     """When requests left whose connection has to come about first, and how many were withheld."""
     ledger, sent, withheld = Ledger(), [], 0
-    slots = [Slots(requests_per_second, CONNECT_SECONDS) for _ in range(workers)]
+    limits = [RateLimit(requests_per_second, CONNECT_SECONDS) for _ in range(workers)]
     ready_at: list[float | None] = [None] * workers
     for step in range(int(seconds / STEP_SECONDS)):
         now = step * STEP_SECONDS
-        for worker, own in enumerate(slots):
+        for worker, own in enumerate(limits):
             number = own.missing(1, now)
             if number:
                 own.add(ledger.reserve(now, number, own.seconds_apart), number)
@@ -86,7 +86,7 @@ def left_late(workers: int, requests_per_second: float, seconds: int, connecting
 @pytest.mark.parametrize("workers", [1, 2, 7])
 @pytest.mark.parametrize("requests_per_second", [0.5, 1.0, 4.0, 10.0, 20.0, 50.0])
 @pytest.mark.parametrize("connecting", [0.06, 0.15, 0.2, 0.3, 1.7, None])
-def test_connections_that_come_about_late_get_a_slot_and_the_ceiling_holds(
+def test_connections_that_come_about_late_get_a_permit_and_the_rate_limit_holds(
     workers: int, requests_per_second: float, connecting: float | None
 ) -> None:
     dice = random.Random(0)
@@ -100,40 +100,40 @@ def test_connections_that_come_about_late_get_a_slot_and_the_ceiling_holds(
     assert withheld <= 2 * len(sent)
 
 
-def test_more_slots_than_requests_are_asked_for_only_while_connections_come_about_late() -> None:
-    slots = Slots(1.0, CONNECT_SECONDS)
+def test_more_permits_than_requests_are_asked_for_only_while_connections_come_about_late() -> None:
+    rate_limit = RateLimit(1.0, CONNECT_SECONDS)
     for now in (0.0, 10.0, 30.0):
-        assert not slots.use(now)
-    assert slots.missing(1, 30.0) == 8
-    slots.add(100.0, 8)
+        assert not rate_limit.use(now)
+    assert rate_limit.missing(1, 30.0) == 8
+    rate_limit.add(100.0, 8)
     for place in range(8):
-        assert slots.use(100.0 + place * slots.seconds_apart)
-    assert slots.missing(1, 200.0) == 1
+        assert rate_limit.use(100.0 + place * rate_limit.seconds_apart)
+    assert rate_limit.missing(1, 200.0) == 1
 
 
-def test_a_slot_that_was_missed_is_lost() -> None:
-    slots = Slots(10.0, CONNECT_SECONDS)
-    slots.add(1.0, 3)
-    apart = slots.seconds_apart
-    assert slots.next_at(1.0 + SLOT_SECONDS / 2) == 1.0
-    assert slots.next_at(1.0 + SLOT_SECONDS * 1.5) == pytest.approx(1.0 + apart)
-    assert slots.use(1.0 + apart)
-    assert slots.next_at(1.0) == pytest.approx(1.0 + 2 * apart)
-    assert slots.next_at(9.0) is None
+def test_a_permit_that_was_missed_is_lost() -> None:
+    rate_limit = RateLimit(10.0, CONNECT_SECONDS)
+    rate_limit.add(1.0, 3)
+    apart = rate_limit.seconds_apart
+    assert rate_limit.next_at(1.0 + PERMIT_SECONDS / 2) == 1.0
+    assert rate_limit.next_at(1.0 + PERMIT_SECONDS * 1.5) == pytest.approx(1.0 + apart)
+    assert rate_limit.use(1.0 + apart)
+    assert rate_limit.next_at(1.0) == pytest.approx(1.0 + 2 * apart)
+    assert rate_limit.next_at(9.0) is None
 
 
-def test_slots_lie_evenly() -> None:
-    slots, moments = Slots(20.0, CONNECT_SECONDS), []
-    slots.add(5.0, 4)
-    while (moment := slots.next_at(0.0)) is not None:
+def test_permits_lie_evenly() -> None:
+    rate_limit, moments = RateLimit(20.0, CONNECT_SECONDS), []
+    rate_limit.add(5.0, 4)
+    while (moment := rate_limit.next_at(0.0)) is not None:
         moments.append(moment)
-        assert slots.use(moment)
-    assert [after - before for before, after in pairwise(moments)] == pytest.approx([(1 + SLOT_SECONDS) / 20] * 3)
+        assert rate_limit.use(moment)
+    assert [after - before for before, after in pairwise(moments)] == pytest.approx([(1 + PERMIT_SECONDS) / 20] * 3)
 
 
-def test_without_a_ceiling_there_is_always_a_slot() -> None:
-    slots = Slots(None, CONNECT_SECONDS)
-    assert slots.use(7.0)
-    assert slots.usable(7.0) > 1_000_000
-    assert slots.missing(100, 1.0) == 0
-    assert slots.next_at(7.0) == 7.0
+def test_without_a_rate_limit_there_is_always_a_permit() -> None:
+    rate_limit = RateLimit(None, CONNECT_SECONDS)
+    assert rate_limit.use(7.0)
+    assert rate_limit.usable(7.0) > 1_000_000
+    assert rate_limit.missing(100, 1.0) == 0
+    assert rate_limit.next_at(7.0) == 7.0

@@ -1,41 +1,41 @@
-"""The ceiling of requests a second, which all pushes to a destination keep together."""
+"""The rate limit, which all pushes to a destination keep together."""
 
 from collections import deque
 from itertools import takewhile
 from sys import maxsize
 
-SLOT_SECONDS = 0.05
-"""How late a request may still use its slot. A slot that was missed is lost: by now others may send."""
+PERMIT_SECONDS = 0.05
+"""How late a request may still use its permit. A permit that was missed is lost: by now others may send."""
 
 
-class Slots:
+class RateLimit:
     """The moments at which this push may send a request, out of the one row of them that all pushes share in the ledger.
 
-    Slots lie a little wider apart than the ceiling asks for, so that it holds in every second although one request is
-    late and the next is not. A request whose connection took longer than that leaves between two slots, and takes both, if they
+    Permits lie a little wider apart than the rate limit asks for, so that it holds in every second although one request is
+    late and the next is not. A request whose connection took longer than that leaves between two permits, and takes both, if they
     are neighbours and both ours: whatever second it falls into has one of the two unused. Each time that there was none, more
     of them are asked for at once, until they last from the start of a connection to its end.
 
-    Without a ceiling there is always a slot.
+    Without a rate limit there is always a permit.
 
-    :param requests_per_second: the ceiling; None for none.
+    :param requests_per_second: the rate limit; None for none.
     :param connect_seconds: how long connecting may take.
     """
 
     def __init__(self, requests_per_second: float | None, connect_seconds: float) -> None:
         self._connect_seconds = connect_seconds
-        self.seconds_apart = 0.0 if requests_per_second is None else (1 + SLOT_SECONDS) / requests_per_second
+        self.seconds_apart = 0.0 if requests_per_second is None else (1 + PERMIT_SECONDS) / requests_per_second
         self._are_limited = requests_per_second is not None
         self._moments: deque[float] = deque()
         self._at_once = 1
         self._longer_at = float("-inf")
 
     def add(self, first: float, number: int) -> None:
-        """So many slots are ours, the first of them at this moment."""
+        """So many permits are ours, the first of them at this moment."""
         self._moments.extend(first + place * self.seconds_apart for place in range(number))
 
     def missing(self, requests: int, now: float) -> int:
-        """How many slots to ask for, for so many requests; none while half of them have one."""
+        """How many permits to ask for, for so many requests; none while half of them have one."""
         if not self._are_limited or requests <= 0:
             return 0
         self._forget(now)
@@ -45,7 +45,7 @@ class Slots:
         return max(wanted - len(self._moments), self._at_once)
 
     def next_at(self, now: float) -> float | None:
-        """When the next request may leave; None until there is a slot."""
+        """When the next request may leave; None until there is a permit."""
         if not self._are_limited:
             return now
         self._forget(now)
@@ -59,7 +59,7 @@ class Slots:
         return sum(not _is_missed(moment, now) for moment in takewhile(lambda moment: moment <= now, self._moments))
 
     def use(self, now: float) -> bool:
-        """Take a slot for a request that leaves now, or the two around this moment; whether there were."""
+        """Take a permit for a request that leaves now, or the two around this moment; whether there were."""
         if not self._are_limited:
             return True
         self._forget(now)
@@ -84,4 +84,4 @@ class Slots:
 
 
 def _is_missed(moment: float, now: float) -> bool:
-    return moment + SLOT_SECONDS < now
+    return moment + PERMIT_SECONDS < now

@@ -1,0 +1,10 @@
+-- The next permits of a destination with a limit of requests per second, for all its workers together: the seconds
+-- until the first one. No number of workers reserves permits a minute ahead: then the server's clock was set back.
+UPDATE webflow.destinations
+SET next_permit_at = CASE
+        WHEN next_permit_at < clock_timestamp() + make_interval(secs => 60 + 100 * %(seconds_apart)s)
+        THEN greatest(next_permit_at, clock_timestamp())
+        ELSE clock_timestamp()
+    END + make_interval(secs => %(permits)s * %(seconds_apart)s)
+WHERE destination = %(destination)s
+RETURNING extract(epoch FROM next_permit_at - clock_timestamp())::float8 - %(permits)s * %(seconds_apart)s AS seconds
