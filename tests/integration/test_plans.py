@@ -106,7 +106,7 @@ def test_claim_settle_recover_and_the_outlook_read_by_an_index(night: Night, pla
     claimed = queue.claim(1_200, NOW)
     done = [Settlement(id=row.id, state=State.ACCEPTED, http_status=200, attempts=1, sent_at=1.0) for row in claimed[:1_000]]
     assert queue.settle(done).rows == 1_000
-    (other,) = queue.claim_others(1, NOW)
+    (other,) = queue.claim_probes(1, NOW)
     with closing(night.connect()) as somebody, somebody.cursor() as cursor:
         cursor.execute("SELECT FROM webflow.conversions WHERE id = %s FOR UPDATE", (other.id,))
         assert len(queue.settle([Settlement(id=other.id, state=State.READY)]).held) == 1

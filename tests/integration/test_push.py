@@ -20,9 +20,9 @@ from tests.night import NOW, SETTINGS, FixedClock, Night, curl
 from webflow_conversions.delivery import lookout
 from webflow_conversions.delivery import push as push_module
 from webflow_conversions.delivery import settings as push_settings
+from webflow_conversions.delivery.circuit_breaker import TRIP_AFTER
 from webflow_conversions.delivery.protocols import Settlement
-from webflow_conversions.delivery.push import OTHERS, Push
-from webflow_conversions.delivery.suspicion import IN_A_ROW
+from webflow_conversions.delivery.push import PROBE_ROWS, Push
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.rules.states import State
 
@@ -147,7 +147,7 @@ def test_refusals_before_anything_is_accepted_are_not_the_rows_fault(
     with pytest.raises(Stopped, match=rf"None of the last \d\d events was accepted: HTTP {status} \(\d\d\)"):
         night.push(run, simulator.url)
     assert by_state(night) == {"ready": 200}
-    assert IN_A_ROW + OTHERS <= simulator.summary()["requests"] <= IN_A_ROW + SETTINGS.concurrency + OTHERS
+    assert TRIP_AFTER + PROBE_ROWS <= simulator.summary()["requests"] <= TRIP_AFTER + SETTINGS.concurrency + PROBE_ROWS
 
 
 def turns_bad(push: Push, simulator: SimulatorProcess, rule: dict[str, Any], *, after: int) -> Push:
@@ -660,7 +660,7 @@ def test_a_stop_before_the_end_rejects_nothing_that_is_not_proven(night: Night, 
     simulator.faults([{"action": "status", "status": 400, "action_id": action_id}, {"action": "stall"}])
     push = night.prepare_push(run, simulator.url, settings={"concurrency": 1, "timeout_seconds": 30.0})
     with in_thread(push, Unavailable, "The push was stopped"):
-        wait_until(lambda: bool(push._suspicion.kept))
+        wait_until(lambda: bool(push._breaker.kept))
         push.stop()
     assert (night.row("c1").state, night.row("c1").attempts) == ("ready", 1)
 

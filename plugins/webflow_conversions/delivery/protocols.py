@@ -90,7 +90,7 @@ class PushLedger(Protocol):
     def claim(self, rows: int, now: datetime) -> Sequence[Claimed]:
         """Claim the rows that expire first, and commit the claim; in the order of expiry."""
 
-    def claim_others(self, rows: int, now: datetime) -> Sequence[Claimed]:
+    def claim_probes(self, rows: int, now: datetime) -> Sequence[Claimed]:
         """Claim so many rows of each source, of those that expire last, and commit the claim."""
 
     def reserve(self, permits: int, seconds_apart: float) -> float:

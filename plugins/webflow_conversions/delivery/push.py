@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
+from webflow_conversions.delivery.circuit_breaker import CircuitBreaker, Stage
 from webflow_conversions.delivery.ledger_thread import LedgerThread
 from webflow_conversions.delivery.lookout import Lookout
 from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify, retry_after_seconds
@@ -29,10 +30,9 @@ from webflow_conversions.delivery.protocols import (
     Settlement,
     Transport,
 )
+from webflow_conversions.delivery.rate_limit import RateLimit
 from webflow_conversions.delivery.settings import PushCounts, PushSettings, connect_timeout_seconds
 from webflow_conversions.delivery.settlements import settlement
-from webflow_conversions.delivery.rate_limit import RateLimit
-from webflow_conversions.delivery.suspicion import Stage, Suspicion
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
@@ -48,8 +48,8 @@ RENEW_SECONDS = 0.5
 """So often the push also hears of a rest that another one was asked for."""
 RECOVER_SECONDS = 2.0
 """So often the push looks for what dead ones have left: it may expire before all that waits."""
-OTHERS = 10
-"""Where nothing is accepted, so many more of each source are tried."""
+PROBE_ROWS = 10
+"""Probe size: after a streak of refusals, this many rows of each source are sent as a test."""
 LOOK_AGAIN_SECONDS = 2.0
 """While rows wait for their next attempt, so often the push looks whether others need it sooner."""
 GRACE_SECONDS = 2.5
@@ -106,7 +106,7 @@ class Push:
         self._connecting = 0
         self._outcomes: list[Settlement] = []
         self._settling: list[Settlement] = []
-        self._suspicion = Suspicion(settings.destination)
+        self._breaker = CircuitBreaker(settings.destination)
         self._is_empty = False
         self._end: Stopped | Unavailable | None = None
 
@@ -214,7 +214,7 @@ class Push:
         rows, now = self._claim_rows(), self._clock.monotonic()
         if self._is_empty or self._jobs.is_busy("claim") or now >= self._lease_until:
             return
-        match self._suspicion.stage:
+        match self._breaker.stage:
             case Stage.NONE if len(self._queue) < rows and now >= max(self._claim_at, self._pace.rest_until - CLAIM_SECONDS):
                 self._ask_for_claim(self._ledger.claim, rows, self._claimed)
             case Stage.SEEKING | Stage.JUDGING as stage:
@@ -223,9 +223,9 @@ class Push:
                     self._pursue(stage)
 
     def _pursue(self, stage: Stage) -> None:
-        """The suspicion: nothing is out, and all that is known is recorded."""
+        """The breaker is open: nothing is in flight, and all that is known is recorded."""
         if stage is Stage.SEEKING:
-            self._ask_for_claim(self._ledger.claim_others, OTHERS, self._claimed_others)
+            self._ask_for_claim(self._ledger.claim_probes, PROBE_ROWS, self._claimed_probes)
         else:
             moment = self._latest()
             self._jobs.ask("claim", lambda: self._ledger.elsewhere(moment), self._judge)
@@ -247,7 +247,7 @@ class Push:
     def _known(self) -> list[int]:
         """Whatever the ledger has as claimed by this push, and the push knows of."""
         settled = (outcome.id for outcome in [*self._settling, *self._outcomes])
-        return [*(conversion.id for conversion in self._queue), *self._out, *settled, *self._suspicion.kept]
+        return [*(conversion.id for conversion in self._queue), *self._out, *settled, *self._breaker.kept]
 
     def _claim_rows(self) -> int:
         rows = max(self._rows_per_second * CLAIM_SECONDS, 2 * self._pace.limit)
@@ -261,29 +261,29 @@ class Push:
         if conversions:
             return
         self._claim_at = self._clock.monotonic() + IDLE_SECONDS
-        if self._is_idle and self._suspicion.stage is Stage.NONE:
-            moment, known = self._latest(), self._suspicion.kept
+        if self._is_idle and self._breaker.stage is Stage.NONE:
+            moment, known = self._latest(), self._breaker.kept
             self._jobs.ask("claim", lambda: self._look_for_more(moment, known), self._looked_for_more)
 
-    def _claimed_others(self, conversions: Sequence[Claimed]) -> None:
+    def _claimed_probes(self, conversions: Sequence[Claimed]) -> None:
         self.counts.claimed += len(conversions)
         self._queue.extend(conversions)
         if conversions:
-            self._suspicion.try_others(conversion.id for conversion in conversions)
+            self._breaker.probe(conversion.id for conversion in conversions)
         else:
             moment = self._latest()
-            self._jobs.ask("claim", lambda: self._ledger.seconds_to_retry(moment), self._looked_for_others)
+            self._jobs.ask("claim", lambda: self._ledger.seconds_to_retry(moment), self._looked_for_probes)
 
-    def _looked_for_others(self, seconds: float | None) -> None:
+    def _looked_for_probes(self, seconds: float | None) -> None:
         if seconds is None:
-            self._suspicion.try_others(())
+            self._breaker.probe(())
         else:
             self._look_again(seconds)
 
     def _judge(self, elsewhere: Elsewhere) -> None:
         if elsewhere.accepted:
-            self._record(self._suspicion.accepted_elsewhere())
-            if self._suspicion.stage is Stage.NONE:
+            self._record(self._breaker.accepted_elsewhere())
+            if self._breaker.stage is Stage.NONE:
                 return
         if elsewhere.has_later:
             self._finish(
@@ -293,11 +293,11 @@ class Push:
                 )
             )
         elif elsewhere.has_earlier:
-            self._suspicion.seek()
+            self._breaker.seek()
             self._look_again(None)
         else:
-            self._suspicion.decide()
-            self._follow_suspicion()
+            self._breaker.decide()
+            self._follow_breaker()
 
     def _look_again(self, seconds: float | None) -> None:
         """Claim again when something is due, but neither at once nor much later: others may have given something back."""
@@ -314,7 +314,7 @@ class Push:
         self._recovered(recovered)
         if seconds is None:
             self._is_empty = True
-            self._record(self._suspicion.end(is_empty=True))
+            self._record(self._breaker.end(is_empty=True))
         else:
             self._look_again(seconds)
 
@@ -344,7 +344,7 @@ class Push:
 
     def _send(self) -> None:
         now = self._clock.monotonic()
-        if not self._is_open(now) or self._suspicion.stage in (Stage.SEEKING, Stage.JUDGING):
+        if not self._is_open(now) or self._breaker.stage in (Stage.SEEKING, Stage.JUDGING):
             return
         while self._queue and self._transport.in_flight < self._pace.limit and self._connecting < self._rate_limit.usable(now):
             conversion = self._queue.popleft()
@@ -356,7 +356,7 @@ class Push:
                 self._transport.send(conversion.id, body, self._may_leave)
             else:
                 self.counts.expired += unfit.state is State.EXPIRED
-                self._suspicion.put_off(conversion.id)
+                self._breaker.put_off(conversion.id)
                 self._outcomes.append(unfit)
 
     def _is_open(self, now: float) -> bool:
@@ -420,18 +420,18 @@ class Push:
                 self.counts.accepted += 1
                 self._pace.clean(answer.seconds)
                 self._bad_since = None
-                results += self._suspicion.accepted()
+                results += self._breaker.accepted()
             case Outcome.REFUSED:
                 self._pace.clean(answer.seconds)
                 self._bad_since = None
-                results = self._suspicion.refused(result)
+                results = self._breaker.refused(result)
             case Outcome.MISMATCHED:
                 self._pace.clean(answer.seconds)
                 self._bad_since = None
-                self._suspicion.strange(answer)
+                self._breaker.strange(answer)
             case Outcome.MISROUTED:
                 self.counts.deferred += 1
-                self._suspicion.strange(answer)
+                self._breaker.strange(answer)
             case Outcome.LATER:
                 self.counts.deferred += 1
                 asked = retry_after_seconds(answer.retry_after, self._clock.now() + self._settings.clock_offset)
@@ -456,13 +456,13 @@ class Push:
             self._tell(outcome, out.conversion.event.action_id, self._last_trouble)
             self._lose_patience(now)
         if outcome not in (Outcome.ACCEPTED, Outcome.REFUSED):
-            self._suspicion.put_off(out.conversion.id)
+            self._breaker.put_off(out.conversion.id)
         self._record(results)
-        self._follow_suspicion()
+        self._follow_breaker()
 
-    def _follow_suspicion(self) -> None:
-        if self._suspicion.verdict is not None:
-            self._finish(self._suspicion.verdict)
+    def _follow_breaker(self) -> None:
+        if self._breaker.verdict is not None:
+            self._finish(self._breaker.verdict)
 
     def _record(self, results: list[Settlement]) -> None:
         """To be settled."""
@@ -506,7 +506,7 @@ class Push:
         """Return what was claimed and never left."""
         self._outcomes += [Settlement(id=conversion.id, state=State.READY) for conversion in self._queue]
         self._queue.clear()
-        self._suspicion.call_off()
+        self._breaker.call_off()
 
     # The ledger
 
@@ -558,7 +558,7 @@ class Push:
             trouble = Trouble.LOST if out.has_left else Trouble.WITHHELD
             self._answered(out, Answer(trouble=trouble, detail="stopped before the answer came"))
         self._out.clear()
-        self._record(self._suspicion.end(is_empty=self._is_empty))
+        self._record(self._breaker.end(is_empty=self._is_empty))
 
     def _close(self) -> None:
         self._jobs.close()

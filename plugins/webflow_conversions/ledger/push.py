@@ -105,9 +105,9 @@ class PushQueue:
         """Claim the rows that expire first, and commit the claim; in the order of expiry."""
         return self._claim("claim", rows, now)
 
-    def claim_others(self, rows: int, now: datetime) -> list[Claimed]:
+    def claim_probes(self, rows: int, now: datetime) -> list[Claimed]:
         """Claim so many rows of each source, of those that expire last, and commit the claim."""
-        return self._claim("claim_others", rows, now)
+        return self._claim("claim_probes", rows, now)
 
     def reserve(self, permits: int, seconds_apart: float) -> float:
         """Reserve the next permits of the destination, for this push alone; the seconds until the first."""

@@ -9,8 +9,8 @@ from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.errors import Stopped
 from webflow_conversions.rules.states import State
 
-IN_A_ROW = 20
-"""So many suspicious answers with nothing accepted in between, and it may not be the rows that are wrong."""
+TRIP_AFTER = 20
+"""Refusals in a row after which the breaker opens: the address may be wrong, not the rows."""
 REFUSALS_OF_THE_ADDRESS = frozenset({404, 410})
 """They concern the event only where the same address accepts others."""
 
@@ -27,7 +27,7 @@ class Stage(Enum):
     """Others were refused, or there are none: unless another push knows better, it is the address."""
 
 
-class Suspicion:
+class CircuitBreaker:
     """Keeps refusals back that may be meant for all, until an event is accepted.
 
     Before anything was accepted every refusal is suspicious; afterwards only those of the address. An answer that is
@@ -44,7 +44,7 @@ class Suspicion:
         self._is_proven = False
         self._kept: list[Settlement] = []
         self._in_a_row: Counter[str] = Counter()
-        self._others: set[int] = set()
+        self._probes: set[int] = set()
         self.stage = Stage.NONE
         self.verdict: Stopped | None = None
         """Set once it is clear that the address is wrong."""
@@ -58,10 +58,10 @@ class Suspicion:
         """Others are wanted, once more if they were before."""
         self.stage = Stage.SEEKING
 
-    def try_others(self, conversions: Iterable[int]) -> None:
+    def probe(self, conversions: Iterable[int]) -> None:
         """These are the others, about to be sent; nothing else is out."""
-        self._others = set(conversions)
-        self.stage = Stage.TRYING if self._others else Stage.JUDGING
+        self._probes = set(conversions)
+        self.stage = Stage.TRYING if self._probes else Stage.JUDGING
 
     def call_off(self) -> None:
         """The others were given back before they were answered."""
@@ -97,24 +97,24 @@ class Suspicion:
         self._kept.append(refusal)
         self._in_a_row[f"HTTP {refusal.http_status}"] += 1
         if self.stage is Stage.TRYING:
-            self._others.discard(refusal.id)
-            if not self._others:
+            self._probes.discard(refusal.id)
+            if not self._probes:
                 self.stage = Stage.JUDGING
-        elif self.stage is Stage.NONE and self._in_a_row.total() >= IN_A_ROW:
+        elif self.stage is Stage.NONE and self._in_a_row.total() >= TRIP_AFTER:
             self.seek()
         return []
 
     def strange(self, answer: Answer) -> None:
         """Something answered that is not the API, or not in its words."""
         self._in_a_row[f"HTTP {answer.status}{' without our event' if answer.status and answer.status < 300 else ''}"] += 1
-        if self._in_a_row.total() >= IN_A_ROW:
+        if self._in_a_row.total() >= TRIP_AFTER:
             self.decide()
 
     def put_off(self, conversion: int) -> None:
         """This one got no answer that says anything about the address; if it was the last of the others, more are needed."""
         if self.stage is Stage.TRYING:
-            self._others.discard(conversion)
-            if not self._others:
+            self._probes.discard(conversion)
+            if not self._probes:
                 self.seek()
 
     def end(self, *, is_empty: bool) -> list[Settlement]:

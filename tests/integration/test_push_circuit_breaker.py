@@ -124,7 +124,7 @@ def test_a_push_waits_for_what_an_earlier_one_that_is_at_work_comes_to(night: Ni
     run = night.ready(40)
     earlier = night.queue(run, worker=1)
     earlier.begin(60)
-    right = earlier.claim_others(10, NOW)
+    right = earlier.claim_probes(10, NOW)
     with Server(lambda *_: saying(422)) as server, ThreadPoolExecutor(1) as pool:
         running = pool.submit(night.prepare_push(run, server.url).run)
         wait_until(lambda: len(server.got) == 30)
@@ -140,7 +140,7 @@ def test_what_an_earlier_push_leaves_is_tried_before_the_address_is_judged(night
     run = night.ready(40)
     earlier = night.queue(run, worker=1)
     earlier.begin(60)
-    right = earlier.claim_others(10, NOW)
+    right = earlier.claim_probes(10, NOW)
     with (
         Server(lambda head, body: saying(422) if number(body) <= 30 else ok(head, body)) as server,
         ThreadPoolExecutor(1) as pool,
@@ -161,7 +161,7 @@ def test_a_push_leaves_the_judgment_to_a_later_one_that_is_at_work(night: Night)
     def answer(head: bytes, body: bytes) -> bytes:
         if number(body) == 1:
             later.begin(60)
-            later.claim_others(10, NOW)
+            later.claim_probes(10, NOW)
         return saying(422)
 
     with Server(answer) as server, pytest.raises(Unavailable, match="another push has what is left"):
@@ -182,7 +182,7 @@ def test_a_rest_does_not_make_a_push_try_one_row_after_the_other(night: Night) -
 
     with Server(answer) as server:
         push: Push = night.prepare_push(run, server.url, settings={"concurrency": 2})
-        claim_others, claims = push._ledger.claim_others, []
-        push._ledger.claim_others = lambda *given: claims.append(given) or claim_others(*given)
+        claim_probes, claims = push._ledger.claim_probes, []
+        push._ledger.claim_probes = lambda *given: claims.append(given) or claim_probes(*given)
         assert push.run().accepted == 100
     assert len(claims) <= 3
