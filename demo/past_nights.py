@@ -66,7 +66,8 @@ def _write_night(cursor: Any, night: datetime, chance: random.Random, *, failed:
     run_id = f"scheduled__{night:%Y-%m-%dT%H:%M:%S+00:00}"
     counts: dict[str, dict[str, Any]] = {}
     cursor.execute(
-        "INSERT INTO webflow.runs (dag_id, run_id, run_type, window_start, window_end, sources, is_whole, started_at, approved_at)"
+        "INSERT INTO webflow.runs (dag_id, run_id, run_type, window_start, window_end, sources, is_whole, started_at,"
+        " approved_at)"
         " VALUES (%s, %s, 'scheduled', %s, %s, %s, true, %s, %s) RETURNING id",
         (DAG_ID, run_id, night - timedelta(days=2), night, list(SOURCES), night, night + timedelta(seconds=40)),
     )

@@ -477,8 +477,8 @@ def test_the_page_says_what_is_not_live_while_a_large_run_goes_on(
     page_night.queue(run).begin(60)
     page_night.sql("UPDATE webflow.pushes SET counts = %s", json.dumps({"accepted": 1_234}))
     counted_at = datetime.now(UTC)
-    outlook = {"at": counted_at.isoformat(), "waiting_rows": 5_678, "waiting_value": "1.00"}
-    page_night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: outlook}))
+    forecast = {"at": counted_at.isoformat(), "waiting_rows": 5_678, "waiting_value": "1.00"}
+    page_night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: forecast}))
 
     text = client("victor").get("/webflow/", headers=HTML).text
 

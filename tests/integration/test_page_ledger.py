@@ -175,8 +175,8 @@ def test_what_waits_is_what_the_push_counted_where_that_is_much(
     put(night, "ready", "c1")
     put(night, "ready", "c2", attempts=1, attempts_in_doubt=1)
     at = NOW - timedelta(minutes=minutes)
-    outlook = {"at": at.isoformat(), "waiting_rows": waiting, "waiting_value": "7.50"}
-    night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: outlook}))
+    forecast = {"at": at.isoformat(), "waiting_rows": waiting, "waiting_value": "7.50"}
+    night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: forecast}))
     if not is_open:
         night.runs.end(run, [], {})
 

@@ -94,7 +94,7 @@ def whole_reads(plan: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_claim_settle_recover_and_the_outlook_read_by_an_index(night: Night, plans: list[Any]) -> None:
+def test_claim_settle_recover_and_the_forecast_read_by_an_index(night: Night, plans: list[Any]) -> None:
     run = night.opened
     dead = night.queue(run, worker=1)
     dead.begin(lease_seconds=60)
@@ -116,7 +116,7 @@ def test_claim_settle_recover_and_the_outlook_read_by_an_index(night: Night, pla
     queue.reserve(10, 0.1)
     queue.rest(0)
     queue.seconds_to_retry(NOW)
-    RunForecasts(Session(night.connect), run, night._worker(run, 0, 1)).backlog(NOW, 100.0, 7_200.0)
+    RunForecasts(Session(night.connect), run, night._worker(run, 0, 1)).waiting(NOW, 100.0, 7_200.0)
     queue.end({})
     found = {statement: reads for statement, plan in plans if (reads := whole_reads(plan))}
     assert found == {}

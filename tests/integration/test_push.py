@@ -17,7 +17,7 @@ import pytest
 from demo.postgres import free_port
 from demo.simulator import SimulatorProcess
 from tests.night import NOW, SETTINGS, FixedClock, Night, curl
-from webflow_conversions.delivery import lookout
+from webflow_conversions.delivery import progress
 from webflow_conversions.delivery import push as push_module
 from webflow_conversions.delivery import settings as push_settings
 from webflow_conversions.delivery.circuit_breaker import TRIP_AFTER
@@ -879,21 +879,21 @@ def test_a_try_that_was_declared_dead_claims_and_settles_nothing_more(
     assert {name for name, times in stored.items() if times > 1} <= {name for name, row in rows.items() if row.attempts_in_doubt}
 
 
-def test_the_outlook_says_what_misses_the_import(
+def test_the_forecast_says_what_misses_the_import(
     night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lookout, "OUTLOOK_SECONDS", 0.2)
-    monkeypatch.setattr(lookout, "FIRST_LOOKS_SECONDS", 0.2)
+    monkeypatch.setattr(progress, "FORECAST_SECONDS", 0.2)
+    monkeypatch.setattr(progress, "FIRST_LOOKS_SECONDS", 0.2)
     night.clock = FixedClock(NOW.replace(hour=23, minute=59, second=58))
     run = night.ready(300)
     simulator.faults([{"action": "delay", "milliseconds": 40}])
     push = night.prepare_push(run, simulator.url, settings={"concurrency": 2})
-    outlooks = []
-    record = push._lookout._forecasts.record
-    push._lookout._forecasts.record = lambda document: (outlooks.append(document), record(document))
+    forecasts = []
+    record = push._progress._forecasts.record
+    push._progress._forecasts.record = lambda document: (forecasts.append(document), record(document))
     push.run()
-    assert night.sql("SELECT forecast -> 'webflow_default' FROM webflow.runs") == [(outlooks[-1],)]
-    forecast = outlooks[0]
+    assert night.sql("SELECT forecast -> 'webflow_default' FROM webflow.runs") == [(forecasts[-1],)]
+    forecast = forecasts[0]
     assert forecast["import_at"] == "2026-11-24T00:00:00+00:00"
     assert forecast["waiting_rows"] > 0
     assert forecast["rows_per_second"] > 0

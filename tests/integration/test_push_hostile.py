@@ -21,7 +21,7 @@ from demo.simulator import SimulatorProcess
 from tests.integration.test_push import counted, in_thread, silent_listener, wait_until
 from tests.night import NOW, TOKEN, Night
 from tests.servers import LateServer, Server, Together, most_in_a_second, number, ok, saying
-from webflow_conversions.delivery import lookout
+from webflow_conversions.delivery import progress
 from webflow_conversions.delivery import settings as push_settings
 from webflow_conversions.delivery.protocols import Claimed, Clock, Settled, Settlement
 from webflow_conversions.delivery.push import Push
@@ -465,17 +465,17 @@ def test_a_database_clock_that_was_set_back_does_not_silence_a_push_with_a_rate_
 def test_a_count_that_fails_does_not_end_the_push(
     night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lookout, "FIRST_LOOKS_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "FIRST_LOOKS_SECONDS", 0.1)
     run = night.ready(600)
     simulator.faults([{"action": "delay", "milliseconds": 10}])
     push = night.prepare_push(run, simulator.url, settings={"concurrency": 4})
 
-    def backlog(*_: object) -> None:
+    def waiting(*_: object) -> None:
         raise psycopg2.errors.InternalError_("could not read block")
 
-    push._lookout._forecasts.backlog = backlog
+    push._progress._forecasts.waiting = waiting
     assert push.run().accepted == 600
-    assert "The outlook is unknown" in caplog.text
+    assert "The forecast is unknown" in caplog.text
 
 
 def test_a_trouble_is_still_told_after_a_claim_that_went_back(night: Night, simulator: SimulatorProcess) -> None:
@@ -537,22 +537,22 @@ def test_outcomes_are_recorded_before_anything_is_closed(night: Night, simulator
 
 
 def test_a_slow_count_does_not_hold_up_a_stop(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookout, "OUTLOOK_SECONDS", 0.1)
-    monkeypatch.setattr(lookout, "FIRST_LOOKS_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "FORECAST_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "FIRST_LOOKS_SECONDS", 0.1)
     run = night.ready(2_000)
     simulator.faults([{"action": "delay", "milliseconds": 200}])
     push = night.prepare_push(run, simulator.url, settings={"concurrency": 4})
-    backlog, is_slow, counting, go_on = push._lookout._forecasts.backlog, [], threading.Event(), threading.Event()
+    waiting, is_slow, counting, go_on = push._progress._forecasts.waiting, [], threading.Event(), threading.Event()
 
     def count(*arguments: Any) -> Any:
         if is_slow:
             counting.set()
             go_on.wait(60)
-        return backlog(*arguments)
+        return waiting(*arguments)
 
-    push._lookout._forecasts.backlog = count
+    push._progress._forecasts.waiting = count
     with in_thread(push, Unavailable, "The push was stopped"):
-        wait_until(lambda: push._lookout._has_spoken)
+        wait_until(lambda: push._progress._has_spoken)
         is_slow.append(True)
         assert counting.wait(60)
         push.stop()

@@ -29,12 +29,12 @@ def test_all_that_is_ready_misses_the_import_where_nothing_moves():
     assert "Last trouble: HTTP 503 (34 conversions (10.00))." in notice.message
 
 
-def test_a_fresh_outlook_says_what_comes_too_late():
+def test_a_fresh_forecast_says_what_comes_too_late():
     assert "7 conversions (12.34)" in deadline_notice(Stake(run=record(forecast=forecast(7)), ready=READY), NOW).subject
     assert deadline_notice(Stake(run=record(forecast=forecast(0)), ready=READY), NOW) is None
 
 
-def test_the_outlooks_of_all_destinations_count():
+def test_the_forecasts_of_all_destinations_count():
     finished = {"waiting_rows": 0, "waiting_value": "0", "at": (NOW - timedelta(hours=1)).isoformat()}
     both = {"another": forecast(5)["webflow_default"], "finished": finished, **forecast(7)}
     assert "12 conversions (24.68)" in deadline_notice(Stake(run=record(forecast=both), ready=READY), NOW).subject
@@ -43,7 +43,7 @@ def test_the_outlooks_of_all_destinations_count():
 @pytest.mark.parametrize(
     "run", [record(forecast=forecast(0, age=timedelta(minutes=3))), record(is_ended=True, forecast=forecast(0))]
 )
-def test_the_outlook_of_a_push_that_is_gone_counts_for_nothing(run):
+def test_the_forecast_of_a_push_that_is_gone_counts_for_nothing(run):
     assert "1,234 conversions" in deadline_notice(Stake(run=run, ready=READY), NOW).subject
 
 

@@ -46,7 +46,7 @@ def ledger_run(at: datetime = TEN, **more: Any) -> LedgerRun:
     return LedgerRun(**given | more)
 
 
-def outlook(at: datetime = NOW, **more: Any) -> dict[str, Any]:
+def forecast(at: datetime = NOW, **more: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "at": at.isoformat(),
         "rows_per_second": 85.0,
@@ -88,7 +88,7 @@ def test_both_runs_of_a_night_count():
 
 
 def test_a_run_on_its_way_says_when_it_will_be_done():
-    level, text = said(going(forecast={"webflow": outlook()}), DagNow(runs=[airflow_run("running")]))
+    level, text = said(going(forecast={"webflow": forecast()}), DagNow(runs=[airflow_run("running")]))
 
     assert level is Level.WORKING
     assert text == (
@@ -97,7 +97,7 @@ def test_a_run_on_its_way_says_when_it_will_be_done():
 
 
 def test_what_comes_too_late_is_the_headline():
-    late = outlook(late_rows=40, late_value="800.00", done_at=(NOW + 35 * MINUTE).isoformat())
+    late = forecast(late_rows=40, late_value="800.00", done_at=(NOW + 35 * MINUTE).isoformat())
 
     level, text = said(going(forecast={"webflow": late}), DagNow(runs=[airflow_run("running")]))
 
@@ -105,8 +105,8 @@ def test_what_comes_too_late_is_the_headline():
     assert text.startswith("At this rate 40 conversions (worth 800.00) miss the import at 00:00 UTC.")
 
 
-def test_an_old_outlook_promises_nothing():
-    stale = outlook(at=NOW - 3 * MINUTE, late_rows=40, late_value="800.00")
+def test_an_old_forecast_promises_nothing():
+    stale = forecast(at=NOW - 3 * MINUTE, late_rows=40, late_value="800.00")
 
     level, text = said(going(forecast={"webflow": stale}), DagNow(runs=[airflow_run("running")]))
 
@@ -116,14 +116,14 @@ def test_an_old_outlook_promises_nothing():
 
 def test_what_expires_before_its_turn_is_told():
     _, text = said(
-        going(forecast={"webflow": outlook(expiring_rows=3, expiring_value="30")}), DagNow(runs=[airflow_run("running")])
+        going(forecast={"webflow": forecast(expiring_rows=3, expiring_value="30")}), DagNow(runs=[airflow_run("running")])
     )
 
     assert "3 conversions (worth 30.00) grow older than 2 days before their turn" in text
 
 
 def test_a_rest_that_webflow_asked_for_is_told():
-    figures = replace(going(forecast={"webflow": outlook()}), rests_until={"webflow": NOW + 2 * MINUTE})
+    figures = replace(going(forecast={"webflow": forecast()}), rests_until={"webflow": NOW + 2 * MINUTE})
 
     level, text = said(figures, DagNow(runs=[airflow_run("running")]))
 

@@ -67,7 +67,7 @@ class Elsewhere(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
+class Waiting:
     """What waits to be sent: rows and money in all, of that too late for the import, and of that expiring before its turn."""
 
     rows: int
@@ -122,13 +122,13 @@ class PushLedger(Protocol):
 
 
 class Forecasts(Protocol):
-    """The ledger as the lookout sees it."""
+    """The ledger as the progress report sees it."""
 
-    def backlog(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Backlog:
+    def waiting(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Waiting:
         """What waits, and how it would fare at this rate."""
 
     def record(self, document: dict[str, Any]) -> None:
-        """Write the outlook into the run's record."""
+        """Write the forecast into the run's record."""
 
 
 class Transport(Protocol):

@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from webflow_conversions.delivery.circuit_breaker import CircuitBreaker, Stage
+from webflow_conversions.delivery.concurrency import Pace
 from webflow_conversions.delivery.ledger_thread import LedgerThread
-from webflow_conversions.delivery.lookout import Lookout
 from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify, retry_after_seconds
-from webflow_conversions.delivery.pacing import Pace
+from webflow_conversions.delivery.progress import Progress
 from webflow_conversions.delivery.protocols import (
     Claimed,
     Clock,
@@ -79,7 +79,7 @@ class Push:
 
     :meth:`run` blocks; :meth:`stop` may be called from a signal handler or another thread.
 
-    :param forecasts: where the outlook goes; None for no outlook.
+    :param forecasts: where the forecast goes; None for no forecast.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Push:
         self._clock = clock or Clock()
         self._chance = chance
         self._jobs = LedgerThread()
-        self._lookout = None if forecasts is None else Lookout(forecasts, self._clock)
+        self._progress = None if forecasts is None else Progress(forecasts, self._clock)
         self._queue: deque[Claimed] = deque()
         self._rate_limit = RateLimit(settings.requests_per_second, connect_timeout_seconds(settings.timeout_seconds))
         self._out: dict[int, _Out] = {}
@@ -194,8 +194,8 @@ class Push:
         self._send()
         self._receive()
         self._settle()
-        if self._lookout is not None:
-            self._lookout.look()
+        if self._progress is not None:
+            self._progress.look()
 
     def _finish(self, why: Stopped | Unavailable) -> None:
         self._end = self._end or why
@@ -563,8 +563,8 @@ class Push:
     def _close(self) -> None:
         self._jobs.close()
         self._transport.close()
-        if self._lookout is not None:
-            self._lookout.close(in_haste=self._land_until is not None)
+        if self._progress is not None:
+            self._progress.close(in_haste=self._land_until is not None)
 
     def _record_the_rest(self, *, has_failed: bool) -> None:
         """Record what is known, give back what never left, and end.

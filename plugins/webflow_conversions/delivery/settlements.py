@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from html import unescape
 from urllib.parse import unquote, unquote_plus
 
+from webflow_conversions.delivery.concurrency import backoff_seconds
 from webflow_conversions.delivery.outcomes import Answer, Outcome
-from webflow_conversions.delivery.pacing import backoff_seconds
 from webflow_conversions.delivery.protocols import Claimed, Settlement
 from webflow_conversions.rules.states import Reason, State, refused
 

@@ -18,7 +18,7 @@ DAYS = 14
 LARGEST_LIVE_RUN = 100_000
 """Rows up to which something is counted anew each time. A larger run is shown as it stood at its end; while it goes on, by
 what its extractions and pushes have counted themselves."""
-OUTLOOK_STANDS = timedelta(minutes=5)
+FORECAST_STANDS = timedelta(minutes=5)
 """A push counts what waits every 15 seconds, and less often where that takes long."""
 
 States = Mapping[tuple[str, str | None], Amount]
@@ -220,15 +220,15 @@ def _shown(runs: Sequence[LedgerRun], run: int | None) -> LedgerRun | None:
 def _waiting(runs: Sequence[LedgerRun], now: datetime) -> tuple[datetime | None, dict[str, Amount]]:
     """What waits for the pushes of a run that goes on, by destination, and when they counted it; None if it is not too much."""
     for run in runs:
-        outlooks = {} if run.ended_at else {name: one for name, one in run.forecast.items() if _stands(one, now)}
-        waiting = {name: Amount(rows=one["waiting_rows"], value=Decimal(one["waiting_value"])) for name, one in outlooks.items()}
+        forecasts = {} if run.ended_at else {name: one for name, one in run.forecast.items() if _stands(one, now)}
+        waiting = {name: Amount(rows=one["waiting_rows"], value=Decimal(one["waiting_value"])) for name, one in forecasts.items()}
         if sum(amount.rows for amount in waiting.values()) > LARGEST_LIVE_RUN:
-            return min(datetime.fromisoformat(one["at"]) for one in outlooks.values()), waiting
+            return min(datetime.fromisoformat(one["at"]) for one in forecasts.values()), waiting
     return None, {}
 
 
-def _stands(outlook: Mapping[str, Any], now: datetime) -> bool:
-    return now - datetime.fromisoformat(outlook["at"]) <= OUTLOOK_STANDS
+def _stands(forecast: Mapping[str, Any], now: datetime) -> bool:
+    return now - datetime.fromisoformat(forecast["at"]) <= FORECAST_STANDS
 
 
 def _readings(run: LedgerRun, now: datetime, fetch: Any) -> list[Reading]:

@@ -95,8 +95,8 @@ def _apply(cursor: Cursor, known: Sequence[Migration]) -> list[str]:
     first, current, newest = migrations()[0], max(applied, default=0), migrations()[-1].version
     if applied.get(first.version, first.checksum) != first.checksum:
         raise Unusable(
-            f"The ledger's schema webflow is not that of {first.name} of this release (it was made before the first release, say), "
-            "and cannot be brought up to date: let connection webflow_ledger lead to an empty database, or drop the schema. A new "
+            f"The ledger's schema webflow is not that of {first.name} of this release (it is older than the first one, say) and "
+            "cannot be brought up to date: let connection webflow_ledger lead to an empty database, or drop the schema. A new "
             "ledger does not know what was sent: let 2 days pass without a run before, or some conversions go out twice."
         )
     if current > newest:

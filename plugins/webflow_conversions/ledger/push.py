@@ -11,7 +11,7 @@ from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json
 
-from webflow_conversions.delivery.protocols import Backlog, Claimed, Elsewhere, Settled, Settlement
+from webflow_conversions.delivery.protocols import Claimed, Elsewhere, Settled, Settlement, Waiting
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.run import Run
@@ -199,20 +199,20 @@ class RunForecasts:
         self._run = run
         self._worker = worker
 
-    def backlog(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Backlog:
+    def waiting(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Waiting:
         """What waits, and how it would fare at this rate."""
         parameters = _scope(self._run, self._worker, now) | {
             "oldest_ms": oldest_sendable_ms(now),
             "rows_per_second": rows_per_second,
             "seconds_to_import": seconds_to_import,
         }
-        (found,) = self._session.fetch("backlog", parameters)
-        return Backlog(**found._asdict())
+        (found,) = self._session.fetch("count_waiting", parameters)
+        return Waiting(**found._asdict())
 
     def record(self, document: Mapping[str, Any]) -> None:
-        """Write the outlook into the run's record."""
+        """Write the forecast into the run's record."""
         self._session.execute(
-            "forecast", {"run": self._run.id, "destination": self._worker.destination, "forecast": Json(document)}
+            "record_forecast", {"run": self._run.id, "destination": self._worker.destination, "forecast": Json(document)}
         )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import OUTLOOK_AGE, next_import
+from webflow_conversions.rules.window import FORECAST_AGE, next_import
 
 _UNKNOWN = "An unknown number of conversions"
 
@@ -24,7 +24,7 @@ class Notice:
 class RunRecord:
     """What the ledger knows of a night's last run; ``unread_sources`` are those that no run of the night has read.
 
-    ``forecast`` has the last outlook of its pushes, by destination.
+    ``forecast`` has the last forecast of its pushes, by destination.
     """
 
     is_ended: bool
@@ -87,16 +87,16 @@ def recovery_notice(run_id: str, broken_since: str) -> Notice:
 
 
 def _late(run: RunRecord | None, ready: Amount, now: datetime) -> Amount:
-    """What will not be out in time: by fresh outlooks what they say, by old ones all that waited, else all that is ready."""
-    outlooks = (run.forecast or {}).values() if run and not run.is_ended else ()
-    if not outlooks:
+    """What will not be out in time: by fresh forecasts what they say, by old ones all that waited, else all that is ready."""
+    forecasts = (run.forecast or {}).values() if run and not run.is_ended else ()
+    if not forecasts:
         return ready
-    return min(ready, sum((_late_by(outlook, now) for outlook in outlooks), Amount()), key=lambda amount: amount.rows)
+    return min(ready, sum((_late_by(forecast, now) for forecast in forecasts), Amount()), key=lambda amount: amount.rows)
 
 
-def _late_by(outlook: Mapping[str, Any], now: datetime) -> Amount:
-    part = "waiting" if now - datetime.fromisoformat(outlook["at"]) > OUTLOOK_AGE else "late"
-    return Amount(rows=outlook[f"{part}_rows"], value=Decimal(outlook[f"{part}_value"]))
+def _late_by(forecast: Mapping[str, Any], now: datetime) -> Amount:
+    part = "waiting" if now - datetime.fromisoformat(forecast["at"]) > FORECAST_AGE else "late"
+    return Amount(rows=forecast[f"{part}_rows"], value=Decimal(forecast[f"{part}_value"]))
 
 
 def _why(stake: Stake, unread: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ MAX_AGE = timedelta(hours=48)
 RECORDED_AGE = timedelta(days=30)
 """What is older than this when first read is counted, but gets no row in the ledger."""
 
-OUTLOOK_AGE = timedelta(minutes=2)
+FORECAST_AGE = timedelta(minutes=2)
 """A push records every 15 seconds what will be out in time; what is older than this speaks of a push that is gone."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 
 from webflow_conversions.ledger.figures import Figures, LedgerRun
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import OUTLOOK_AGE, next_import
+from webflow_conversions.rules.window import FORECAST_AGE, next_import
 from webflow_conversions.ui.words import clock, conversions, duration, short
 
 LATE_START = timedelta(minutes=5)
@@ -125,11 +125,11 @@ def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: dat
         return Verdict(level=Level.WORKING, headline=f"The run {step}.", details=waiting, run_id=active.run_id)
     resting = {name: until for name, until in figures.rests_until.items() if until > now}
     rests = [f"Webflow asked {name} to wait until {until.astimezone(UTC):%H:%M:%S} UTC." for name, until in resting.items()]
-    outlooks = [outlook for outlook in record.forecast.values() if now - _moment(outlook["at"]) <= OUTLOOK_AGE]
-    late = sum((_amount(outlook, "late") for outlook in outlooks), Amount())
-    expiring = sum((_amount(outlook, "expiring") for outlook in outlooks), Amount())
-    speed = sum(outlook["rows_per_second"] for outlook in outlooks)
-    ends = [_moment(outlook["done_at"]) for outlook in outlooks if outlook["done_at"]]
+    forecasts = [forecast for forecast in record.forecast.values() if now - _moment(forecast["at"]) <= FORECAST_AGE]
+    late = sum((_amount(forecast, "late") for forecast in forecasts), Amount())
+    expiring = sum((_amount(forecast, "expiring") for forecast in forecasts), Amount())
+    speed = sum(forecast["rows_per_second"] for forecast in forecasts)
+    ends = [_moment(forecast["done_at"]) for forecast in forecasts if forecast["done_at"]]
     if late.rows:
         return Verdict(
             level=Level.BAD,
@@ -144,7 +144,7 @@ def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: dat
         )
     if not ready.rows:
         return Verdict(level=Level.WORKING, headline="The run has sent all it had, and closes its account.", run_id=active.run_id)
-    end = max(ends, default=None) if len(ends) == len(outlooks) else None
+    end = max(ends, default=None) if len(ends) == len(forecasts) else None
     in_time = f"done at {clock(end)}, {duration(import_at - end)} before the import" if end else "the rate is not known yet"
     return Verdict(
         level=Level.WARNING if rests else Level.WORKING,
@@ -293,5 +293,5 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _amount(outlook: Mapping[str, Any], part: str) -> Amount:
-    return Amount(rows=outlook[f"{part}_rows"], value=Decimal(outlook[f"{part}_value"]))
+def _amount(forecast: Mapping[str, Any], part: str) -> Amount:
+    return Amount(rows=forecast[f"{part}_rows"], value=Decimal(forecast[f"{part}_value"]))

@@ -19,4 +19,4 @@ FROM (
           AND source = ANY (%(sources)s)
           AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
     ) queue
-) outlook
+) forecast
