@@ -14,8 +14,8 @@ from time import perf_counter
 from typing import Any
 
 from demo.postgres import PostgresServer
-from webflow_conversions.ledger.figures import read_figures
 from webflow_conversions.ledger.migrations import migrate
+from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.rules.states import State
@@ -201,7 +201,7 @@ def _measure(connect: Callable[[], Any], ledger: str, now: datetime, rows: int) 
         conversions.history(found)
 
     asked: dict[str, Callable[[], Any]] = {
-        "overview": lambda: overview(read_figures(session, DAG_ID, now), DagNow(), now),
+        "overview": lambda: overview(read_overview(session, DAG_ID, now), DagNow(), now),
         "list: all": page(),
         "list: accepted of a source": page(state=State.ACCEPTED, source="crm_conversions"),
         "list: accepted, 5,000 rows on": deep(state=State.ACCEPTED),

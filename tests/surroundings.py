@@ -103,7 +103,7 @@ class Surroundings:
         return task.execute(self.context())
 
     def written(self) -> int:
-        """How many rows the ledger has of readings and conversions."""
+        """How many rows the ledger has of extractions and conversions."""
         ((is_there,),) = self.sql("SELECT to_regclass('webflow.runs') IS NOT NULL")
         tables = ("extractions", "extracted", "conversions") if is_there else ()
         return sum(self.sql(f"SELECT count(*) FROM webflow.{table}")[0][0] for table in tables)

@@ -10,7 +10,7 @@ from tests.night import DESTINATION, NOW, Night
 from webflow_conversions.configuration import Guards
 from webflow_conversions.errors import Stopped
 from webflow_conversions.pipeline.guards import Limits, objections
-from webflow_conversions.pipeline.reconciliation import counts, figures
+from webflow_conversions.pipeline.reconciliation import counts, source_counts
 from webflow_conversions.pipeline.run import Run
 
 HOUR = timedelta(hours=1)
@@ -29,7 +29,7 @@ def sales(night: Night, rows: int, *, name: str, value: str = "10", key: str = "
 
 def objected(night: Night, run: Run, **limits: float | None) -> list[str]:
     """What the guards say of a run, and approve it if that is nothing: as identify does."""
-    now = figures(night.runs.accounts(run, [DESTINATION], night.clock.at))
+    now = source_counts(night.runs.accounts(run, [DESTINATION], night.clock.at))
     guards = Limits(**{**Guards().model_dump(), **limits})
     found = objections(now, night.runs.earlier(run), guards, whole_window=True)
     if not found:

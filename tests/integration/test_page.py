@@ -467,9 +467,9 @@ def test_figures_are_the_ledgers(client: Callable[..., TestClient], page_night: 
 def test_the_page_says_what_is_not_live_while_a_large_run_goes_on(
     client: Callable[..., TestClient], page_night: Night, monkeypatch: pytest.MonkeyPatch
 ):
-    from webflow_conversions.ledger import figures
+    from webflow_conversions.ledger import overview
 
-    monkeypatch.setattr(figures, "LARGEST_LIVE_RUN", 2)
+    monkeypatch.setattr(overview, "LARGEST_LIVE_RUN", 2)
     page_night.person()
     for number in range(3):
         page_night.sale(f"good-{number}")

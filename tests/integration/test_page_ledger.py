@@ -13,9 +13,9 @@ from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.errors import Unusable
-from webflow_conversions.ledger import figures as figures_module
+from webflow_conversions.ledger import overview as overview_module
 from webflow_conversions.ledger.acts import Acts, Decision, Fate
-from webflow_conversions.ledger.figures import Figures, read_figures
+from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.push import PushQueue
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.pipeline.reconciliation import counts
@@ -37,8 +37,8 @@ def acts(night: Night) -> Acts:
     return Acts(night.session)
 
 
-def figures(night: Night, run: int | None = None) -> Figures:
-    return read_figures(night.session, "nightly", night.clock.at, run)
+def overview_data(night: Night, run: int | None = None) -> OverviewData:
+    return read_overview(night.session, "nightly", night.clock.at, run)
 
 
 def a_night(night: Night, simulator: SimulatorProcess) -> Any:
@@ -71,47 +71,47 @@ def push_of(night: Night, *, lease: str, ended: bool = False) -> int:
     return int(push)
 
 
-# Figures
+# OverviewData
 
 
 def test_the_funnel_is_the_account_of_the_run(night: Night, simulator: SimulatorProcess):
     a_night(night, simulator)
 
-    (reading,) = figures(night).readings
-    steps = funnel(reading)
+    (extraction,) = overview_data(night).extractions
+    steps = funnel(extraction)
 
     assert (steps.read.rows, steps.in_window.rows, steps.known.rows, steps.sent.rows, steps.accepted.rows) == (11, 6, 5, 5, 5)
     assert steps.accepted.value == Decimal("50.00")
-    assert sum((why.amount.rows for why in reasons([reading])), steps.accepted.rows) == 11
+    assert sum((why.amount.rows for why in reasons([extraction])), steps.accepted.rows) == 11
 
 
-def test_figures_are_of_now_not_of_the_end_of_the_run(night: Night, simulator: SimulatorProcess, acts: Acts):
+def test_counts_are_of_now_not_of_the_end_of_the_run(night: Night, simulator: SimulatorProcess, acts: Acts):
     run = a_night(night, simulator)
     night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
     night.sql("UPDATE webflow.conversions SET state = 'ready' WHERE conversion_id = 'good-1'")
 
-    assert funnel(figures(night).readings[0]).accepted.rows == 4
+    assert funnel(overview_data(night).extractions[0]).accepted.rows == 4
 
 
 def test_a_run_that_is_long_over_is_shown_as_it_ended(night: Night, simulator: SimulatorProcess):
     run = a_night(night, simulator)
     night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
-    live = funnel(figures(night).readings[0])
+    live = funnel(overview_data(night).extractions[0])
     night.sql("DELETE FROM webflow.extracted")
     night.clock.at = NOW + timedelta(days=4)
 
-    (reading,) = figures(night).readings
+    (extraction,) = overview_data(night).extractions
 
-    assert funnel(reading).accepted == live.accepted
-    assert reading.at < NOW + timedelta(days=1)
+    assert funnel(extraction).accepted == live.accepted
+    assert extraction.at < NOW + timedelta(days=1)
 
 
 def test_what_a_run_sent_is_known_while_it_goes_on_and_after(night: Night, simulator: SimulatorProcess):
     run = a_night(night, simulator)
-    during = figures(night).runs[0].sent
+    during = overview_data(night).runs[0].sent
     night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
 
-    assert during == figures(night).runs[0].sent == {"sales": Amount(rows=5, value=Decimal("50.00"))}
+    assert during == overview_data(night).runs[0].sent == {"sales": Amount(rows=5, value=Decimal("50.00"))}
 
 
 def test_a_night_of_two_weeks_ago_is_known_however_many_runs_came_after(night: Night):
@@ -127,11 +127,11 @@ def test_a_night_of_two_weeks_ago_is_known_however_many_runs_came_after(night: N
         ended(f"hourly {number}", 13 - number / 24, 1)
     night.clock.at = NOW
 
-    found = figures(night)
+    found = overview_data(night)
 
     assert len(found.runs) == 131
     assert next(run for run in found.runs if run.id == old).sent["sales"].rows == 5
-    asked_for = figures(night, ancient).shown
+    asked_for = overview_data(night, ancient).shown
     assert asked_for is not None
     assert asked_for.run_id == "ancient"
 
@@ -140,7 +140,7 @@ def test_the_last_runs_are_known_however_long_ago_they_were(night: Night):
     night.begin("last")
     night.clock.at = NOW + timedelta(days=40)
 
-    shown = figures(night).shown
+    shown = overview_data(night).shown
 
     assert shown is not None
     assert shown.run_id == "last"
@@ -148,18 +148,18 @@ def test_the_last_runs_are_known_however_long_ago_they_were(night: Night):
 
 def test_a_large_run_is_not_counted_on_its_way(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch):
     run = a_night(night, simulator)
-    monkeypatch.setattr(figures_module, "LARGEST_LIVE_RUN", 4)
-    during = figures(night)
+    monkeypatch.setattr(overview_module, "LARGEST_LIVE_RUN", 4)
+    during = overview_data(night)
     night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
-    after = figures(night)
+    after = overview_data(night)
 
-    (reading,) = during.readings
-    assert (reading.read.rows, reading.duplicates.rows, reading.states) == (11, 1, None)
-    assert funnel(reading).read.rows == 11
-    assert not funnel(reading).is_counted
-    assert [why.reason for why in reasons([reading])] == ["duplicates", "too_old"]
+    (extraction,) = during.extractions
+    assert (extraction.read.rows, extraction.duplicates.rows, extraction.states) == (11, 1, None)
+    assert funnel(extraction).read.rows == 11
+    assert not funnel(extraction).is_counted
+    assert [why.reason for why in reasons([extraction])] == ["duplicates", "too_old"]
     assert (during.runs[0].sent, during.runs[0].sent_so_far) == ({}, 5)
-    assert funnel(after.readings[0]).accepted == Amount(rows=5, value=Decimal("50.00"))
+    assert funnel(after.extractions[0]).accepted == Amount(rows=5, value=Decimal("50.00"))
     assert (after.runs[0].sent["sales"].rows, after.runs[0].sent_so_far) == (5, None)
 
 
@@ -170,7 +170,7 @@ def test_a_large_run_is_not_counted_on_its_way(night: Night, simulator: Simulato
 def test_what_waits_is_what_the_push_counted_where_that_is_much(
     night: Night, monkeypatch: pytest.MonkeyPatch, waiting: int, minutes: int, is_open: bool, expected: int
 ):
-    monkeypatch.setattr(figures_module, "LARGEST_LIVE_RUN", 4)
+    monkeypatch.setattr(overview_module, "LARGEST_LIVE_RUN", 4)
     run = night.begin()
     put(night, "ready", "c1")
     put(night, "ready", "c2", attempts=1, attempts_in_doubt=1)
@@ -180,7 +180,7 @@ def test_what_waits_is_what_the_push_counted_where_that_is_much(
     if not is_open:
         night.runs.end(run, [], {})
 
-    found = figures(night)
+    found = overview_data(night)
 
     assert sum(amount.rows for amount in found.ready.values()) == expected
     assert found.ready_at == (at if expected == 5 else None)
@@ -191,7 +191,7 @@ def test_only_a_whole_run_stands_for_the_night(night: Night):
     night.begin("whole")
     night.begin("partial", is_whole=False)
 
-    shown = figures(night).shown
+    shown = overview_data(night).shown
 
     assert shown is not None
     assert shown.run_id == "whole"
@@ -201,9 +201,9 @@ def test_a_run_that_has_read_nothing_yet_does_not_hide_the_one_before(night: Nig
     first = a_night(night, simulator)
     night.runs.end(first, [], counts(night.runs.accounts(first, [DESTINATION], NOW), night.runs.pushes(first), {}))
     second = night.begin("sweep")
-    before = figures(night).shown
+    before = overview_data(night).shown
     night.extract(second)
-    after = figures(night).shown
+    after = overview_data(night).shown
 
     assert before is not None
     assert after is not None
@@ -215,14 +215,14 @@ def test_of_a_run_cleared_from_plan_on_only_what_was_read_since_then_is_shown_an
     run = night.read()
     night.sql("DELETE FROM sales")
     night.begin()
-    assert figures(night, run.id).readings == []
+    assert overview_data(night, run.id).extractions == []
     assert names(conversions, run=run.id) == []
 
     night.sale("after")
     night.extract(run)
 
-    (reading,) = figures(night, run.id).readings
-    assert reading.read.rows == 1
+    (extraction,) = overview_data(night, run.id).extractions
+    assert extraction.read.rows == 1
     assert names(conversions, run=run.id) == ["after"]
 
 
@@ -230,15 +230,15 @@ def test_held_conversions_know_their_hours(night: Night):
     put(night, "held", "h1", reason="unknown_user", user_id=None, action_timestamp_ms=int((NOW - 46 * HOUR).timestamp() * 1000))
     put(night, "held", "h2", reason="unknown_user", user_id=None, action_timestamp_ms=int((NOW - 49 * HOUR).timestamp() * 1000))
 
-    assert sorted((one.hours_left, one.amount.rows) for one in figures(night).held) == [(-1, 1), (2, 1)]
+    assert sorted((one.hours_left, one.amount.rows) for one in overview_data(night).held) == [(-1, 1), (2, 1)]
 
 
 def test_what_will_be_too_old_at_the_next_run_is_known(night: Night):
     for name, hours in (("soon", 47), ("just in time", 45), ("later", 1)):
         put(night, "ready", name, action_timestamp_ms=int((NOW - hours * HOUR).timestamp() * 1000))
 
-    assert figures(night).expiring == {}
-    assert read_figures(night.session, "nightly", NOW, next_run_at=NOW + 3 * HOUR).expiring == {
+    assert overview_data(night).expiring == {}
+    assert read_overview(night.session, "nightly", NOW, next_run_at=NOW + 3 * HOUR).expiring == {
         "sales": Amount(rows=1, value=Decimal("149.99"))
     }
 
@@ -249,7 +249,7 @@ def test_what_was_too_old_when_it_was_first_read_was_turned_away_by_nobody(night
     put(night, "expired", "old", reason="expired_before_seen", settled_at=NOW - HOUR)
     put(night, "expired", "long ago", reason="expired_unsent", settled_at=NOW - timedelta(days=15))
 
-    assert sorted((one.reason, one.amount.rows) for one in figures(night).turned_away) == [
+    assert sorted((one.reason, one.amount.rows) for one in overview_data(night).turned_away) == [
         ("expired_unsent", 1),
         ("refused_422", 1),
     ]
@@ -263,7 +263,7 @@ def test_what_is_out_and_what_is_in_doubt_are_told_apart(night: Night):
     put(night, "accepted", "twice", attempts=2, attempts_in_doubt=1, sent_at=NOW - HOUR)
     put(night, "accepted", "changed", changed_after_sent_at=NOW - HOUR)
 
-    found = figures(night)
+    found = overview_data(night)
 
     assert {
         name: getattr(found, name).get("sales", Amount()).rows

@@ -12,7 +12,7 @@ from psycopg2.extras import NamedTupleCursor
 from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
-from webflow_conversions.ledger.figures import read_figures
+from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.push import RunForecasts
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session, statement
@@ -180,7 +180,7 @@ def test_a_month_that_was_too_old_is_not_read_for_the_chart(night: Night, plans:
     )
     night.sql("ANALYZE webflow.conversions")
     plans.clear()
-    read_figures(night.session, "nightly", NOW)
+    read_overview(night.session, "nightly", NOW)
     (plan,) = [plan for sql, plan in plans if sql == statement("overview_turned_away")]
     assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {"conversions_decided"}
 

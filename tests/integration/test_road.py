@@ -249,7 +249,7 @@ def test_any_row_ends_in_exactly_one_state_with_its_reason(night: Night, simulat
 def go_the_road(
     night: Night, simulator: SimulatorProcess, table: Table, given_rules: dict[str, Any], window: Window
 ) -> list[Any]:
-    """The ledger's rows after a run; a second reading changes nothing, the account adds up, and what is accepted is out once."""
+    """The ledger's rows after a run; a second extraction changes nothing, the account adds up, and what is accepted is out once."""
     source = f"road{next(fresh)}"
     simulator.begin_anew()
     fill(night, table)

@@ -51,7 +51,7 @@ def cut(night: Night, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, ...]]]) -> list[Any]:
-    """What was told of readings of a source of its own, each after the ready ones of the one before were sent, and what stands then."""
+    """What was told of extractions of a source of its own, each after the ready ones of the one before were sent, and what stands then."""
     night.rules = replace(night.rules, source=f"source{next(fresh)}")
     told: list[Any] = []
     for number, read in enumerate(nights):

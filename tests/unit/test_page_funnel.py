@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.unit.test_page_verdict import ledger_run
-from webflow_conversions.ledger.figures import Figures, Held, Reading, TurnedAway
+from webflow_conversions.ledger.overview import Held, OverviewData, SourceExtraction, TurnedAway
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State, refused
 from webflow_conversions.ui.funnel import STEPS, explained, funnel, match_rate, reasons, total
@@ -36,7 +36,7 @@ STATES = {
     (State.EXPIRED, Reason.EXPIRED_IN_DOUBT): amount(1),
     (State.EXPIRED, Reason.EXPIRED_UNIDENTIFIED): amount(10),
 }
-READING = Reading(
+EXTRACTION = SourceExtraction(
     source="shop",
     at=NOW,
     read=amount(140),
@@ -48,7 +48,7 @@ READING = Reading(
 
 
 def test_each_step_is_what_came_so_far():
-    shop = funnel(READING)
+    shop = funnel(EXTRACTION)
 
     assert {step: getattr(shop, step).rows for step in STEPS} == {
         "read": 140,
@@ -60,24 +60,24 @@ def test_each_step_is_what_came_so_far():
 
 
 def test_the_reasons_and_the_accepted_are_all_that_was_read():
-    whys = reasons([READING])
+    whys = reasons([EXTRACTION])
 
-    assert sum((why.amount for why in whys), funnel(READING).accepted) == READING.read
+    assert sum((why.amount for why in whys), funnel(EXTRACTION).accepted) == EXTRACTION.read
 
 
 def test_every_reason_has_a_sentence_and_a_remedy():
-    assert all(why.meaning and why.remedy for why in reasons([READING]))
+    assert all(why.meaning and why.remedy for why in reasons([EXTRACTION]))
     assert all(all(explained(explanation.state, str(reason))) for reason, explanation in EXPLANATIONS.items())
 
 
 def test_what_is_lost_stands_before_what_waits_and_that_before_what_is_none():
-    order = list(dict.fromkeys(why.state for why in reasons([READING])))
+    order = list(dict.fromkeys(why.state for why in reasons([EXTRACTION])))
 
     assert order == [State.REJECTED, State.EXPIRED, State.HELD, State.SENDING, State.READY, State.FUTURE, ""]
 
 
 def test_sources_add_up():
-    both = total([funnel(READING), funnel(READING)])
+    both = total([funnel(EXTRACTION), funnel(EXTRACTION)])
 
     assert both is not None
     assert both.accepted == amount(100)
@@ -85,14 +85,14 @@ def test_sources_add_up():
 
 
 def test_what_is_not_counted_of_one_source_is_not_of_all():
-    both = total([funnel(READING), funnel(replace(READING, states=None))])
+    both = total([funnel(EXTRACTION), funnel(replace(EXTRACTION, states=None))])
 
     assert both is not None
     assert (both.read, both.accepted, both.is_counted) == (amount(280), None, False)
 
 
 def test_the_match_rate_is_the_known_among_the_valid():
-    assert match_rate(READING.states) == pytest.approx((111 - 20 - 10) / 111)
+    assert match_rate(EXTRACTION.states) == pytest.approx((111 - 20 - 10) / 111)
     assert match_rate({(State.REJECTED, "missing_timestamp"): amount(5)}) is None
 
 
@@ -103,7 +103,7 @@ def test_a_source_that_lost_its_users_is_noticed():
 
     def notes(last_held: int) -> list[str]:
         runs = [night(0, last_held), *(night(back, 20) for back in range(1, 8))]
-        return [note.sentence for note in overview(Figures(at=NOW, runs=runs), DagNow(), NOW).notes]  # type: ignore[arg-type]
+        return [note.sentence for note in overview(OverviewData(at=NOW, runs=runs), DagNow(), NOW).notes]  # type: ignore[arg-type]
 
     assert notes(39) == []
     assert notes(40) == [
@@ -112,7 +112,7 @@ def test_a_source_that_lost_its_users_is_noticed():
 
 
 def test_a_day_has_what_its_runs_got_accepted_and_what_was_decided_on_it():
-    figures = Figures(
+    data = OverviewData(
         at=NOW,
         runs=[ledger_run(NOW - timedelta(hours=1), id=2, sent={"shop": amount(3)}), ledger_run(sent={"shop": amount(10)})],
         turned_away=[
@@ -121,7 +121,7 @@ def test_a_day_has_what_its_runs_got_accepted_and_what_was_decided_on_it():
         ],
     )
 
-    days = overview(figures, DagNow(), NOW).days
+    days = overview(data, DagNow(), NOW).days
 
     assert len(days) == 14
     assert (days[-1].accepted, days[-1].rejected, days[-1].expired) == (
@@ -135,13 +135,13 @@ def test_a_day_has_what_its_runs_got_accepted_and_what_was_decided_on_it():
 def test_held_conversions_are_sorted_by_the_hours_left_and_none_is_forgotten():
     held = [Held(source="shop", hours_left=hours, amount=amount(1)) for hours in (-1, 0, 2, 3, 6, 11, 12, 23, 24, 47, 48)]
 
-    found = overview(Figures(at=NOW, held=held), DagNow(), NOW)
+    found = overview(OverviewData(at=NOW, held=held), DagNow(), NOW)
 
     assert [(one.from_hours, one.amount.rows) for one in found.held_hours] == [(0, 2), (3, 1), (6, 2), (12, 2), (24, 3)]
     assert found.held == amount(10)
 
 
 def test_a_run_that_airflow_has_forgotten_is_still_listed():
-    found = overview(Figures(at=NOW, runs=[ledger_run()]), DagNow(), NOW)
+    found = overview(OverviewData(at=NOW, runs=[ledger_run()]), DagNow(), NOW)
 
     assert [(run.run_id, run.is_in_airflow, run.state) for run in found.runs] == [("run of 23 22:00", False, "success")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from webflow_conversions.ledger.figures import Figures, LedgerRun
+from webflow_conversions.ledger.overview import LedgerRun, OverviewData
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, verdict
 
@@ -61,19 +61,19 @@ def forecast(at: datetime = NOW, **more: Any) -> dict[str, Any]:
     return given | more
 
 
-def going(**more: Any) -> Figures:
+def going(**more: Any) -> OverviewData:
     """A run is sending."""
     run = ledger_run(ended_at=None, outcome=None, **more)
-    return Figures(at=NOW, runs=[run], ready=READY)
+    return OverviewData(at=NOW, runs=[run], ready=READY)
 
 
-def said(figures: Figures, dag: DagNow, now: datetime = NOW) -> tuple[Level, str]:
-    found = verdict(figures, dag, now)
+def said(data: OverviewData, dag: DagNow, now: datetime = NOW) -> tuple[Level, str]:
+    found = verdict(data, dag, now)
     return found.level, f"{found.headline} {' '.join(found.details)}".strip()
 
 
 def test_when_all_is_out_it_says_how_much():
-    level, text = said(Figures(at=NOW, runs=[ledger_run()]), DagNow(runs=[airflow_run()], next_run_at=TOMORROW))
+    level, text = said(OverviewData(at=NOW, runs=[ledger_run()]), DagNow(runs=[airflow_run()], next_run_at=TOMORROW))
 
     assert level is Level.GOOD
     assert text == "All that could go out tonight is out: 1,204 conversions (worth 99,000.50)."
@@ -82,7 +82,7 @@ def test_when_all_is_out_it_says_how_much():
 def test_both_runs_of_a_night_count():
     runs = [ledger_run(SWEEP, id=2, sent={"shop": Amount(rows=6, value=Decimal(9))}), ledger_run()]
 
-    _, text = said(Figures(at=NOW, runs=runs), DagNow(runs=[airflow_run(at=SWEEP), airflow_run()], next_run_at=TOMORROW))
+    _, text = said(OverviewData(at=NOW, runs=runs), DagNow(runs=[airflow_run(at=SWEEP), airflow_run()], next_run_at=TOMORROW))
 
     assert "1,210 conversions (worth 99,009.50)" in text
 
@@ -123,9 +123,9 @@ def test_what_expires_before_its_turn_is_told():
 
 
 def test_a_rest_that_webflow_asked_for_is_told():
-    figures = replace(going(forecast={"webflow": forecast()}), rests_until={"webflow": NOW + 2 * MINUTE})
+    data = replace(going(forecast={"webflow": forecast()}), rests_until={"webflow": NOW + 2 * MINUTE})
 
-    level, text = said(figures, DagNow(runs=[airflow_run("running")]))
+    level, text = said(data, DagNow(runs=[airflow_run("running")]))
 
     assert level is Level.WARNING
     assert "Webflow asked webflow to wait until 23:32:00 UTC." in text
@@ -141,11 +141,11 @@ def test_before_it_may_send_a_run_is_said_to_read():
 
 
 def test_a_failed_run_that_leaves_something_says_what_and_why():
-    figures = Figures(
+    data = OverviewData(
         at=NOW, runs=[ledger_run(outcome="failed", problems=["shop: 312 ready, not sent (last trouble: HTTP 503)"])], ready=READY
     )
 
-    found = verdict(figures, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW), NOW)
+    found = verdict(data, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW), NOW)
 
     assert found.level is Level.BAD
     assert (
@@ -159,7 +159,7 @@ def test_a_failed_run_that_leaves_something_says_what_and_why():
 def test_a_run_that_failed_before_its_account_points_to_the_log():
     dag = DagNow(runs=[airflow_run("failed", failed_tasks=["plan", "reconcile"])], next_run_at=TOMORROW)
 
-    _, text = said(Figures(at=NOW, ready=READY), dag)
+    _, text = said(OverviewData(at=NOW, ready=READY), dag)
 
     assert text.endswith("plan failed: the last line of its log says why.")
 
@@ -168,7 +168,7 @@ def test_the_sweep_is_waited_for():
     now = TEN + 5 * MINUTE
     dag = DagNow(runs=[airflow_run("failed", failed_tasks=["push"])], next_run_at=SWEEP)
 
-    level, text = said(Figures(at=now, ready=READY), dag, now)
+    level, text = said(OverviewData(at=now, ready=READY), dag, now)
 
     assert level is Level.WARNING
     assert text.startswith("312 conversions (worth 45,120.00) wait for the run at 23:15 UTC.")
@@ -182,7 +182,7 @@ def test_the_sweep_is_waited_for():
     ],
 )
 def test_a_paused_dag_is_bad_news(ready: dict[str, Amount], headline: str):
-    found = verdict(Figures(at=NOW, ready=ready), DagNow(is_paused=True, runs=[], next_run_at=TOMORROW), NOW)
+    found = verdict(OverviewData(at=NOW, ready=ready), DagNow(is_paused=True, runs=[], next_run_at=TOMORROW), NOW)
 
     assert (found.level, found.headline) == (Level.BAD, headline)
 
@@ -190,11 +190,11 @@ def test_a_paused_dag_is_bad_news(ready: dict[str, Amount], headline: str):
 def test_a_run_that_waits_in_a_paused_dag_is_not_under_way():
     dag = DagNow(is_paused=True, runs=[airflow_run("queued")], next_run_at=TOMORROW)
 
-    assert verdict(Figures(at=NOW, ready=READY), dag, NOW).level is Level.BAD
+    assert verdict(OverviewData(at=NOW, ready=READY), dag, NOW).level is Level.BAD
 
 
 def test_what_is_ready_and_has_no_run_before_the_import_is_bad_news():
-    level, text = said(Figures(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[airflow_run()], next_run_at=TOMORROW))
+    level, text = said(OverviewData(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[airflow_run()], next_run_at=TOMORROW))
 
     assert level is Level.BAD
     assert "no run comes before the import in 30 min" in text
@@ -204,7 +204,7 @@ def test_by_day_it_says_when_the_run_starts_and_how_the_night_before_was():
     now = NOW.replace(hour=9)
     last = TEN - timedelta(days=1)
 
-    level, text = said(Figures(at=now, runs=[ledger_run(last)]), DagNow(runs=[airflow_run(at=last)], next_run_at=TEN), now)
+    level, text = said(OverviewData(at=now, runs=[ledger_run(last)]), DagNow(runs=[airflow_run(at=last)], next_run_at=TEN), now)
 
     assert level is Level.WAITING
     assert text == (
@@ -215,14 +215,14 @@ def test_by_day_it_says_when_the_run_starts_and_how_the_night_before_was():
 def test_a_run_that_is_overdue_is_bad_news():
     now = TEN + 6 * MINUTE
 
-    assert said(Figures(at=now), DagNow(runs=[], next_run_at=TEN), now)[0] is Level.BAD
-    assert said(Figures(at=now), DagNow(runs=[], next_run_at=TEN), TEN + 4 * MINUTE)[0] is Level.WAITING
+    assert said(OverviewData(at=now), DagNow(runs=[], next_run_at=TEN), now)[0] is Level.BAD
+    assert said(OverviewData(at=now), DagNow(runs=[], next_run_at=TEN), TEN + 4 * MINUTE)[0] is Level.WAITING
 
 
 def test_a_failed_run_with_nothing_left_is_a_warning():
-    figures = Figures(at=NOW, runs=[ledger_run(outcome="failed", problems=["crm: was not read to its end"])])
+    data = OverviewData(at=NOW, runs=[ledger_run(outcome="failed", problems=["crm: was not read to its end"])])
 
-    level, text = said(figures, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW))
+    level, text = said(data, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW))
 
     assert level is Level.WARNING
     assert "Crm: was not read to its end." in text
@@ -231,17 +231,17 @@ def test_a_failed_run_with_nothing_left_is_a_warning():
 def test_a_backfill_says_nothing_of_tonight():
     backfill = AirflowRun(run_id="b", run_type="backfill", state="failed", run_after=TEN)
 
-    assert said(Figures(at=NOW), DagNow(runs=[backfill], next_run_at=TOMORROW))[0] is Level.WAITING
+    assert said(OverviewData(at=NOW), DagNow(runs=[backfill], next_run_at=TOMORROW))[0] is Level.WAITING
 
 
 def test_without_any_run_it_says_how_to_begin():
-    _, text = said(Figures(at=NOW), DagNow(runs=[], next_run_at=TOMORROW))
+    _, text = said(OverviewData(at=NOW), DagNow(runs=[], next_run_at=TOMORROW))
 
     assert "Nothing has run yet" in text
 
 
 def test_a_dag_that_airflow_cannot_read_is_bad_news():
-    assert said(Figures(at=NOW, ready=READY), DagNow(is_there=False))[0] is Level.BAD
+    assert said(OverviewData(at=NOW, ready=READY), DagNow(is_there=False))[0] is Level.BAD
 
 
 def test_what_a_catch_up_run_got_accepted_today_is_told():
@@ -249,7 +249,7 @@ def test_what_a_catch_up_run_got_accepted_today_is_told():
     caught_up = ledger_run(NOW.replace(hour=14))
     dag = DagNow(runs=[airflow_run(at=TEN - timedelta(days=1))], next_run_at=TEN)
 
-    _, text = said(Figures(at=now, runs=[caught_up]), dag, now)
+    _, text = said(OverviewData(at=now, runs=[caught_up]), dag, now)
 
     assert "1,204 conversions (worth 99,000.50) accepted today are imported at midnight." in text
 
@@ -266,9 +266,9 @@ MORNING = NOW.replace(hour=9)
 
 def test_a_run_that_is_not_whole_does_not_settle_the_night():
     now = MORNING + timedelta(hours=1)
-    figures = Figures(at=now, runs=[ledger_run(MORNING, sent={}, is_whole=False)])
+    data = OverviewData(at=now, runs=[ledger_run(MORNING, sent={}, is_whole=False)])
 
-    level, text = said(figures, DagNow(runs=[by_hand(MORNING)], next_run_at=TEN), now)
+    level, text = said(data, DagNow(runs=[by_hand(MORNING)], next_run_at=TEN), now)
 
     assert level is Level.WAITING
     assert text.startswith("Tonight's run starts at 22:00 UTC")
@@ -279,7 +279,9 @@ def test_a_run_that_is_not_whole_does_not_settle_the_night():
 def test_a_run_that_was_refused_and_is_dry_or_partial_says_nothing_of_the_night(asked: dict[str, Any], ready: dict[str, Amount]):
     now = MORNING + timedelta(hours=1)
 
-    level, text = said(Figures(at=now, ready=ready), DagNow(runs=[by_hand(MORNING, "failed", **asked)], next_run_at=TEN), now)
+    level, text = said(
+        OverviewData(at=now, ready=ready), DagNow(runs=[by_hand(MORNING, "failed", **asked)], next_run_at=TEN), now
+    )
 
     assert level is Level.WAITING
     assert "failed" not in text
@@ -290,7 +292,7 @@ def test_nothing_waits_for_a_dry_run(is_recorded: bool):
     dry = ledger_run(MORNING, dry_run=True, approved_at=None, ended_at=None, outcome=None)
     dag = DagNow(runs=[by_hand(MORNING, "running", dry_run=True)], next_run_at=TEN)
 
-    _, text = said(Figures(at=MORNING, runs=[dry] if is_recorded else [], ready=READY), dag, MORNING + MINUTE)
+    _, text = said(OverviewData(at=MORNING, runs=[dry] if is_recorded else [], ready=READY), dag, MORNING + MINUTE)
 
     assert text.startswith("312 conversions (worth 45,120.00) wait for the run at 22:00 UTC.")
 
@@ -299,7 +301,7 @@ def test_a_run_by_hand_that_was_refused_takes_nothing_back_of_the_night():
     refused = by_hand(SWEEP + 30 * MINUTE, "failed", failed_tasks=["plan"])
     runs = [refused, airflow_run(at=SWEEP), airflow_run()]
 
-    level, text = said(Figures(at=NOW, runs=[ledger_run(SWEEP, id=2, sent={}), ledger_run()]), DagNow(runs=runs))
+    level, text = said(OverviewData(at=NOW, runs=[ledger_run(SWEEP, id=2, sent={}), ledger_run()]), DagNow(runs=runs))
 
     assert (level, text) == (Level.GOOD, "All that could go out tonight is out: 1,204 conversions (worth 99,000.50).")
 
@@ -307,7 +309,9 @@ def test_a_run_by_hand_that_was_refused_takes_nothing_back_of_the_night():
 def test_a_run_by_hand_that_was_refused_is_why_something_still_waits():
     refused = by_hand(SWEEP + 10 * MINUTE, "failed", failed_tasks=["plan"])
 
-    _, text = said(Figures(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[refused, airflow_run()], next_run_at=TOMORROW))
+    _, text = said(
+        OverviewData(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[refused, airflow_run()], next_run_at=TOMORROW)
+    )
 
     assert text.endswith("plan failed: the last line of its log says why.")
 
@@ -319,9 +323,9 @@ FAILED = {"outcome": "failed", "problems": ["shop: 312 ready, not sent (last tro
 
 
 def test_the_morning_after_a_failed_night_says_why_something_waits():
-    figures = Figures(at=MORNING, runs=[ledger_run(LAST_NIGHT, **FAILED)], ready=READY)
+    data = OverviewData(at=MORNING, runs=[ledger_run(LAST_NIGHT, **FAILED)], ready=READY)
 
-    found = verdict(figures, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
+    found = verdict(data, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
 
     assert found.level is Level.WARNING
     assert found.headline == "312 conversions (worth 45,120.00) wait for the run at 22:00 UTC."
@@ -331,9 +335,9 @@ def test_the_morning_after_a_failed_night_says_why_something_waits():
 
 def test_what_the_next_run_comes_too_late_for_is_the_headline():
     lost = {"shop": Amount(rows=40, value=Decimal(800))}
-    figures = Figures(at=MORNING, runs=[ledger_run(LAST_NIGHT, **FAILED)], ready=READY, expiring=lost)
+    data = OverviewData(at=MORNING, runs=[ledger_run(LAST_NIGHT, **FAILED)], ready=READY, expiring=lost)
 
-    level, text = said(figures, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
+    level, text = said(data, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
 
     assert level is Level.BAD
     assert text == (
@@ -345,8 +349,8 @@ def test_what_the_next_run_comes_too_late_for_is_the_headline():
 
 @pytest.mark.parametrize("state", ["failed", "success"])
 def test_after_the_last_run_of_the_night_too_it_says_what_is_lost_before_the_next(state: str):
-    figures = Figures(at=NOW, runs=[ledger_run()], ready=READY, expiring={"shop": Amount(rows=2)})
+    data = OverviewData(at=NOW, runs=[ledger_run()], ready=READY, expiring={"shop": Amount(rows=2)})
 
-    _, text = said(figures, DagNow(runs=[airflow_run(state)], next_run_at=TOMORROW))
+    _, text = said(data, DagNow(runs=[airflow_run(state)], next_run_at=TOMORROW))
 
     assert "2 conversions grow older than 2 days before the run on 24 Nov 22:00 UTC, and are lost then." in text

@@ -1,4 +1,4 @@
-"""Figures in words, and cells that no spreadsheet runs."""
+"""OverviewData in words, and cells that no spreadsheet runs."""
 
 import csv
 from dataclasses import replace

@@ -12,8 +12,8 @@ from webflow_conversions.pipeline.reconciliation import (
     SourceAccount,
     as_table,
     counts,
-    figures,
     problems,
+    source_counts,
 )
 from webflow_conversions.rules.amounts import Amount, Tally
 
@@ -172,7 +172,7 @@ def test_the_guards_see_what_was_read_recorded_rejected_and_is_to_be_sent():
         ("held", "unknown_user"): amount(4),
         ("ready", None): amount(3),
     }
-    seen = figures(
+    seen = source_counts(
         {
             "shop": account(states=states, ready={None: amount(3, "5"), "HTTP 503": amount(1, "2")}),
             "crm": account(tally=None, states={}),

@@ -38,7 +38,7 @@ _RACES = 3
 
 
 class Extraction:
-    """One reading of one source: begun, filled chunk by chunk, ended.
+    """One extraction of one source: begun, filled chunk by chunk, ended.
 
     :param configuration: the digest under which a refused row stays refused.
     """
@@ -51,7 +51,7 @@ class Extraction:
         self._id = 0
 
     def begin(self, now: datetime) -> None:
-        """Open the account of this reading."""
+        """Open the account of this extraction."""
         (row,) = self._session.fetch("begin_extraction", {"run": self._run.id, "source": self._rules.source, "now": now})
         self._id = row.id
 
@@ -90,7 +90,7 @@ class Extraction:
         return Met(again=Amount(rows=met.again_rows, value=met.again_value), conflicting=met.conflicting_rows)
 
     def end(self, tally: Tally, now: datetime) -> None:
-        """Note what differs from what was sent, and close the account of this reading."""
+        """Note what differs from what was sent, and close the account of this extraction."""
         amounts: dict[str, Any] = {
             f"{name}_{part}": getattr(getattr(tally, field), part)
             for name, field in (
@@ -103,12 +103,12 @@ class Extraction:
             for part in ("rows", "value")
         }
         with self._session.transaction() as cursor:
-            reading = {"extraction": self._id, "run_id": self._run.run_id, "now": now}
-            cursor.execute(statement("note_changes"), reading)
+            extraction = {"extraction": self._id, "run_id": self._run.run_id, "now": now}
+            cursor.execute(statement("note_changes"), extraction)
             changed = cursor.fetchone().rows
             cursor.execute(
                 statement("end_extraction"),
-                {**reading, **amounts, "conflicting_rows": tally.conflicting, "changed_after_sent_rows": changed},
+                {**extraction, **amounts, "conflicting_rows": tally.conflicting, "changed_after_sent_rows": changed},
             )
 
 

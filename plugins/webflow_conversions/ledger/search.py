@@ -196,7 +196,7 @@ class Conversions:
             )
             for row in self._session.fetch("history_of_conversion", {"conversion": conversion.id})
         ]
-        read = self._session.fetch("readings_of_conversion", {"conversion": conversion.id, "source": conversion.source})
+        read = self._session.fetch("extractions_of_conversion", {"conversion": conversion.id, "source": conversion.source})
         found += [Happening(at=row.at, what="read", run_id=row.run_id) for row in read]
         return sorted(found, key=lambda happening: happening.at)
 

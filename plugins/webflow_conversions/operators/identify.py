@@ -61,11 +61,11 @@ class IdentifyConversionsOperator(ConversionsOperator):
 
     def _guard(self, run: Run, runs: Runs, destinations: list[str]) -> None:
         from webflow_conversions.pipeline.guards import Limits, objections
-        from webflow_conversions.pipeline.reconciliation import figures
+        from webflow_conversions.pipeline.reconciliation import source_counts
 
         limits = Limits(**self.settings.guards.model_dump())
-        now_figures = figures(runs.accounts(run, destinations, now()))
-        found = objections(now_figures, runs.earlier(run), limits, whole_window=run.window.spans_two_days)
+        now_counts = source_counts(runs.accounts(run, destinations, now()))
+        found = objections(now_counts, runs.earlier(run), limits, whole_window=run.window.spans_two_days)
         if not found:
             return
         if run.force:

@@ -25,7 +25,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFigures:
+class SourceCounts:
     """A source in this run: rows read (None if it could not be read), recorded and of these rejected, and what is to be sent."""
 
     read_rows: int | None
@@ -43,7 +43,7 @@ class Earlier:
 
 
 def objections(
-    now: Mapping[str, SourceFigures], earlier: Mapping[str, Sequence[Earlier]], limits: Limits, *, whole_window: bool
+    now: Mapping[str, SourceCounts], earlier: Mapping[str, Sequence[Earlier]], limits: Limits, *, whole_window: bool
 ) -> list[str]:
     """Why the run should not send, with the figures, one sentence each; none if it looks like its predecessors.
 
@@ -52,21 +52,21 @@ def objections(
     :param whole_window: whether the run reads the whole 2 days; a run for one date may well find nothing.
     """
     found: list[str] = []
-    for source, figures in now.items():
+    for source, counts in now.items():
         runs = earlier.get(source, ())
-        readings = [run.read_rows for run in runs if run.read_rows is not None]
-        if limits.empty_source and whole_window and figures.read_rows == 0 and len(readings) >= ENOUGH_RUNS and all(readings):
+        rows_read = [run.read_rows for run in runs if run.read_rows is not None]
+        if limits.empty_source and whole_window and counts.read_rows == 0 and len(rows_read) >= ENOUGH_RUNS and all(rows_read):
             found.append(
-                f"{source} returned no rows at all, and in each of the last {len(readings)} runs it did (guards.empty_source)"
+                f"{source} returned no rows at all, and in each of the last {len(rows_read)} runs it did (guards.empty_source)"
             )
-        share = figures.rejected_rows / figures.recorded_rows if figures.recorded_rows else 0
-        if limits.rejected_share is not None and figures.recorded_rows >= limits.min_rows and share > limits.rejected_share:
+        share = counts.rejected_rows / counts.recorded_rows if counts.recorded_rows else 0
+        if limits.rejected_share is not None and counts.recorded_rows >= limits.min_rows and share > limits.rejected_share:
             found.append(
-                f"{figures.rejected_rows:,} of {figures.recorded_rows:,} conversions of {source} are rejected ({share:.0%}), "
+                f"{counts.rejected_rows:,} of {counts.recorded_rows:,} conversions of {source} are rejected ({share:.0%}), "
                 f"more than {limits.rejected_share:.0%} (guards.rejected_share)"
             )
         if len(runs) >= ENOUGH_RUNS:
-            found += _out_of_proportion(source, figures.to_send, runs, limits)
+            found += _out_of_proportion(source, counts.to_send, runs, limits)
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from webflow_conversions.pipeline.guards import SourceFigures
+from webflow_conversions.pipeline.guards import SourceCounts
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.states import State
 
@@ -27,7 +27,7 @@ class Altered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceAccount:
-    """A source in a run: what its reading tallied, and where the ledger says its conversions stand, by state and reason.
+    """A source in a run: what its extraction tallied, and where the ledger says its conversions stand, by state and reason.
 
     ``tally`` is None if the source was not read to its end. The money in ``states`` is what was read.
     """
@@ -55,7 +55,7 @@ Lost = Mapping[tuple[str, str], Amount]
 
 
 def problems(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount], lost: Lost) -> list[str]:
-    """What does not add up, and what should have gone out and did not: one sentence each, with figures."""
+    """What does not add up, and what should have gone out and did not: one sentence each, with counts."""
     found: list[str] = []
     for source, account in accounts.items():
         found += _unbalanced(source, account)
@@ -90,10 +90,10 @@ def _unbalanced(source: str, account: SourceAccount) -> list[str]:
     return found
 
 
-def figures(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceFigures]:
+def source_counts(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceCounts]:
     """What the guards look at."""
     return {
-        source: SourceFigures(
+        source: SourceCounts(
             read_rows=account.tally.read.rows if account.tally else None,
             recorded_rows=sum(amount.rows for amount in account.states.values()),
             rejected_rows=sum(amount.rows for (state, _), amount in account.states.items() if state == State.REJECTED),

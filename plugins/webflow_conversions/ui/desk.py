@@ -8,7 +8,7 @@ from time import monotonic
 
 from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
 from webflow_conversions.ledger.acts import DOWNLOAD, MOST_CONVERSIONS, Act, Acts, Decision
-from webflow_conversions.ledger.figures import Figures, read_figures
+from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.search import Conversion, Conversions, Filter
 from webflow_conversions.ui.conversion import Shown, shown
 from webflow_conversions.ui.dag import DAG_ID, dag_now, start_run
@@ -72,10 +72,10 @@ def _overview(run: int | None) -> Overview:
     dag, moment = dag_now(), now()
     try:
         with reading() as session:
-            figures = read_figures(session, DAG_ID, moment, run, next_run_at=dag.next_run_at)
+            data = read_overview(session, DAG_ID, moment, run, next_run_at=dag.next_run_at)
     except NoLedger:
-        figures = Figures(at=moment)
-    return overview(figures, dag, moment)
+        data = OverviewData(at=moment)
+    return overview(data, dag, moment)
 
 
 recent = Recent(_overview)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from webflow_conversions.ledger.figures import Reading
+from webflow_conversions.ledger.overview import SourceExtraction
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import Reason, State, came_from_delivery, explain
 
@@ -41,7 +41,7 @@ NOT_OF_THE_LEDGER = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """A source's rows on their way; each step is a part of the one before it. ``at``: the moment of these figures.
+    """A source's rows on their way; each step is a part of the one before it. ``at``: the moment of these data.
 
     All but ``read`` are None while the run is too large to be counted on its way.
     """
@@ -76,19 +76,25 @@ class Why:
     remedy: str
 
 
-def funnel(reading: Reading) -> Funnel:
+def funnel(extraction: SourceExtraction) -> Funnel:
     """The steps of a source. *In the window* is what is valid and of the last 2 days, *known* has a user that can be sent."""
-    if reading.states is None:
-        return Funnel(source=reading.source, at=reading.at, read=reading.read)
+    if extraction.states is None:
+        return Funnel(source=extraction.source, at=extraction.at, read=extraction.read)
     in_window, known, sent, accepted = Amount(), Amount(), Amount(), Amount()
-    for (state, reason), amount in reading.states.items():
+    for (state, reason), amount in extraction.states.items():
         step = _last_step(state, reason)
         in_window += amount if step >= 1 else Amount()
         known += amount if step >= 2 else Amount()
         sent += amount if step >= 3 else Amount()
         accepted += amount if step >= 4 else Amount()
     return Funnel(
-        source=reading.source, at=reading.at, read=reading.read, in_window=in_window, known=known, sent=sent, accepted=accepted
+        source=extraction.source,
+        at=extraction.at,
+        read=extraction.read,
+        in_window=in_window,
+        known=known,
+        sent=sent,
+        accepted=accepted,
     )
 
 
@@ -101,17 +107,17 @@ def total(funnels: Sequence[Funnel]) -> Funnel | None:
     return Funnel(source="", at=min(one.at for one in funnels), **sums)
 
 
-def reasons(readings: Iterable[Reading]) -> list[Why]:
+def reasons(extractions: Iterable[SourceExtraction]) -> list[Why]:
     """Why the rows that were read are not accepted: first what is lost, then what waits, then what got no conversion."""
     found: dict[tuple[str, str], dict[str, Amount]] = {}
-    for reading in readings:
-        apart = {"duplicates": reading.duplicates, "outside": reading.outside, "too_old": reading.too_old}
+    for extraction in extractions:
+        apart = {"duplicates": extraction.duplicates, "outside": extraction.outside, "too_old": extraction.too_old}
         for code, amount in apart.items():
             if amount.rows:
-                found.setdefault(("", code), {})[reading.source] = amount
-        for (state, reason), amount in (reading.states or {}).items():
+                found.setdefault(("", code), {})[extraction.source] = amount
+        for (state, reason), amount in (extraction.states or {}).items():
             if state != State.ACCEPTED:
-                found.setdefault((state, reason or state), {})[reading.source] = amount
+                found.setdefault((state, reason or state), {})[extraction.source] = amount
     whys = [_why(state, reason, by_source) for (state, reason), by_source in found.items()]
     return sorted(whys, key=lambda why: (_ORDER.index(why.state), -why.amount.rows, why.reason))
 

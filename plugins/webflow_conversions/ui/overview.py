@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
-from webflow_conversions.ledger.figures import DAYS, Figures, LedgerRun
+from webflow_conversions.ledger.overview import DAYS, LedgerRun, OverviewData
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
@@ -111,47 +111,47 @@ class Overview:
         return sorted({source for day in self.days for source in day.match_rate})
 
 
-def overview(figures: Figures, dag: DagNow, now: datetime) -> Overview:
+def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
     """Put the overview together."""
-    funnels = [funnel(reading) for reading in figures.readings]
-    days = _days(figures, now)
-    shown = figures.shown
-    lines = _lines(dag, figures)
+    funnels = [funnel(extraction) for extraction in data.extractions]
+    days = _days(data, now)
+    shown = data.shown
+    lines = _lines(dag, data)
     return Overview(
-        at=figures.at,
+        at=data.at,
         import_at=next_import(now),
-        verdict=verdict(figures, dag, now),
-        notes=_notes(figures, days),
+        verdict=verdict(data, dag, now),
+        notes=_notes(data, days),
         run=next((line for line in lines if shown is not None and line.number == shown.id), None),
         funnels=funnels,
         total=total(funnels),
         unread_sources=[source for source in shown.sources if source not in {one.source for one in funnels}] if shown else [],
         uncounted_sources=[one.source for one in funnels if not one.is_counted],
-        reasons=reasons(figures.readings),
-        ready=_sum(figures.ready),
-        ready_at=figures.ready_at,
-        accepted_so_far=sum(run.sent_so_far or 0 for run in figures.runs),
-        held=sum((one.amount for one in figures.held if one.hours_left >= 0), Amount()),
+        reasons=reasons(data.extractions),
+        ready=_sum(data.ready),
+        ready_at=data.ready_at,
+        accepted_so_far=sum(run.sent_so_far or 0 for run in data.runs),
+        held=sum((one.amount for one in data.held if one.hours_left >= 0), Amount()),
         held_hours=[
             HoursLeft(
                 from_hours=start,
                 to_hours=end,
-                amount=sum((one.amount for one in figures.held if start <= one.hours_left < end), Amount()),
+                amount=sum((one.amount for one in data.held if start <= one.hours_left < end), Amount()),
             )
             for start, end in HOURS_LEFT
         ],
-        out=_sum(figures.awaited),
-        in_doubt=_sum(figures.in_doubt) + _sum(figures.doubted),
-        sent_again=_sum(figures.sent_again),
-        changed=_sum(figures.changed),
+        out=_sum(data.awaited),
+        in_doubt=_sum(data.in_doubt) + _sum(data.doubted),
+        sent_again=_sum(data.sent_again),
+        changed=_sum(data.changed),
         days=days,
         runs=lines[:LAST_RUNS],
     )
 
 
-def _notes(figures: Figures, days: Sequence[Day]) -> list[Note]:
+def _notes(data: OverviewData, days: Sequence[Day]) -> list[Note]:
     found = []
-    if (waiting := _sum(figures.in_doubt)).rows:
+    if (waiting := _sum(data.in_doubt)).rows:
         found.append(
             Note(
                 level=Level.WARNING,
@@ -172,7 +172,7 @@ def _notes(figures: Figures, days: Sequence[Day]) -> list[Note]:
                     query={"state": State.HELD, "source": source},
                 )
             )
-    soon = sum((one.amount for one in figures.held if 0 <= one.hours_left < HOURS_LEFT[0][1]), Amount())
+    soon = sum((one.amount for one in data.held if 0 <= one.hours_left < HOURS_LEFT[0][1]), Amount())
     if soon.rows:
         found.append(
             Note(
@@ -184,63 +184,63 @@ def _notes(figures: Figures, days: Sequence[Day]) -> list[Note]:
     return found
 
 
-def _days(figures: Figures, now: datetime) -> list[Day]:
+def _days(data: OverviewData, now: datetime) -> list[Day]:
     today = now.astimezone(UTC).date()
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     return [
         Day(
             day=day,
-            accepted=_accepted_on(day, figures),
-            rejected=_turned_away_on(day, State.REJECTED, figures),
-            expired=_turned_away_on(day, State.EXPIRED, figures),
-            match_rate=_match_rates_on(day, figures),
+            accepted=_accepted_on(day, data),
+            rejected=_turned_away_on(day, State.REJECTED, data),
+            expired=_turned_away_on(day, State.EXPIRED, data),
+            match_rate=_match_rates_on(day, data),
         )
         for day in days
     ]
 
 
-def _accepted_on(day: date, figures: Figures) -> dict[str, Amount]:
+def _accepted_on(day: date, data: OverviewData) -> dict[str, Amount]:
     found: dict[str, Amount] = {}
-    for run in figures.runs:
+    for run in data.runs:
         if _day_of(run) == day:
             for source, amount in run.sent.items():
                 found[source] = found.get(source, Amount()) + amount
     return found
 
 
-def _turned_away_on(day: date, state: State, figures: Figures) -> dict[str, Amount]:
+def _turned_away_on(day: date, state: State, data: OverviewData) -> dict[str, Amount]:
     found: dict[str, Amount] = {}
-    for one in figures.turned_away:
+    for one in data.turned_away:
         if one.day == day and one.state == state:
             found[one.source] = found.get(one.source, Amount()) + one.amount
     return found
 
 
-def _match_rates_on(day: date, figures: Figures) -> dict[str, float]:
+def _match_rates_on(day: date, data: OverviewData) -> dict[str, float]:
     """By the last whole run of the day: by its figures of now if it is the one shown, else as it stood at its end."""
     found: dict[str, float] = {}
-    for run in figures.runs:
+    for run in data.runs:
         if _day_of(run) != day or not run.is_whole:
             continue
         for source in run.sources:
-            rate = match_rate(_states_in(run, source, figures))
+            rate = match_rate(_states_in(run, source, data))
             if rate is not None:
                 found.setdefault(source, rate)
     return found
 
 
-def _states_in(run: LedgerRun, source: str, figures: Figures) -> Mapping[tuple[str, str | None], Amount]:
-    if run is figures.shown:
-        return next((reading.states for reading in figures.readings if reading.source == source), None) or {}
+def _states_in(run: LedgerRun, source: str, data: OverviewData) -> Mapping[tuple[str, str | None], Amount]:
+    if run is data.shown:
+        return next((extraction.states for extraction in data.extractions if extraction.source == source), None) or {}
     return run.states(source) or {}
 
 
-def _lines(dag: DagNow, figures: Figures) -> list[RunLine]:
+def _lines(dag: DagNow, data: OverviewData) -> list[RunLine]:
     """All runs that either knows, by the time they were due, the newest first."""
-    records = {run.run_id: run for run in figures.runs}
+    records = {run.run_id: run for run in data.runs}
     known = {run.run_id for run in dag.runs}
     lines = [_line(run, records.get(run.run_id), is_in_airflow=True) for run in dag.runs]
-    lines += [_line(_as_airflow_run(run), run, is_in_airflow=False) for run in figures.runs if run.run_id not in known]
+    lines += [_line(_as_airflow_run(run), run, is_in_airflow=False) for run in data.runs if run.run_id not in known]
     return sorted(lines, key=lambda line: line.run_after, reverse=True)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from webflow_conversions.ledger.figures import Figures, LedgerRun
+from webflow_conversions.ledger.overview import LedgerRun, OverviewData
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import FORECAST_AGE, next_import
 from webflow_conversions.ui.words import clock, conversions, duration, short
@@ -70,21 +70,21 @@ class Verdict:
     run_id: str | None = None
 
 
-def verdict(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
+def verdict(data: OverviewData, dag: DagNow, now: datetime) -> Verdict:
     """Where the night stands."""
-    ready = sum(figures.ready.values(), Amount())
+    ready = sum(data.ready.values(), Amount())
     if not dag.is_there:
         return Verdict(
             level=Level.BAD,
             headline="Airflow does not know the Dag.",
             details=["Its file is missing or cannot be imported: see the import errors on Airflow's home page."],
         )
-    active = next((run for run in reversed(dag.runs) if run.is_active and not _is_dry(run, figures)), None)
+    active = next((run for run in reversed(dag.runs) if run.is_active and not _is_dry(run, data)), None)
     if active is not None and not (dag.is_paused and active.state == "queued"):
-        return _while_it_runs(active, figures, ready, now)
-    nights = [run for run in dag.runs if _stands_for_a_night(run, figures)]
+        return _while_it_runs(active, data, ready, now)
+    nights = [run for run in dag.runs if _stands_for_a_night(run, data)]
     if ready.rows:
-        return _something_waits(nights[0] if nights else None, figures, dag, ready, now)
+        return _something_waits(nights[0] if nights else None, data, dag, ready, now)
     if dag.is_paused:
         return Verdict(
             level=Level.BAD,
@@ -95,35 +95,35 @@ def verdict(figures: Figures, dag: DagNow, now: datetime) -> Verdict:
     tonight = [
         run
         for run in nights
-        if run.run_after >= _midnight_before(now) and (run.run_type != "manual" or _record(figures, run.run_id))
+        if run.run_after >= _midnight_before(now) and (run.run_type != "manual" or _record(data, run.run_id))
     ]
     if tonight and tonight[0].state == "failed":
         return Verdict(
             level=Level.WARNING,
             headline="Tonight's run failed; of what it could read, nothing is left to send.",
-            details=_why(tonight[0], figures),
+            details=_why(tonight[0], data),
             can_start=True,
             run_id=tonight[0].run_id,
         )
     if tonight:
-        accepted = _accepted(figures, _midnight_before(now))
+        accepted = _accepted(data, _midnight_before(now))
         headline = (
             f"All that could go out tonight is out: {conversions(accepted)}."
             if accepted.rows
             else "Nothing was due tonight: the run found no conversion to send."
         )
         return Verdict(level=Level.GOOD, headline=headline, details=_next_run(dag, now), run_id=tonight[0].run_id)
-    return _before_the_run(nights[0] if nights else None, figures, dag, now)
+    return _before_the_run(nights[0] if nights else None, data, dag, now)
 
 
-def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: datetime) -> Verdict:
-    record = _record(figures, active.run_id)
+def _while_it_runs(active: AirflowRun, data: OverviewData, ready: Amount, now: datetime) -> Verdict:
+    record = _record(data, active.run_id)
     import_at = next_import(now)
     if record is None or record.approved_at is None:
         step = "is about to start" if active.state == "queued" else "reads the sources and looks for known users"
         waiting = [f"{conversions(ready)} wait for it."] if ready.rows else []
         return Verdict(level=Level.WORKING, headline=f"The run {step}.", details=waiting, run_id=active.run_id)
-    resting = {name: until for name, until in figures.rests_until.items() if until > now}
+    resting = {name: until for name, until in data.rests_until.items() if until > now}
     rests = [f"Webflow asked {name} to wait until {until.astimezone(UTC):%H:%M:%S} UTC." for name, until in resting.items()]
     forecasts = [forecast for forecast in record.forecast.values() if now - _moment(forecast["at"]) <= FORECAST_AGE]
     late = sum((_amount(forecast, "late") for forecast in forecasts), Amount())
@@ -154,12 +154,12 @@ def _while_it_runs(active: AirflowRun, figures: Figures, ready: Amount, now: dat
     )
 
 
-def _something_waits(last: AirflowRun | None, figures: Figures, dag: DagNow, ready: Amount, now: datetime) -> Verdict:
+def _something_waits(last: AirflowRun | None, data: OverviewData, dag: DagNow, ready: Amount, now: datetime) -> Verdict:
     import_at = next_import(now)
     left = duration(import_at - now)
     failed = last if last is not None and last.state == "failed" else None
-    before = _failure(failed, figures)
-    lost = sum(figures.expiring.values(), Amount())
+    before = _failure(failed, data)
+    lost = sum(data.expiring.values(), Amount())
     run_id = failed.run_id if failed else None
     if dag.is_paused:
         return Verdict(
@@ -189,7 +189,7 @@ def _something_waits(last: AirflowRun | None, figures: Figures, dag: DagNow, rea
         return Verdict(
             level=Level.BAD,
             headline=f"{conversions(ready)} are ready, and tonight's run failed: they miss the import in {left}.",
-            details=[*_why(failed, figures), *_lost_before(dag, lost)],
+            details=[*_why(failed, data), *_lost_before(dag, lost)],
             can_start=True,
             run_id=run_id,
         )
@@ -202,18 +202,18 @@ def _something_waits(last: AirflowRun | None, figures: Figures, dag: DagNow, rea
     )
 
 
-def _before_the_run(last: AirflowRun | None, figures: Figures, dag: DagNow, now: datetime) -> Verdict:
+def _before_the_run(last: AirflowRun | None, data: OverviewData, dag: DagNow, now: datetime) -> Verdict:
     midnight = _midnight_before(now)
-    today, last_night = _accepted(figures, midnight), _accepted(figures, midnight - timedelta(days=1))
+    today, last_night = _accepted(data, midnight), _accepted(data, midnight - timedelta(days=1))
     failed = last if last is not None and last.state == "failed" else None
     before = []
     if today.rows:
         before.append(f"{conversions(today)} accepted today are imported at midnight.")
     elif last is not None:
         before.append(f"The night before, {conversions(last_night)} were accepted.")
-    elif not figures.runs:
+    elif not data.runs:
         before.append("Nothing has run yet: the first run sets up the ledger, and reads the last 2 days.")
-    before += _failure(failed, figures)
+    before += _failure(failed, data)
     if dag.next_run_at is None:
         return Verdict(level=Level.WAITING, headline="No run is due.", details=before, can_start=True)
     if dag.next_run_at < now - LATE_START:
@@ -233,24 +233,24 @@ def _before_the_run(last: AirflowRun | None, figures: Figures, dag: DagNow, now:
     )
 
 
-def _stands_for_a_night(run: AirflowRun, figures: Figures) -> bool:
+def _stands_for_a_night(run: AirflowRun, data: OverviewData) -> bool:
     """Whether it was to send all that was due; of one that plan did not open, by what it was asked for."""
-    record = _record(figures, run.run_id)
+    record = _record(data, run.run_id)
     return record.is_whole if record else not (run.dry_run or run.is_partial or run.run_type == "backfill")
 
 
-def _is_dry(run: AirflowRun, figures: Figures) -> bool:
-    record = _record(figures, run.run_id)
+def _is_dry(run: AirflowRun, data: OverviewData) -> bool:
+    record = _record(data, run.run_id)
     return record.dry_run if record else run.dry_run
 
 
-def _failure(failed: AirflowRun | None, figures: Figures) -> list[str]:
-    return [f"The last run failed: {' '.join(_why(failed, figures))}"] if failed else []
+def _failure(failed: AirflowRun | None, data: OverviewData) -> list[str]:
+    return [f"The last run failed: {' '.join(_why(failed, data))}"] if failed else []
 
 
-def _why(run: AirflowRun, figures: Figures) -> list[str]:
+def _why(run: AirflowRun, data: OverviewData) -> list[str]:
     """Why a run failed: what reconcile found, else which tasks' logs say it."""
-    record = _record(figures, run.run_id)
+    record = _record(data, run.run_id)
     if record is not None and record.ended_at is not None and record.problems:
         return [f"{problem[0].upper()}{problem[1:].rstrip('.')}." for problem in record.problems]
     tasks = [task for task in run.failed_tasks if task != "reconcile"] or list(run.failed_tasks)
@@ -275,14 +275,14 @@ def _expiring(amount: Amount) -> list[str]:
     return [f"{conversions(amount)} grow older than 2 days before their turn, and are lost then."] if amount.rows else []
 
 
-def _accepted(figures: Figures, since: datetime) -> Amount:
+def _accepted(data: OverviewData, since: datetime) -> Amount:
     """What the runs of the day from ``since`` on got accepted."""
-    runs = [run for run in figures.runs if since <= run.started_at < since + timedelta(days=1)]
+    runs = [run for run in data.runs if since <= run.started_at < since + timedelta(days=1)]
     return sum((amount for run in runs for amount in run.sent.values()), Amount())
 
 
-def _record(figures: Figures, run_id: str) -> LedgerRun | None:
-    return next((run for run in figures.runs if run.run_id == run_id), None)
+def _record(data: OverviewData, run_id: str) -> LedgerRun | None:
+    return next((run for run in data.runs if run.run_id == run_id), None)
 
 
 def _midnight_before(now: datetime) -> datetime:

@@ -1,8 +1,8 @@
 -- Brings a chunk of judged source rows into the ledger, and says what it met there.
 --
 -- A row that is new is added. A row that was there is judged again, unless a request for it has left or may have: then
--- the reading keeps what the source says now, and nothing else happens. What has expired follows the source, but stays
--- expired; what expired while it waited says so. A user that was found stays, as long as the source says the same. Of several rows of one reading that one
+-- the extraction keeps what the source says now, and nothing else happens. What has expired follows the source, but stays
+-- expired; what expired while it waited says so. A user that was found stays, as long as the source says the same. Of several rows of one extraction that one
 -- stands which rules/evaluation.py would let stand if they came in one chunk. If another run adds the same conversion at
 -- the same moment, the statement fails on the unique action_id, and is to be repeated.
 WITH met AS MATERIALIZED (
@@ -41,7 +41,7 @@ WITH met AS MATERIALIZED (
         END AS is_judged_anew
     FROM (SELECT *, CASE WHEN reason = ANY (%(faults)s) THEN reason END AS fault FROM pg_temp.staged) s
     LEFT JOIN webflow.conversions c ON c.action_id = s.action_id
-    -- What this reading has let stand so far. OFFSET 0 keeps this a look-up by key, a row at a time: as a plain join it
+    -- What this extraction has let stand so far. OFFSET 0 keeps this a look-up by key, a row at a time: as a plain join it
     -- reads the whole extraction.
     LEFT JOIN LATERAL (
         SELECT
@@ -96,7 +96,7 @@ WITH met AS MATERIALIZED (
     INSERT INTO webflow.extracted (extraction, conversion, value, alike)
     SELECT %(extraction)s, a.id, m.value, m.alike FROM added a JOIN met m ON m.action_id = a.action_id
 ), stands AS (
-    -- Where the ledger was not to follow, what the source says is kept with the reading.
+    -- Where the ledger was not to follow, what the source says is kept with the extraction.
     SELECT m.*, m.differs AND j.id IS NULL AS is_kept
     FROM met m
     LEFT JOIN judged j ON j.id = m.conversion

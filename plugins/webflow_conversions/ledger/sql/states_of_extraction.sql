@@ -1,5 +1,5 @@
 -- Where the conversions of an extraction stand now, with the money that was read; state is null for what is missing.
--- Altered is what has other money in the ledger, though it was to follow this reading, and no later one has touched it.
+-- Altered is what has other money in the ledger, though it was to follow this extraction, and no later one has touched it.
 SELECT
     state,
     reason,

@@ -61,7 +61,7 @@ class LedgerRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class SourceExtraction:
     """A source in a run: the rows read, and where their conversions stand at ``at``; None where these are too many to count.
 
     ``duplicates``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion of this run.
@@ -97,10 +97,10 @@ class TurnedAway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class OverviewData:
     """Everything, at one moment.
 
-    ``shown`` is the run whose ``readings`` these are; None if there is none. ``ready`` could go out now, by source, or by
+    ``shown`` is the run whose ``extractions`` these are; None if there is none. ``ready`` could go out now, by source, or by
     destination as pushes counted it at ``ready_at``, which is None for what is counted now; ``doubted`` of it has a request
     without an answer behind it, ``expiring`` is too old by the next run. ``awaited`` is out; ``in_doubt`` has nobody who
     waits for its answer; ``rests_until`` is by destination.
@@ -109,7 +109,7 @@ class Figures:
     at: datetime
     runs: Sequence[LedgerRun] = ()
     shown: LedgerRun | None = None
-    readings: Sequence[Reading] = ()
+    extractions: Sequence[SourceExtraction] = ()
     held: Sequence[Held] = ()
     ready: Mapping[str, Amount] = field(default_factory=dict)
     ready_at: datetime | None = None
@@ -123,9 +123,9 @@ class Figures:
     rests_until: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def read_figures(
+def read_overview(
     session: Session, dag_id: str, now: datetime, run: int | None = None, *, next_run_at: datetime | None = None
-) -> Figures:
+) -> OverviewData:
     """What the overview shows, from one snapshot of the ledger.
 
     :param session: one whose transactions see a single snapshot.
@@ -137,7 +137,7 @@ def read_figures(
         return _read(cursor, dag_id, now, run, next_run_at)
 
 
-def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_at: datetime | None) -> Figures:
+def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_at: datetime | None) -> OverviewData:
     since = now - timedelta(days=DAYS)
     parameters = {
         "now": now,
@@ -171,19 +171,19 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
             sent = by_source(fetch("sent_by_run", run=row.id))
         runs.append(_run(row, sent, sent_so_far))
     shown = _shown(runs, run)
-    readings = _readings(shown, now, fetch) if shown else []
-    if run is None and shown and not shown.ended_at and not readings:
+    extractions = _extractions(shown, now, fetch) if shown else []
+    if run is None and shown and not shown.ended_at and not extractions:
         # It has only begun: until it has read something, the one before says more.
         before = _shown(runs[runs.index(shown) + 1 :], None)
         if before:
-            shown, readings = before, _readings(before, now, fetch)
+            shown, extractions = before, _extractions(before, now, fetch)
     ready_at, waiting = _waiting(runs, now)
     ready, sending = fetch("overview_ready") if ready_at is None else [], fetch("overview_sending")
-    return Figures(
+    return OverviewData(
         at=now,
         runs=runs,
         shown=shown,
-        readings=readings,
+        extractions=extractions,
         held=[
             Held(source=row.source, hours_left=row.hours_left, amount=Amount(rows=row.rows, value=row.value))
             for row in fetch("overview_held")
@@ -231,12 +231,12 @@ def _stands(forecast: Mapping[str, Any], now: datetime) -> bool:
     return now - datetime.fromisoformat(forecast["at"]) <= FORECAST_STANDS
 
 
-def _readings(run: LedgerRun, now: datetime, fetch: Any) -> list[Reading]:
+def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtraction]:
     """The sources of a run that were read to their end, in the order of the configuration."""
-    extractions = {row.source: row for row in fetch("extractions_of_run", run=run.id)}
-    readings = []
+    rows = {row.source: row for row in fetch("extractions_of_run", run=run.id)}
+    extractions = []
     for source in run.sources:
-        row = extractions.get(source)
+        row = rows.get(source)
         if row is None:
             continue
         record = run.states(source)
@@ -248,8 +248,8 @@ def _readings(run: LedgerRun, now: datetime, fetch: Any) -> list[Reading]:
                 (one.state, one.reason): Amount(rows=one.rows, value=one.value)
                 for one in fetch("overview_states", extraction=row.id)
             }
-        readings.append(
-            Reading(
+        extractions.append(
+            SourceExtraction(
                 source=source,
                 at=at,
                 read=Amount(rows=row.read_rows, value=row.read_value),
@@ -259,7 +259,7 @@ def _readings(run: LedgerRun, now: datetime, fetch: Any) -> list[Reading]:
                 states=states,
             )
         )
-    return readings
+    return extractions
 
 
 def _is_past(run: LedgerRun, now: datetime) -> bool:
