@@ -122,12 +122,12 @@ class Night:
             **flags,
         )
 
-    def extract(self, run: Run, configuration: str = "configuration") -> Tally:
-        ledger = Extraction(self.session, run, self.rules, configuration)
+    def extract(self, run: Run, config_digest: str = "digest") -> Tally:
+        ledger = Extraction(self.session, run, self.rules, config_digest)
         return extract(run, self.rules, self._source(run), self.users, ledger, self.clock.now)
 
     def dry_run(self, run: Run) -> DryRun:
-        ledger = DryRunExtraction(Session(self.connect), run, self.rules, "configuration")
+        ledger = DryRunExtraction(Session(self.connect), run, self.rules, "digest")
         return dry_run(run, self.rules, self._source(run), self.users, ledger, self.clock.now)
 
     def ready(self, rows: int, *, name: str = "run", **options: Any) -> Run:
@@ -155,7 +155,7 @@ class Night:
         return run
 
     def queue(self, run: Run, *, worker: int = 0, try_number: int = 1, **options: Any) -> PushQueue:
-        options = {"resend": True, "attempts_per_run": 4, "configuration": "configuration"} | options
+        options = {"resend": True, "attempts_per_run": 4, "config_digest": "digest"} | options
         return PushQueue(Session(self.connect), run, self._worker(run, worker, try_number), **options)
 
     @staticmethod

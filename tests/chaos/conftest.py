@@ -76,8 +76,8 @@ class Stage:
         self._forks = forks
         self._tries = 0
         self._rows = 0
-        self._configuration = folder / "conversions.yaml"
-        self._configuration.write_text(_CONFIGURATION)
+        self._config_path = folder / "conversions.yaml"
+        self._config_path.write_text(_CONFIGURATION)
         night.person()
 
     def run(self, name: str) -> Run:
@@ -110,7 +110,7 @@ class Stage:
             "AIRFLOW_CONN_WEBFLOW_LEDGER": self.ledger.geturl(),
         }
         arguments = {
-            "configuration": str(self._configuration),
+            "config_path": str(self._config_path),
             "work": {"destination": DESTINATION, "sources": list(run.sources), "worker": worker},
             "plan": run.to_json(),
         }

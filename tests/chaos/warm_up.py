@@ -14,8 +14,8 @@ from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.window import Window
 
 with tempfile.TemporaryDirectory() as folder:
-    configuration = Path(folder) / "conversions.yaml"
-    configuration.write_text(
+    config_path = Path(folder) / "conversions.yaml"
+    config_path.write_text(
         "{sources: [{name: s, sql: s.sql, timestamps: {kind: aware}}], known_users: {sql: u.sql}}", encoding="utf-8"
     )
     nowhere = f"127.0.0.1:{free_port()}"
@@ -28,5 +28,5 @@ with tempfile.TemporaryDirectory() as folder:
     run = Run(id=0, run_id="none", window=window, sources=["s"], dry_run=False, force=False)
     work = {"destination": "webflow_default", "sources": ["s"], "worker": 0}
     with suppress(SystemExit):
-        live(environment, {"configuration": str(configuration), "work": work, "plan": run.to_json()}, 1, None, 1.0)
+        live(environment, {"config_path": str(config_path), "work": work, "plan": run.to_json()}, 1, None, 1.0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -204,7 +204,7 @@ def test_every_template_field_is_there_to_be_filled(dag: DAG, task_id: str) -> N
     operator = task.operator_class if task.is_mapped else type(task)
     assert issubclass(operator, ConversionsOperator)
     given = {**task.partial_kwargs, **task.expand_input.value} if task.is_mapped else vars(task)
-    assert set(operator.template_fields) <= {*given, "configuration", "ledger_conn_id"}
+    assert set(operator.template_fields) <= {*given, "config_path", "ledger_conn_id"}
 
 
 # What people see

@@ -212,7 +212,7 @@ def test_what_the_api_refused_waits_for_a_change_of_the_row_or_of_the_configurat
     assert night.states() == {"a": ("rejected", "refused_422")}
     night.extract(night.begin("second"))
     assert night.states() == {"a": ("rejected", "refused_422")}
-    night.extract(night.begin("third"), configuration="another")
+    night.extract(night.begin("third"), config_digest="another")
     assert night.states() == {"a": ("ready", None)}
 
 

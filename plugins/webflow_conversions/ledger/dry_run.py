@@ -21,11 +21,11 @@ from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable
 class DryRunExtraction:
     """Shows what recording would bring about. Only a temporary table outlives a chunk: which conversions were shown."""
 
-    def __init__(self, session: Session, run: Run, rules: SourceRules, configuration: str) -> None:
+    def __init__(self, session: Session, run: Run, rules: SourceRules, config_digest: str) -> None:
         self._session = session
         self._run = run
         self._rules = rules
-        self._recording = Extraction(session, run, rules, configuration)
+        self._recording = Extraction(session, run, rules, config_digest)
         self.states: States = {}
         self.first_ready: list[Event] = []
 

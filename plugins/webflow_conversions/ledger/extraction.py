@@ -40,14 +40,14 @@ _RACES = 3
 class Extraction:
     """One extraction of one source: begun, filled chunk by chunk, ended.
 
-    :param configuration: the digest under which a refused row stays refused.
+    :param config_digest: the digest under which a refused row stays refused.
     """
 
-    def __init__(self, session: Session, run: Run, rules: SourceRules, configuration: str) -> None:
+    def __init__(self, session: Session, run: Run, rules: SourceRules, config_digest: str) -> None:
         self._session = session
         self._run = run
         self._rules = rules
-        self._configuration = configuration
+        self._config_digest = config_digest
         self._id = 0
 
     def begin(self, now: datetime) -> None:
@@ -79,7 +79,7 @@ class Extraction:
                 "extraction": self._id,
                 "destination": self._rules.destination,
                 "source": self._rules.source,
-                "configuration": self._configuration,
+                "config_digest": self._config_digest,
                 "faults": sorted(FAULTS),
                 "run_id": self._run.run_id,
                 "now": now,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 
 
-def configuration_path() -> Path:
+def default_config_path() -> Path:
     """The file that ``WEBFLOW_CONVERSIONS_CONFIG`` names, else ``include/conversions.yaml`` beside the Dags' folder."""
     from webflow_conversions.configuration import ENVIRONMENT_VARIABLE
 
@@ -49,15 +49,15 @@ def tell(metrics: Iterable[Metric]) -> None:
 class ConversionsOperator(BaseOperator):
     """A task on the way of the conversions.
 
-    :param configuration: the path of the configuration; default see :func:`configuration_path`.
+    :param config_path: the path of the configuration file; default see :func:`default_config_path`.
     :param ledger_conn_id: the connection of the ledger.
     """
 
-    template_fields: Sequence[str] = ("configuration", "ledger_conn_id")
+    template_fields: Sequence[str] = ("config_path", "ledger_conn_id")
 
-    def __init__(self, *, configuration: str | None = None, ledger_conn_id: str = "webflow_ledger", **kwargs: Any) -> None:
+    def __init__(self, *, config_path: str | None = None, ledger_conn_id: str = "webflow_ledger", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.configuration = configuration
+        self.config_path = config_path
         self.ledger_conn_id = ledger_conn_id
 
     @cached_property
@@ -65,10 +65,10 @@ class ConversionsOperator(BaseOperator):
         """The configuration file."""
         from webflow_conversions.configuration import ConfigurationFile
 
-        return ConfigurationFile(Path(self.configuration) if self.configuration else configuration_path())
+        return ConfigurationFile(Path(self.config_path) if self.config_path else default_config_path())
 
     @property
-    def settings(self) -> Configuration:
+    def config(self) -> Configuration:
         """What it says."""
         return self.file.configuration
 
@@ -96,19 +96,19 @@ class ConversionsOperator(BaseOperator):
         from webflow_conversions.hooks.connections import warehouse
         from webflow_conversions.pipeline.warehouse import KnownUsers
 
-        known = self.settings.known_users
+        known = self.config.known_users
         return KnownUsers(
             warehouse=warehouse(known.warehouse_conn_id), sql=self.file.sql(known.sql), personal_data=known.personal_data
         )
 
-    def digest_for(self, destination: str) -> str:
+    def config_digest(self, destination: str) -> str:
         """The fingerprint under which a row that this destination refused stays refused."""
         from webflow_conversions.configuration import digest
         from webflow_conversions.hooks.webflow import WebflowHook
 
         api = WebflowHook(destination).get_conn()
         return digest(
-            self.settings.model_dump(mode="json", exclude={"delivery", "guards", "notices", "retention_days"}),
+            self.config.model_dump(mode="json", exclude={"delivery", "guards", "notices", "retention_days"}),
             api.url,
             api.customer_id,
         )

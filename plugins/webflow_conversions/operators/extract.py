@@ -32,16 +32,16 @@ class ExtractConversionsOperator(ConversionsOperator):
         from webflow_conversions.pipeline.run import Run
 
         run = Run.from_json(self.plan)
-        source = self.settings.source(self.source)
-        rules, query, users = self.settings.rules(source), self.source_query(source, run), self.known_users()
-        configuration = self.digest_for(source.webflow_conn_id)
+        source = self.config.source(self.source)
+        rules, query, users = self.config.rules(source), self.source_query(source, run), self.known_users()
+        config_digest = self.config_digest(source.webflow_conn_id)
         session = self.ledger()
         if not run.dry_run:
-            tally = extract(run, rules, query, users, Extraction(session, run, rules, configuration), now)
+            tally = extract(run, rules, query, users, Extraction(session, run, rules, config_digest), now)
             self.log.info("%s: %s", source.name, tally_counts(tally))
             self._summarize(context, f"{tally.read.rows:,} read, {tally.recorded.rows:,} recorded")
             return {"source": source.name, **tally_counts(tally)}
-        shown = dry_run(run, rules, query, users, DryRunExtraction(session, run, rules, configuration), now)
+        shown = dry_run(run, rules, query, users, DryRunExtraction(session, run, rules, config_digest), now)
         customer_id = WebflowHook(source.webflow_conn_id).get_conn().customer_id
         previews = [preview(event, customer_id) for event in shown.first_ready]
         self._summarize(context, f"{shown.tally.read.rows:,} read, {shown.to_send.rows:,} would be sent")

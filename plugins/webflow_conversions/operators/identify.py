@@ -41,7 +41,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
             return []
         session = self.ledger()
         runs = Runs(session, context["dag_run"].dag_id)
-        destinations = self.settings.destinations(run.sources)
+        destinations = self.config.destinations(run.sources)
         waiting = Identification(self.ledger(), session, run, destinations, just_asked=context["ti"].try_number == 1)
         try:
             done = identify(run, self.known_users(), waiting, now)
@@ -56,14 +56,14 @@ class IdentifyConversionsOperator(ConversionsOperator):
         return [
             {"destination": destination, "sources": sources, "worker": worker}
             for destination, sources in destinations.items()
-            for worker in range(self.settings.delivery.workers)
+            for worker in range(self.config.delivery.workers)
         ]
 
     def _guard(self, run: Run, runs: Runs, destinations: list[str]) -> None:
         from webflow_conversions.pipeline.guards import Limits, objections
         from webflow_conversions.pipeline.reconciliation import source_counts
 
-        limits = Limits(**self.settings.guards.model_dump())
+        limits = Limits(**self.config.guards.model_dump())
         now_counts = source_counts(runs.accounts(run, destinations, now()))
         found = objections(now_counts, runs.earlier(run), limits, whole_window=run.window.spans_two_days)
         if not found:

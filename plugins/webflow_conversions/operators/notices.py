@@ -16,7 +16,7 @@ from airflow.sdk import Variable
 from asgiref.sync import sync_to_async
 
 from webflow_conversions.errors import ConversionsError
-from webflow_conversions.operators.base import configuration_path, now
+from webflow_conversions.operators.base import default_config_path, now
 
 if TYPE_CHECKING:
     from webflow_conversions.configuration import Configuration
@@ -55,8 +55,8 @@ def _warn_at_deadline(context: dict[str, Any], at: str, since: str) -> str:
     dag_id, night = run["dag_id"], f"{due.astimezone(UTC):%Y-%m-%d}"
     if _told(dag_id, _DEADLINE_TOLD) == night:
         return "silent: told already"
-    settings = _settings()
-    sources = settings.destinations([source.name for source in settings.sources])
+    config = _settings()
+    sources = config.destinations([source.name for source in config.sources])
     first_due = datetime.combine(due.astimezone(UTC), time.fromisoformat(since), UTC)
     try:
         notice = deadline_notice(stake(ledger_session(), dag_id, first_due, sources, moment), moment)
@@ -64,7 +64,7 @@ def _warn_at_deadline(context: dict[str, Any], at: str, since: str) -> str:
         notice = blind_notice(str(error), moment)
     if notice is None:
         return "silent: nothing is at stake"
-    _tell(settings, notice, context)
+    _tell(config, notice, context)
     Variable.set(f"{dag_id}.{_DEADLINE_TOLD}", night, _DESCRIPTION)
     return notice.subject
 
@@ -101,7 +101,7 @@ def notify_of_recovery(context: Mapping[str, Any]) -> None:
 def _settings() -> Configuration:
     from webflow_conversions.configuration import ConfigurationFile
 
-    return ConfigurationFile(configuration_path()).configuration
+    return ConfigurationFile(default_config_path()).configuration
 
 
 def _failed_tasks(context: Mapping[str, Any]) -> list[str]:
@@ -111,12 +111,12 @@ def _failed_tasks(context: Mapping[str, Any]) -> list[str]:
     return sorted(task for task, state in states.get(context["run_id"], {}).items() if state == "failed")
 
 
-def _tell(settings: Configuration, notice: Any, context: Mapping[str, Any]) -> None:
+def _tell(config: Configuration, notice: Any, context: Mapping[str, Any]) -> None:
     """Hand the notice to every notifier; one that fails keeps none from the others, and fails the callback at the end."""
-    if not settings.notices:
+    if not config.notices:
         log.warning("nobody is told, since the configuration names no notices: %s %s", notice.subject, notice.message)
     failures: list[Exception] = []
-    for one in settings.notices:
+    for one in config.notices:
         given = dict(context) | {"subject": notice.subject, "message": notice.message, "html": f"<p>{escape(notice.message)}</p>"}
         try:
             notifier = one.build()

@@ -55,8 +55,8 @@ class PlanConversionsOperator(ConversionsOperator):
         self._check_scheduler(context)
         sources = self._sources()
         window = self._window(context, started)
-        destinations = list(self.settings.destinations(sources))
-        for notice in self.settings.notices:
+        destinations = list(self.config.destinations(sources))
+        for notice in self.config.notices:
             notice.build()
         session = self.ledger()
         for name in migrate(session):
@@ -99,8 +99,8 @@ class PlanConversionsOperator(ConversionsOperator):
             Variable.set(deployment.VARIABLE, settled, "Whose ledger connection webflow_ledger leads to.")
 
     def _sources(self) -> list[str]:
-        names = list(dict.fromkeys(self.sources or [source.name for source in self.settings.sources]))
-        return [self.settings.source(name).name for name in names]
+        names = list(dict.fromkeys(self.sources or [source.name for source in self.config.sources]))
+        return [self.config.source(name).name for name in names]
 
     def _window(self, context: Context, started: datetime) -> Window:
         try:
@@ -120,7 +120,7 @@ class PlanConversionsOperator(ConversionsOperator):
 
     def _is_whole(self, window: Window, sources: Sequence[str], run_type: str) -> bool:
         """Whether the run is to send all that is due."""
-        has_all = set(sources) == {source.name for source in self.settings.sources}
+        has_all = set(sources) == {source.name for source in self.config.sources}
         return has_all and window.spans_two_days and not self.is_dry_run and run_type != "backfill"
 
     def _clock_offset(self, destinations: Sequence[str]) -> timedelta | None:
@@ -153,7 +153,7 @@ class PlanConversionsOperator(ConversionsOperator):
         """Refuse a query that cannot work; a warehouse that is away is for the extraction to try again."""
         queries: list[KnownUsers | SourceQuery] = [
             self.known_users(),
-            *(self.source_query(self.settings.source(name), run) for name in run.sources),
+            *(self.source_query(self.config.source(name), run) for name in run.sources),
         ]
         for query in queries:
             try:

@@ -73,14 +73,14 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         from webflow_conversions.ledger.push import PushQueue, RunForecasts
         from webflow_conversions.transport.libcurl import CurlTransport
 
-        delivery = self.settings.delivery
+        delivery = self.config.delivery
         queue = PushQueue(
             self.ledger(),
             run,
             worker,
             resend=delivery.in_doubt is InDoubt.RESEND,
             attempts_per_run=delivery.attempts_per_run,
-            configuration=self.digest_for(worker.destination),
+            config_digest=self.config_digest(worker.destination),
         )
         transport = CurlTransport(
             api.url,

@@ -45,7 +45,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
             runs.end(run, missing, {"sources": shown})
             self._tell(context, run, {"sources": shown}, missing)
             return {"sources": shown}
-        destinations = self.settings.destinations(run.sources)
+        destinations = self.config.destinations(run.sources)
         Identification(session, session, run, destinations).expire(now())
         accounts = runs.accounts(run, list(destinations), now())
         pushes, lost = runs.pushes(run), runs.lost(run)
@@ -54,9 +54,9 @@ class ReconcileConversionsOperator(ConversionsOperator):
         runs.end(run, found, document)
         tell(run_metrics(accounts, now()))
         self.log.info("where the conversions of this run stand:\n%s", as_table(accounts))
-        removed = runs.remove_old(timedelta(days=self.settings.retention_days), now())
+        removed = runs.remove_old(timedelta(days=self.config.retention_days), now())
         if removed:
-            self.log.info("removed %s conversions that finished over %s days ago", removed, self.settings.retention_days)
+            self.log.info("removed %s conversions that finished over %s days ago", removed, self.config.retention_days)
         self._tell(context, run, document, found)
         return document
 

@@ -32,7 +32,7 @@ WITH met AS MATERIALIZED (
         ) AS is_earlier,
         CASE
             WHEN c.state = 'rejected' AND c.reason LIKE 'refused\_%%' THEN
-                c.refused_with <> %(configuration)s AND s.state IN ('ready', 'held', 'future')
+                c.refused_with <> %(config_digest)s AND s.state IN ('ready', 'held', 'future')
             WHEN s.state = 'ready' THEN c.state IN ('held', 'future', 'rejected')
             WHEN s.state = 'held' THEN c.state IN ('future', 'rejected')
             WHEN s.state = 'future' THEN c.state = 'rejected'
