@@ -220,9 +220,9 @@ def test_a_refused_conversion_is_sent_again_and_accepted(told: Told, browse: Ope
     page.get_by_role("button", name="Send again").click()
     page.get_by_role("heading", name="Sent again: 1").wait_for()
 
-    (act,) = told.ledger("SELECT * FROM webflow.acts")
-    assert (act.person, act.act, act.conversions) == ("admin", "send_again", 1)
-    assert told.stage.airflow.wait_for_run(DAG_ID, act.run_id) == "success"
+    (record,) = told.ledger("SELECT * FROM webflow.actions")
+    assert (record.person, record.action, record.conversions) == ("admin", "send_again", 1)
+    assert told.stage.airflow.wait_for_run(DAG_ID, record.run_id) == "success"
     assert state_of(told.stage, action_id).state == "accepted"
     assert [event["answer_status"] for event in told.stage.simulator.events(action_id)][-1] == 200
     page.get_by_role("link", name="The conversions").click()
@@ -319,7 +319,7 @@ def paths(told: Told) -> list[str]:
         "/conversions?state=held",
         f"/conversions/{row.id}",
         "/do/send_again?state=rejected",
-        "/acts",
+        "/actions",
         "/conversions/999999999",
     ]
 

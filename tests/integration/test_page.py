@@ -113,7 +113,7 @@ def routes() -> list[tuple[str, str]]:
     found = []
     for route in create_app().routes:
         assert isinstance(route, APIRoute), f"{route} is no route that asks who may"
-        path = route.path.replace("{decision}", "send_again").replace("{name}", "page.css")
+        path = route.path.replace("{action}", "send_again").replace("{name}", "page.css")
         found += [(method, re.sub(r"\{\w+\}", "1", path)) for method in route.methods]
     return sorted(found)
 
@@ -128,7 +128,7 @@ def test_every_route_asks_who_may(client: Callable[..., TestClient], method: str
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [route for route in routes() if re.match(r"/(do|acts|runs|download|api/acts)", route[1])]
+    ("method", "path"), [route for route in routes() if re.match(r"/(do|actions|runs|download|api/actions)", route[1])]
 )
 def test_who_may_only_look_cannot_act(client: Callable[..., TestClient], page_night: Night, method: str, path: str):
     identifier = put(page_night, "rejected", reason="refused_422")
@@ -136,11 +136,11 @@ def test_who_may_only_look_cannot_act(client: Callable[..., TestClient], page_ni
     assert client("victor").request(method, f"/webflow{path}").status_code == 403
     assert page_night.row("c1").id == identifier
     assert page_night.row("c1").state == "rejected"
-    assert page_night.sql("SELECT count(*) FROM webflow.acts") == [(0,)]
+    assert page_night.sql("SELECT count(*) FROM webflow.actions") == [(0,)]
 
 
 def test_there_is_something_to_act_on():
-    assert len([path for _, path in routes() if re.match(r"/(do|acts|runs|download|api/acts)", path)]) == 8
+    assert len([path for _, path in routes() if re.match(r"/(do|actions|runs|download|api/actions)", path)]) == 8
 
 
 def test_the_walk_knows_every_route():
@@ -152,7 +152,7 @@ def test_the_walk_knows_every_route():
         "/search",
         "/download",
         "/runs",
-        "/acts",
+        "/actions",
         "/api/overview",
         "/api/openapi.json",
         "/static/page.css",
@@ -239,13 +239,13 @@ def test_browsers_that_say_less_are_known_by_their_token(client: Callable[..., T
 def test_the_api_wants_the_token_beside_a_cookie_and_none_beside_a_bearer(client: Callable[..., TestClient], page_night: Night):
     put(page_night, "rejected", reason="refused_422")
     browser = client("ada")
-    body = {"decision": "send_again"}
+    body = {"action": "send_again"}
 
-    assert browser.post("/webflow/api/acts?state=rejected", json=body).status_code == 403
+    assert browser.post("/webflow/api/actions?state=rejected", json=body).status_code == 403
     token = form_token(browser)
-    assert browser.post("/webflow/api/acts?state=held", json=body, headers={"X-CSRF-Token": token}).status_code == 200
-    bearer = client().post("/webflow/api/acts?state=rejected", json=body, headers={"Authorization": f"Bearer {_token('ada')}"})
-    assert bearer.json()["act"]["outcome"] == {"changed": 1}
+    assert browser.post("/webflow/api/actions?state=held", json=body, headers={"X-CSRF-Token": token}).status_code == 200
+    bearer = client().post("/webflow/api/actions?state=rejected", json=body, headers={"Authorization": f"Bearer {_token('ada')}"})
+    assert bearer.json()["action"]["outcome"] == {"changed": 1}
     assert page_night.row("c1").state == "ready"
 
 
@@ -277,7 +277,9 @@ def test_text_of_the_database_is_escaped(client: Callable[..., TestClient], page
         *[HOSTILE] * 4,
     )
     page_night.sql(
-        "INSERT INTO webflow.acts (person, act, filter) VALUES (%s, 'send_again', %s)", HOSTILE, json.dumps({"reason": HOSTILE})
+        "INSERT INTO webflow.actions (person, action, filter) VALUES (%s, 'send_again', %s)",
+        HOSTILE,
+        json.dumps({"reason": HOSTILE}),
     )
     page_night.begin(HOSTILE)
     page_night.sql("UPDATE webflow.runs SET problems = ARRAY[%s], notes = ARRAY[%s]", HOSTILE, HOSTILE)
@@ -287,8 +289,8 @@ def test_text_of_the_database_is_escaped(client: Callable[..., TestClient], page
         "/",
         "/conversions",
         f"/conversions/{identifier}",
-        "/acts",
-        "/acts/1",
+        "/actions",
+        "/actions/1",
         f"/do/send_again?{urlencode({'reason': HOSTILE})}",
     ):
         answer = browser.get(f"/webflow{path}", headers=HTML)
@@ -390,7 +392,7 @@ def test_no_page_has_inline_script_or_style(client: Callable[..., TestClient], p
     browser = client("ada")
     post(browser, "/webflow/do/send_again", run_too="")
 
-    for path in ("/", "/conversions", f"/conversions/{identifier}", "/acts", "/acts/1", "/do/write_off", "/nowhere"):
+    for path in ("/", "/conversions", f"/conversions/{identifier}", "/actions", "/actions/1", "/do/write_off", "/nowhere"):
         text = browser.get(f"/webflow{path}", headers=HTML).text
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", text)
         assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", text)
@@ -543,7 +545,7 @@ def test_the_api_describes_itself(client: Callable[..., TestClient]):
         "/api/conversions",
         "/api/conversions/{id}",
         "/api/search",
-        "/api/acts",
+        "/api/actions",
     }
     assert all(operation["summary"] for path in document["paths"].values() for operation in path.values())
 
@@ -552,7 +554,7 @@ def test_every_path_that_the_description_has_can_be_asked(client: Callable[..., 
     put(page_night, "accepted")
     browser = client("ada")
 
-    for path in ("overview", "reasons", "conversions", "acts"):
+    for path in ("overview", "reasons", "conversions", "actions"):
         assert browser.get(f"/webflow/api/{path}").status_code == 200
     found = (
         client().post("/webflow/api/search", json={"text": "c1"}, headers={"Authorization": f"Bearer {_token('victor')}"}).json()
@@ -613,9 +615,9 @@ def test_sending_again_asks_first_and_then_does_it(client: Callable[..., TestCli
     assert page_night.row("c1").state == "rejected"
 
     answer = post(browser, f"/webflow/do/send_again?id={identifier}")
-    assert answer.headers["location"] == "/webflow/acts/1"
+    assert answer.headers["location"] == "/webflow/actions/1"
     assert page_night.row("c1").state == "ready"
-    done = browser.get("/webflow/acts/1", headers=HTML).text
+    done = browser.get("/webflow/actions/1", headers=HTML).text
     assert "ada" in done
     assert "ready to go out again" in done
 
@@ -642,7 +644,7 @@ def test_a_filter_is_downloaded_as_it_is_shown(client: Callable[..., TestClient]
     assert answer.text.count("\r\n") == 4
     assert answer.text.count(",'=cmd|") == 3
     assert "other" not in answer.text
-    assert page_night.sql("SELECT person, act, filter, conversions FROM webflow.acts") == [
+    assert page_night.sql("SELECT person, action, filter, conversions FROM webflow.actions") == [
         ("ada", "download", {"state": "rejected"}, 3)
     ]
 
@@ -688,7 +690,7 @@ def test_an_act_is_seen_in_the_overview_at_once(client: Callable[..., TestClient
 # Trouble
 
 
-@pytest.mark.parametrize("path", ["/conversions", "/conversions/1", "/acts", "/api/conversions", "/api/overview", "/"])
+@pytest.mark.parametrize("path", ["/conversions", "/conversions/1", "/actions", "/api/conversions", "/api/overview", "/"])
 def test_a_ledger_that_is_down_is_one_sentence_and_airflow_goes_on(
     client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, path: str
 ):

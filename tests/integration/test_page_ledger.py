@@ -14,7 +14,7 @@ from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger import overview as overview_module
-from webflow_conversions.ledger.acts import Acts, Decision, Fate
+from webflow_conversions.ledger.actions import Action, Actions, Effect
 from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.push import PushQueue
 from webflow_conversions.ledger.search import Conversions, Filter, Only
@@ -33,8 +33,8 @@ def conversions(night: Night) -> Conversions:
 
 
 @pytest.fixture
-def acts(night: Night) -> Acts:
-    return Acts(night.session)
+def actions(night: Night) -> Actions:
+    return Actions(night.session)
 
 
 def overview_data(night: Night, run: int | None = None) -> OverviewData:
@@ -85,7 +85,7 @@ def test_the_funnel_is_the_account_of_the_run(night: Night, simulator: Simulator
     assert sum((why.amount.rows for why in reasons([extraction])), steps.accepted.rows) == 11
 
 
-def test_counts_are_of_now_not_of_the_end_of_the_run(night: Night, simulator: SimulatorProcess, acts: Acts):
+def test_counts_are_of_now_not_of_the_end_of_the_run(night: Night, simulator: SimulatorProcess, actions: Actions):
     run = a_night(night, simulator)
     night.runs.end(run, [], counts(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), {}))
     night.sql("UPDATE webflow.conversions SET state = 'ready' WHERE conversion_id = 'good-1'")
@@ -504,9 +504,9 @@ def test_hostile_text_is_only_looked_for(night: Night, conversions: Conversions)
 # Acting
 
 
-def do(night: Night, acts: Acts, decision: Decision, *ids: int) -> dict[Fate, int]:
-    number = acts.do(decision, Filter(), ids, "ada", NOW)
-    done = acts.one(number)
+def do(night: Night, actions: Actions, action: Action, *ids: int) -> dict[Effect, int]:
+    number = actions.do(action, Filter(), ids, "ada", NOW)
+    done = actions.one(number)
     assert done is not None
     return dict(done.outcome)
 
@@ -521,99 +521,101 @@ SENDABLE = [
 
 @pytest.mark.parametrize(("state", "columns", "attempts"), SENDABLE)
 def test_what_was_refused_or_doubted_can_be_sent_again(
-    night: Night, acts: Acts, state: str, columns: dict[str, Any], attempts: tuple[int, int]
+    night: Night, actions: Actions, state: str, columns: dict[str, Any], attempts: tuple[int, int]
 ):
     identifier = put(night, state, **columns)
 
-    assert acts.preview(Decision.SEND_AGAIN, [identifier], NOW) == {Fate.CHANGED: 1}
-    assert do(night, acts, Decision.SEND_AGAIN, identifier) == {Fate.CHANGED: 1}
+    assert actions.preview(Action.SEND_AGAIN, [identifier], NOW) == {Effect.CHANGED: 1}
+    assert do(night, actions, Action.SEND_AGAIN, identifier) == {Effect.CHANGED: 1}
 
     row = night.row("c1")
     assert (row.state, row.reason, row.settled_at, row.refused_with, row.push_id) == ("ready", None, None, None, None)
     assert (row.attempts, row.attempts_in_doubt) == attempts
 
 
-def test_a_dead_push_leaves_an_attempt_in_doubt_that_counts(night: Night, acts: Acts):
+def test_a_dead_push_leaves_an_attempt_in_doubt_that_counts(night: Night, actions: Actions):
     identifier = put(night, "sending", push_id=push_of(night, lease="-1 second"))
 
-    do(night, acts, Decision.SEND_AGAIN, identifier)
+    do(night, actions, Action.SEND_AGAIN, identifier)
 
     row = night.row("c1")
     assert (row.state, row.attempts, row.attempts_in_doubt) == ("ready", 1, 1)
 
 
 UNTOUCHED = [
-    ("accepted", {}, Fate.ACCEPTED),
-    ("ready", {}, Fate.WAITS),
-    ("expired", {"reason": "expired_unsent"}, Fate.TOO_OLD),
-    ("rejected", {"reason": "refused_422", "action_timestamp_ms": int((NOW - 49 * HOUR).timestamp() * 1000)}, Fate.TOO_OLD),
-    ("rejected", {"reason": "missing_timestamp", "action_timestamp_ms": None}, Fate.UNFIT),
-    ("rejected", {"reason": "unknown_goal"}, Fate.UNFIT),
-    ("rejected", {"reason": "refused_422", "user_id": None}, Fate.UNFIT),
-    ("held", {"reason": "unknown_user", "user_id": None}, Fate.HELD),
+    ("accepted", {}, Effect.ACCEPTED),
+    ("ready", {}, Effect.WAITS),
+    ("expired", {"reason": "expired_unsent"}, Effect.TOO_OLD),
+    ("rejected", {"reason": "refused_422", "action_timestamp_ms": int((NOW - 49 * HOUR).timestamp() * 1000)}, Effect.TOO_OLD),
+    ("rejected", {"reason": "missing_timestamp", "action_timestamp_ms": None}, Effect.UNFIT),
+    ("rejected", {"reason": "unknown_goal"}, Effect.UNFIT),
+    ("rejected", {"reason": "refused_422", "user_id": None}, Effect.UNFIT),
+    ("held", {"reason": "unknown_user", "user_id": None}, Effect.HELD),
 ]
 
 
-@pytest.mark.parametrize(("state", "columns", "fate"), UNTOUCHED)
-def test_what_the_ledger_forbids_stays_as_it_is(night: Night, acts: Acts, state: str, columns: dict[str, Any], fate: Fate):
+@pytest.mark.parametrize(("state", "columns", "effect"), UNTOUCHED)
+def test_what_the_ledger_forbids_stays_as_it_is(
+    night: Night, actions: Actions, state: str, columns: dict[str, Any], effect: Effect
+):
     identifier = put(night, state, **columns)
     before = night.row("c1")
 
-    assert acts.preview(Decision.SEND_AGAIN, [identifier], NOW) == {fate: 1}
-    assert do(night, acts, Decision.SEND_AGAIN, identifier) == {fate: 1}
+    assert actions.preview(Action.SEND_AGAIN, [identifier], NOW) == {effect: 1}
+    assert do(night, actions, Action.SEND_AGAIN, identifier) == {effect: 1}
     assert night.row("c1") == before
 
 
-@pytest.mark.parametrize("decision", Decision)
+@pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("ended", [False, True])
-def test_what_a_push_may_still_hear_of_is_left_to_it(night: Night, acts: Acts, decision: Decision, ended: bool):
+def test_what_a_push_may_still_hear_of_is_left_to_it(night: Night, actions: Actions, action: Action, ended: bool):
     identifier = put(night, "sending", push_id=push_of(night, lease="1 minute", ended=ended))
 
-    assert do(night, acts, decision, identifier) == {Fate.AWAITED: 1}
+    assert do(night, actions, action, identifier) == {Effect.AWAITED: 1}
     assert night.row("c1").state == "sending"
 
 
-def test_a_push_that_is_not_known_yet_is_a_living_one(night: Night, acts: Acts):
+def test_a_push_that_is_not_known_yet_is_a_living_one(night: Night, actions: Actions):
     identifier = put(night, "sending", push_id=12345)
 
-    assert do(night, acts, Decision.SEND_AGAIN, identifier) == {Fate.AWAITED: 1}
+    assert do(night, actions, Action.SEND_AGAIN, identifier) == {Effect.AWAITED: 1}
 
 
 @pytest.mark.parametrize(
     ("state", "columns"), [("sending", {"reason": "in_doubt"}), ("ready", {"attempts": 1, "attempts_in_doubt": 1})]
 )
-def test_what_is_in_doubt_can_be_written_off(night: Night, acts: Acts, state: str, columns: dict[str, Any]):
+def test_what_is_in_doubt_can_be_written_off(night: Night, actions: Actions, state: str, columns: dict[str, Any]):
     identifier = put(night, state, **columns)
 
-    assert do(night, acts, Decision.WRITE_OFF, identifier) == {Fate.CHANGED: 1}
+    assert do(night, actions, Action.WRITE_OFF, identifier) == {Effect.CHANGED: 1}
 
     row = night.row("c1")
     assert (row.state, row.reason, row.settled_at is not None) == ("rejected", "written_off", True)
 
 
 @pytest.mark.parametrize("state", ["accepted", "ready", "held", "rejected", "expired"])
-def test_only_what_is_in_doubt_can_be_written_off(night: Night, acts: Acts, state: str):
+def test_only_what_is_in_doubt_can_be_written_off(night: Night, actions: Actions, state: str):
     identifier = put(night, state, reason="x" if state in ("rejected", "expired") else None)
 
-    assert do(night, acts, Decision.WRITE_OFF, identifier) == {Fate.NOT_IN_DOUBT: 1}
+    assert do(night, actions, Action.WRITE_OFF, identifier) == {Effect.NOT_IN_DOUBT: 1}
     assert night.row("c1").state == state
 
 
-def test_what_a_push_is_claiming_at_this_moment_is_left_to_it(night: Night, acts: Acts):
+def test_what_a_push_is_claiming_at_this_moment_is_left_to_it(night: Night, actions: Actions):
     identifier = put(night, "rejected", reason="refused_422")
     with night.connect() as other, other.cursor() as cursor:
         cursor.execute("SELECT FROM webflow.conversions WHERE id = %s FOR UPDATE", (identifier,))
 
-        assert do(night, acts, Decision.SEND_AGAIN, identifier) == {Fate.BUSY: 1}
+        assert do(night, actions, Action.SEND_AGAIN, identifier) == {Effect.BUSY: 1}
 
 
-def test_every_act_is_recorded_with_who_did_it(night: Night, acts: Acts):
+def test_every_action_is_recorded_with_who_did_it(night: Night, actions: Actions):
     refused, held = put(night, "rejected", "c1", reason="refused_422"), put(night, "held", "c2", user_id=None)
 
-    acts.do(Decision.SEND_AGAIN, Filter(state=State.REJECTED, reason="refused_422"), [refused, held], "ada", NOW)
-    acts.do(Decision.WRITE_OFF, Filter(id=refused), [refused], "bob", NOW)
+    actions.do(Action.SEND_AGAIN, Filter(state=State.REJECTED, reason="refused_422"), [refused, held], "ada", NOW)
+    actions.do(Action.WRITE_OFF, Filter(id=refused), [refused], "bob", NOW)
 
-    assert [(act.person, act.act, act.conversions, act.filter, act.outcome) for act in acts.last(10)] == [
+    assert [(record.person, record.action, record.conversions, record.filter, record.outcome) for record in actions.last(10)] == [
         ("bob", "write_off", 0, {"id": str(refused)}, {"not_in_doubt": 1}),
         ("ada", "send_again", 2, {"state": "rejected", "reason": "refused_422"}, {"changed": 1, "held": 1}),
     ]
@@ -623,13 +625,13 @@ def test_every_act_is_recorded_with_who_did_it(night: Night, acts: Acts):
     ]
 
 
-def test_what_was_sent_again_by_hand_goes_out(night: Night, simulator: SimulatorProcess, acts: Acts):
+def test_what_was_sent_again_by_hand_goes_out(night: Night, simulator: SimulatorProcess, actions: Actions):
     run = night.ready(30)
     simulator.faults([{"action": "status", "status": 422, "times": 1, "action_id": f"{DESTINATION}/sales/offline-purchase/c25"}])
     night.push(run, simulator.url)
     ((identifier,),) = night.sql("SELECT id FROM webflow.conversions WHERE state = 'rejected'")
 
-    do(night, acts, Decision.SEND_AGAIN, identifier)
+    do(night, actions, Action.SEND_AGAIN, identifier)
     night.push(night.read("later"), simulator.url)
 
     assert {state for state, _ in night.states().values()} == {"accepted"}
@@ -659,12 +661,12 @@ def recovered(night: Night) -> PushQueue:
     return second
 
 
-@pytest.mark.parametrize("decisions", [[Decision.SEND_AGAIN], [Decision.WRITE_OFF, Decision.SEND_AGAIN]])
+@pytest.mark.parametrize("actions_", [[Action.SEND_AGAIN], [Action.WRITE_OFF, Action.SEND_AGAIN]])
 def test_what_is_sent_again_by_hand_waits_until_no_request_of_a_dead_push_can_be_out(
-    night: Night, acts: Acts, recovered: PushQueue, decisions: list[Decision]
+    night: Night, actions: Actions, recovered: PushQueue, actions_: list[Action]
 ):
-    for decision in decisions:
-        assert do(night, acts, decision, night.row("c1").id) == {Fate.CHANGED: 1}
+    for action in actions_:
+        assert do(night, actions, action, night.row("c1").id) == {Effect.CHANGED: 1}
     assert night.states() == {"c1": ("ready", None)}
 
     assert 900 < seconds_until_claimable(night, recovered) <= 1_000
@@ -681,14 +683,14 @@ def test_what_hold_kept_waits_so_long_under_resend_too(night: Night, recovered: 
     assert 900 < seconds_until_claimable(night, later) <= 1_000
 
 
-def test_a_written_off_conversion_stays_written_off(night: Night, simulator: SimulatorProcess, acts: Acts):
+def test_a_written_off_conversion_stays_written_off(night: Night, simulator: SimulatorProcess, actions: Actions):
     run = night.ready(1)
     queue = night.queue(run, resend=False)
     queue.begin(60)
     (claimed,) = queue.claim(10, night.clock.at)
     queue.settle([Settlement(id=claimed.id, state=State.SENDING, reason="in_doubt", attempts=1, doubts=1, failures=1)])
 
-    do(night, acts, Decision.WRITE_OFF, claimed.id)
+    do(night, actions, Action.WRITE_OFF, claimed.id)
     night.push(night.read("later"), simulator.url)
 
     assert night.states() == {"c1": ("rejected", "written_off")}

@@ -11,7 +11,7 @@ from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.roles import NightWithRoles, Roles
 from webflow_conversions.errors import Unusable
-from webflow_conversions.ledger.acts import Acts
+from webflow_conversions.ledger.actions import Actions
 from webflow_conversions.ledger.migrations import migrate, migrations
 from webflow_conversions.ledger.search import Filter
 from webflow_conversions.ledger.session import Session
@@ -76,7 +76,7 @@ def test_nobody_but_the_owner_changes_the_ledger_s_tables(roles: Roles, role: st
     "statement",
     [
         "DELETE FROM webflow.conversions",
-        "DELETE FROM webflow.acts",
+        "DELETE FROM webflow.actions",
         "UPDATE webflow.runs SET outcome = 'succeeded'",
         "UPDATE webflow.conversions SET user_id = 'another'",
         "INSERT INTO webflow.destinations (destination) VALUES ('mine')",
@@ -90,7 +90,7 @@ def test_the_page_changes_nothing_that_it_has_no_button_for(roles: Roles, statem
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE webflow.schema_migrations SET version = 0", "DELETE FROM webflow.deployment", "DELETE FROM webflow.acts"],
+    ["UPDATE webflow.schema_migrations SET version = 0", "DELETE FROM webflow.deployment", "DELETE FROM webflow.actions"],
 )
 def test_the_worker_changes_rows_of_conversions_and_runs_alone(roles: Roles, statement: str) -> None:
     with pytest.raises(InsufficientPrivilege):
@@ -164,9 +164,9 @@ def test_the_page_s_buttons_work_with_its_role(roles: Roles, night: NightWithRol
     roles.do("postgres", "UPDATE webflow.conversions SET state = 'sending', reason = 'in_doubt' WHERE conversion_id = 'doubtful'")
     ids = {name: row.id for name, row in night.rows().items()}
     session = Session(partial(roles.connect, "webflow_page", "webflow"))
-    acts = Acts(session)
+    actions = Actions(session)
     for kind, name in (("send_again", "refused"), ("write_off", "doubtful")):
-        act = acts.do(kind, Filter(), [ids[name]], "ada", night.clock.at)
-        acts.started(act, "manual__1")
+        number = actions.do(kind, Filter(), [ids[name]], "ada", night.clock.at)
+        actions.started(number, "manual__1")
     session.close()
     assert (night.states()["refused"], night.states()["doubtful"]) == (("ready", None), ("rejected", "written_off"))

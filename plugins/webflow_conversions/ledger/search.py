@@ -114,7 +114,7 @@ class Conversion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """Something that happened to a conversion and its row does not tell: an attempt, a change, an act of a person."""
+    """Something that happened to a conversion and its row does not tell: an attempt, a change, an action of a person."""
 
     at: datetime
     what: str

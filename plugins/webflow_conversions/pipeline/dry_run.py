@@ -62,8 +62,8 @@ def dry_run(
     for page in chain(ledger.waiting(State.HELD, now, PAGE_ROWS), ledger.waiting(State.FUTURE, now, PAGE_ROWS)):
         chosen = users.of(page)
         rejected = dict(zip(chosen["id"], chosen["reason"], strict=True))
-        fates = page["id"].map(lambda identifier, rejected=rejected: rejected.get(identifier, Reason.UNKNOWN_USER))
-        for reason, rows in page.groupby(fates.fillna("")):
+        effects = page["id"].map(lambda identifier, rejected=rejected: rejected.get(identifier, Reason.UNKNOWN_USER))
+        for reason, rows in page.groupby(effects.fillna("")):
             code = str(reason)
             state = State.HELD if code == Reason.UNKNOWN_USER else State.REJECTED if code else State.READY
             _add(states, state, code or None, rows)

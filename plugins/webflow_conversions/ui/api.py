@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import AfterValidator
 
 from webflow_conversions import __version__
-from webflow_conversions.ledger.acts import Act, Acts, Decision
+from webflow_conversions.ledger.actions import Action, ActionRecord, Actions
 from webflow_conversions.ledger.search import LONGEST_TEXT, Conversions
 from webflow_conversions.rules.states import EXPLANATIONS
 from webflow_conversions.ui import desk
@@ -130,18 +130,18 @@ def search(
     return ConversionsPage(conversions=[shown(one, in_clear=can_act) for one in page.conversions], next=None)
 
 
-@acting_router.get("/acts", summary="What people did, the newest first")
-def acts(rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100, before: Number = None) -> list[Act]:
-    """``before`` is the number of the last act of the page before."""
+@acting_router.get("/actions", summary="Action log, the newest first")
+def actions(rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100, before: Number = None) -> list[ActionRecord]:
+    """``before`` is the number of the last action of the page before."""
     with reading() as session:
-        return Acts(session).last(rows, before)
+        return Actions(session).last(rows, before)
 
 
 @acting_router.post(
-    "/acts", summary="Send conversions again, or write off what is in doubt", dependencies=[Depends(from_our_script)]
+    "/actions", summary="Send conversions again, or write off what is in doubt", dependencies=[Depends(from_our_script)]
 )
-def act(
-    decision: Annotated[Decision, Body(embed=True)],
+def do_action(
+    action: Annotated[Action, Body(embed=True)],
     chosen: Chosen,
     user: GetUserDep,
     start_run: Annotated[bool, Body(embed=True)] = False,
@@ -150,4 +150,4 @@ def act(
 
     With a cookie in place of a bearer token, the header ``X-CSRF-Token`` has to hold the token of one of the page's forms.
     """
-    return desk.do(decision, chosen, user.get_name(), run_too=start_run)
+    return desk.do(action, chosen, user.get_name(), run_too=start_run)

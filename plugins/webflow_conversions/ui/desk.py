@@ -7,7 +7,7 @@ from threading import Lock
 from time import monotonic
 
 from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
-from webflow_conversions.ledger.acts import DOWNLOAD, MOST_CONVERSIONS, Act, Acts, Decision
+from webflow_conversions.ledger.actions import DOWNLOAD, MOST_CONVERSIONS, Action, ActionRecord, Actions
 from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.search import Conversion, Conversions, Filter
 from webflow_conversions.ui.conversion import Shown, shown
@@ -117,39 +117,39 @@ def _user_ids(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """An act that was done; ``complaint`` says why no run was started, if one was to be."""
+    """An action that was done; ``complaint`` says why no run was started, if one was to be."""
 
-    act: Act
+    action: ActionRecord
     complaint: str | None = None
 
 
-def do(decision: Decision, chosen: Filter, person: str, *, run_too: bool) -> Done:
+def do(action: Action, chosen: Filter, person: str, *, run_too: bool) -> Done:
     """Send again or write off what the filter shows, and start a run that sends it."""
     with acting() as session:
-        acts = Acts(session)
+        actions = Actions(session)
         ids = Conversions(session).ids(chosen, MOST_CONVERSIONS)
-        number = acts.do(decision, chosen, ids, person, now())
+        number = actions.do(action, chosen, ids, person, now())
         recent.forget()
         complaint = None
         if run_too:
             try:
-                acts.started(number, start_run(person))
+                actions.started(number, start_run(person))
             except Unusable as error:
                 complaint = str(error)
-        act = acts.one(number)
-    if act is None:
-        raise Unusable(f"Act {number} is not there any more.")
-    return Done(act=act, complaint=complaint)
+        record = actions.one(number)
+    if record is None:
+        raise Unusable(f"Action {number} is not there any more.")
+    return Done(action=record, complaint=complaint)
 
 
 def download(chosen: Filter, person: str, *, in_clear: bool) -> Iterator[Sequence[Shown]]:
     """What the filter shows, page by page; recorded now, and with its size at the end, also where the reader goes away."""
     with acting() as session:
-        act = Acts(session).begin(DOWNLOAD, chosen, person)
-    return _pages(chosen, act, in_clear=in_clear)
+        number = Actions(session).begin(DOWNLOAD, chosen, person)
+    return _pages(chosen, number, in_clear=in_clear)
 
 
-def _pages(chosen: Filter, act: int, *, in_clear: bool) -> Iterator[Sequence[Shown]]:
+def _pages(chosen: Filter, number: int, *, in_clear: bool) -> Iterator[Sequence[Shown]]:
     sent = 0
     try:
         with reading() as session:
@@ -158,4 +158,4 @@ def _pages(chosen: Filter, act: int, *, in_clear: bool) -> Iterator[Sequence[Sho
                 yield [shown(conversion, in_clear=in_clear) for conversion in page]
     finally:
         with acting() as session:
-            Acts(session).count(act, sent)
+            Actions(session).count(number, sent)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from pydantic import AfterValidator
 
-from webflow_conversions.ledger.acts import MOST_CONVERSIONS, Acts, Decision, Fate, Fates
+from webflow_conversions.ledger.actions import MOST_CONVERSIONS, Action, Actions, Effect, Effects
 from webflow_conversions.ledger.search import LONGEST_TEXT, Conversions, Only
 from webflow_conversions.rules.states import EXPLANATIONS
 from webflow_conversions.ui import desk, static
@@ -104,39 +104,39 @@ def static_file(name: str) -> Response:
     return Response(found[0], media_type=found[1], headers={"Cache-Control": "private, max-age=86400, immutable"})
 
 
-@acting_router.get("/do/{decision}")
-def ask(request: Request, decision: Decision, chosen: Chosen, csrf_token: CsrfToken) -> HTMLResponse:
-    """What an act would come to, and the button that does it."""
+@acting_router.get("/do/{action}")
+def ask(request: Request, action: Action, chosen: Chosen, csrf_token: CsrfToken) -> HTMLResponse:
+    """What an action would come to, and the button that does it."""
     with reading() as session:
         ids = Conversions(session).ids(chosen, MOST_CONVERSIONS + 1)
-        fates = Acts(session).preview(decision, ids[:MOST_CONVERSIONS], desk.now())
+        effects = Actions(session).preview(action, ids[:MOST_CONVERSIONS], desk.now())
     return render(
         request,
         "ask.html",
-        decision=decision,
+        action=action,
         chosen=chosen,
-        fates=_in_words(decision, fates, done=False),
-        is_possible=bool(fates.get(Fate.CHANGED) or fates.get(Fate.HELD)),
+        effects=_in_words(action, effects, done=False),
+        is_possible=bool(effects.get(Effect.CHANGED) or effects.get(Effect.HELD)),
         is_cut=len(ids) > MOST_CONVERSIONS,
         most=MOST_CONVERSIONS,
         csrf_token=csrf_token,
     )
 
 
-@acting_router.post("/do/{decision}", dependencies=[Depends(from_our_form)])
+@acting_router.post("/do/{action}", dependencies=[Depends(from_our_form)])
 def do(
     request: Request,
-    decision: Decision,
+    action: Action,
     chosen: Chosen,
     user: GetUserDep,
     csrf_token: CsrfToken,
     run_too: Annotated[bool, Form()] = False,
 ) -> Response:
     """Do it."""
-    done = desk.do(decision, chosen, user.get_name(), run_too=run_too)
+    done = desk.do(action, chosen, user.get_name(), run_too=run_too)
     if done.complaint is None:
-        return RedirectResponse(address(request, f"/acts/{done.act.id}"), 303)
-    return _act(request, done, csrf_token)
+        return RedirectResponse(address(request, f"/actions/{done.action.id}"), 303)
+    return _action(request, done, csrf_token)
 
 
 @acting_router.post("/download", dependencies=[Depends(from_our_form)])
@@ -157,58 +157,62 @@ def run_now(request: Request, user: GetUserDep) -> Response:
     return RedirectResponse(address(request, "/"), 303)
 
 
-@acting_router.get("/acts")
-def acts(request: Request, csrf_token: CsrfToken, before: Number = None) -> HTMLResponse:
-    """What people did."""
+@acting_router.get("/actions")
+def actions(request: Request, csrf_token: CsrfToken, before: Number = None) -> HTMLResponse:
+    """Action log."""
     with reading() as session:
-        found = Acts(session).last(ROWS + 1, before)
+        found = Actions(session).last(ROWS + 1, before)
     more = found[ROWS - 1].id if len(found) > ROWS else None
-    return render(request, "acts.html", acts=found[:ROWS], more=more, csrf_token=csrf_token)
+    return render(request, "action_log.html", actions=found[:ROWS], more=more, csrf_token=csrf_token)
 
 
-@acting_router.get("/acts/{number}")
-def act(request: Request, number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)], csrf_token: CsrfToken) -> HTMLResponse:
-    """What came of an act."""
+@acting_router.get("/actions/{number}")
+def action_record(request: Request, number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)], csrf_token: CsrfToken) -> HTMLResponse:
+    """What came of an action."""
     with reading() as session:
-        found = Acts(session).one(number)
+        found = Actions(session).one(number)
     if found is None:
-        raise HTTPException(404, "There is no such act.")
-    return _act(request, desk.Done(act=found), csrf_token)
+        raise HTTPException(404, "There is no such action.")
+    return _action(request, desk.Done(action=found), csrf_token)
 
 
-def _act(request: Request, done: desk.Done, csrf_token: str) -> HTMLResponse:
+def _action(request: Request, done: desk.Done, csrf_token: str) -> HTMLResponse:
     return render(
         request,
-        "act.html",
-        act=done.act,
+        "action.html",
+        record=done.action,
         complaint=done.complaint,
-        fates=_in_words(done.act.act, done.act.outcome, done=True),
+        effects=_in_words(done.action.action, done.action.outcome, done=True),
         csrf_token=csrf_token,
     )
 
 
 _CHANGED = {
-    (Decision.SEND_AGAIN, False): "will be ready to go out again",
-    (Decision.SEND_AGAIN, True): "ready to go out again",
-    (Decision.WRITE_OFF, False): "will be written off",
-    (Decision.WRITE_OFF, True): "written off",
+    (Action.SEND_AGAIN, False): "will be ready to go out again",
+    (Action.SEND_AGAIN, True): "ready to go out again",
+    (Action.WRITE_OFF, False): "will be written off",
+    (Action.WRITE_OFF, True): "written off",
 }
-_FATES = {
-    Fate.HELD: "held: the next run looks again for their user",
-    Fate.WAITS: "wait already, and go out by themselves",
-    Fate.TOO_OLD: "older than 2 days: Webflow would ignore them",
-    Fate.UNFIT: "cannot go out as they are: their source row or the configuration has to change; the next run judges them anew",
-    Fate.AWAITED: "out at this moment: a push still waits for their answer",
-    Fate.ACCEPTED: "accepted, and never sent again",
-    Fate.NOT_IN_DOUBT: "not in doubt, so there is nothing to write off",
-    Fate.BUSY: "being worked on at this moment: try again in a minute",
+_EFFECTS = {
+    Effect.HELD: "held: the next run looks again for their user",
+    Effect.WAITS: "wait already, and go out by themselves",
+    Effect.TOO_OLD: "older than 2 days: Webflow would ignore them",
+    Effect.UNFIT: "cannot go out as they are: their source row or the configuration has to change; the next run judges them anew",
+    Effect.AWAITED: "out at this moment: a push still waits for their answer",
+    Effect.ACCEPTED: "accepted, and never sent again",
+    Effect.NOT_IN_DOUBT: "not in doubt, so there is nothing to write off",
+    Effect.BUSY: "being worked on at this moment: try again in a minute",
 }
 
 
-def _in_words(decision: str, fates: Fates, *, done: bool) -> list[tuple[int, str, bool]]:
+def _in_words(action: str, effects: Effects, *, done: bool) -> list[tuple[int, str, bool]]:
     """How many, what becomes of them, and whether it is what was asked for."""
     return [
-        (fates[fate], _CHANGED[Decision(decision), done] if fate is Fate.CHANGED else _FATES[fate], fate is Fate.CHANGED)
-        for fate in Fate
-        if fates.get(fate)
+        (
+            effects[effect],
+            _CHANGED[Action(action), done] if effect is Effect.CHANGED else _EFFECTS[effect],
+            effect is Effect.CHANGED,
+        )
+        for effect in Effect
+        if effects.get(effect)
     ]

@@ -1,4 +1,4 @@
--- What has a request without an answer behind it: what waits for a decision, and what is to be sent again. The newest
+-- What has a request without an answer behind it: what waits for a action, and what is to be sent again. The newest
 -- first.
 WITH doubted AS (
     SELECT id FROM webflow.conversions WHERE attempts_in_doubt > 0 AND state = 'ready'

@@ -14,7 +14,7 @@ BEGIN
         -- Send again, write off: never what was sent, nor to whom.
         GRANT UPDATE (state, reason, attempts, attempts_in_doubt, failures, retry_at, settled_at, refused_with, push_id)
             ON webflow.conversions TO webflow_page;
-        GRANT INSERT ON webflow.history, webflow.acts TO webflow_page;
-        GRANT UPDATE (conversions, outcome, run_id) ON webflow.acts TO webflow_page;
+        GRANT INSERT ON webflow.history, webflow.actions TO webflow_page;
+        GRANT UPDATE (conversions, outcome, run_id) ON webflow.actions TO webflow_page;
     END IF;
 END $$

@@ -164,7 +164,7 @@ CREATE TABLE webflow.destinations (
     paused_until timestamptz NOT NULL DEFAULT '-infinity'
 );
 
--- What the row of a conversion alone does not tell: attempts that did not end it, changes after it was sent, acts of people.
+-- What the row of a conversion alone does not tell: attempts that did not end it, changes after it was sent, actions of people.
 CREATE TABLE webflow.history (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     conversion  bigint NOT NULL REFERENCES webflow.conversions ON DELETE CASCADE,
@@ -177,22 +177,22 @@ CREATE TABLE webflow.history (
 );
 CREATE INDEX history_conversion ON webflow.history (conversion);
 
--- What people did on the conversions page; each conversion that it touched has it in its history, too.
-CREATE TABLE webflow.acts (
+-- Action log on the conversions page; each conversion that it touched has it in its history, too.
+CREATE TABLE webflow.actions (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     person      text NOT NULL,
-    act         text NOT NULL CHECK (act IN ('send_again', 'write_off', 'download')),
+    action      text NOT NULL CHECK (action IN ('send_again', 'write_off', 'download')),
     filter      jsonb NOT NULL,
     conversions integer NOT NULL DEFAULT 0,
     outcome     jsonb NOT NULL DEFAULT '{}',
     run_id      text
 );
 
-COMMENT ON COLUMN webflow.acts.filter IS 'Which conversions the person chose, as the page''s query parameters.';
-COMMENT ON COLUMN webflow.acts.conversions IS 'How many conversions it touched.';
-COMMENT ON COLUMN webflow.acts.outcome IS 'What it came to: conversions by their fate.';
-COMMENT ON COLUMN webflow.acts.run_id IS 'The run that was started with it.';
+COMMENT ON COLUMN webflow.actions.filter IS 'Which conversions the person chose, as the page''s query parameters.';
+COMMENT ON COLUMN webflow.actions.conversions IS 'How many conversions it touched.';
+COMMENT ON COLUMN webflow.actions.outcome IS 'What it came to: conversions by their effect.';
+COMMENT ON COLUMN webflow.actions.run_id IS 'The run that was started with it.';
 
 -- Which Airflow this ledger belongs to, since two on one ledger would take each other's runs for their own.
 CREATE TABLE webflow.deployment (

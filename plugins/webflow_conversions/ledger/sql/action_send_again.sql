@@ -2,7 +2,7 @@
 -- echo, may send it twice: that attempt counts as one in doubt. retry_at stays: what a dead push had claimed goes out when
 -- its lease is over, since until then a request of it may be out.
 WITH judged AS (
-    SELECT c.id, c.state, c.reason, c.push_id, {fate_of_send_again} AS fate FROM webflow.conversions c WHERE c.id = ANY (%(ids)s)
+    SELECT c.id, c.state, c.reason, c.push_id, {effect_of_send_again} AS effect FROM webflow.conversions c WHERE c.id = ANY (%(ids)s)
 ), changed AS (
     UPDATE webflow.conversions c
     SET state = 'ready',
@@ -15,10 +15,10 @@ WITH judged AS (
         refused_with = NULL,
         push_id = NULL
     FROM judged j
-    WHERE c.id = j.id AND j.fate = 'changed'
+    WHERE c.id = j.id AND j.effect = 'changed'
     RETURNING c.id
 ), noted AS (
     INSERT INTO webflow.history (conversion, what, detail, person)
-    SELECT id, 'send_again', concat_ws(' ', state, reason), %(person)s FROM judged WHERE fate IN ('changed', 'held')
+    SELECT id, 'send_again', concat_ws(' ', state, reason), %(person)s FROM judged WHERE effect IN ('changed', 'held')
 )
-SELECT fate, count(*) AS conversions FROM judged GROUP BY fate
+SELECT effect, count(*) AS conversions FROM judged GROUP BY effect

@@ -1,6 +1,6 @@
 -- Gives up conversions that are in doubt. retry_at stays, for those that somebody sends again after all.
 WITH judged AS (
-    SELECT c.id, c.state, c.reason, c.push_id, {fate_of_write_off} AS fate FROM webflow.conversions c WHERE c.id = ANY (%(ids)s)
+    SELECT c.id, c.state, c.reason, c.push_id, {effect_of_write_off} AS effect FROM webflow.conversions c WHERE c.id = ANY (%(ids)s)
 ), changed AS (
     UPDATE webflow.conversions c
     SET state = 'rejected',
@@ -10,10 +10,10 @@ WITH judged AS (
         settled_at = clock_timestamp(),
         push_id = NULL
     FROM judged j
-    WHERE c.id = j.id AND j.fate = 'changed'
+    WHERE c.id = j.id AND j.effect = 'changed'
     RETURNING c.id
 ), noted AS (
     INSERT INTO webflow.history (conversion, what, detail, person)
-    SELECT id, 'write_off', concat_ws(' ', state, reason), %(person)s FROM judged WHERE fate = 'changed'
+    SELECT id, 'write_off', concat_ws(' ', state, reason), %(person)s FROM judged WHERE effect = 'changed'
 )
-SELECT fate, count(*) AS conversions FROM judged GROUP BY fate
+SELECT effect, count(*) AS conversions FROM judged GROUP BY effect

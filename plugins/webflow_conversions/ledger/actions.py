@@ -1,0 +1,142 @@
+"""What people do to conversions: send them again, write them off; each action is recorded with who did it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from psycopg2.extras import Json
+
+from webflow_conversions.ledger.search import BATCH_ROWS, Filter, composed
+from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.rules.window import oldest_sendable_ms
+
+MOST_CONVERSIONS = 100_000
+"""What one action may touch."""
+
+
+DOWNLOAD = "download"
+"""An action that changes nothing, and is recorded."""
+
+
+class Action(StrEnum):
+    """What can be done to conversions."""
+
+    SEND_AGAIN = "send_again"
+    WRITE_OFF = "write_off"
+
+
+class Effect(StrEnum):
+    """What an action comes to for a conversion (``ledger/sql/parts/effect_of_*.sql``).
+
+    ``changed`` is one that it did; ``busy`` is one that a push or another act is working on at this moment.
+    """
+
+    CHANGED = "changed"
+    HELD = "held"
+    WAITS = "waits"
+    TOO_OLD = "too_old"
+    UNFIT = "unfit"
+    AWAITED = "awaited"
+    ACCEPTED = "accepted"
+    NOT_IN_DOUBT = "not_in_doubt"
+    BUSY = "busy"
+
+
+Effects = Mapping[Effect, int]
+"""Conversions by what an action came to, or would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRecord:
+    """An action: who, when, what, on which conversions (``filter``, as the page's query parameters), and what came of it.
+
+    ``run_id`` is the run that was started with it.
+    """
+
+    id: int
+    at: datetime
+    person: str
+    action: str
+    filter: Mapping[str, str]
+    conversions: int
+    outcome: Effects
+    run_id: str | None
+
+
+class Actions:
+    """The actions on a ledger."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def preview(self, action: Action, ids: Sequence[int], now: datetime) -> Effects:
+        """What an action would come to."""
+        effects: dict[Effect, int] = {}
+        for batch in _batches(ids):
+            with self._session.transaction() as cursor:
+                parameters = {"ids": batch, "oldest_ms": oldest_sendable_ms(now)}
+                cursor.execute(composed("action_preview", effect=f"effect_of_{action}"), parameters)
+                _add(effects, cursor.fetchall())
+        return effects
+
+    def do(self, action: Action, chosen: Filter, ids: Sequence[int], person: str, now: datetime) -> int:
+        """Send again, or write off, batch by batch, what the rules of the ledger let and nobody else is working on.
+
+        :return: the number of the action.
+        :raises Unavailable: if the ledger went away; what was done until then is recorded.
+        """
+        number = self.begin(action, chosen, person)
+        effects: dict[Effect, int] = {}
+        for batch in _batches(ids):
+            with self._session.transaction() as cursor:
+                cursor.execute(statement("action_lock"), {"ids": batch})
+                free = [row.id for row in cursor.fetchall()]
+                cursor.execute(
+                    composed(f"action_{action}"), {"ids": free, "oldest_ms": oldest_sendable_ms(now), "person": person}
+                )
+                rows = cursor.fetchall()
+                _add(effects, rows)
+                if len(batch) > len(free):
+                    effects[Effect.BUSY] = effects.get(Effect.BUSY, 0) + len(batch) - len(free)
+                touched = sum(row.conversions for row in rows if row.effect in (Effect.CHANGED, Effect.HELD))
+                cursor.execute(statement("action_count"), {"id": number, "conversions": touched, "outcome": Json(effects)})
+        return number
+
+    def begin(self, action: str, chosen: Filter, person: str) -> int:
+        """Record that somebody does something; its number."""
+        (row,) = self._session.fetch("action_begin", {"person": person, "action": action, "filter": Json(chosen.query())})
+        return int(row.id)
+
+    def count(self, number: int, conversions: int) -> None:
+        """Record that an action touched so many conversions more."""
+        self._session.execute("action_count", {"id": number, "conversions": conversions, "outcome": None})
+
+    def started(self, number: int, run_id: str) -> None:
+        """Record the run that was started with an action."""
+        self._session.execute("action_run", {"id": number, "run_id": run_id})
+
+    def one(self, number: int) -> ActionRecord | None:
+        """The action of this number."""
+        return next(iter(self._fetch(1, number=number)), None)
+
+    def last(self, rows: int, before: int | None = None) -> list[ActionRecord]:
+        """The last actions, the newest first; before the one of this number."""
+        return self._fetch(rows, before=before)
+
+    def _fetch(self, rows: int, *, before: int | None = None, number: int | None = None) -> list[ActionRecord]:
+        found = self._session.fetch("action_list", {"rows": rows, "before": before, "id": number})
+        return [
+            ActionRecord(**row._asdict() | {"outcome": {Effect(effect): count for effect, count in row.outcome.items()}})
+            for row in found
+        ]
+
+
+def _batches(ids: Sequence[int]) -> list[list[int]]:
+    return [list(ids[start : start + BATCH_ROWS]) for start in range(0, len(ids), BATCH_ROWS)]
+
+
+def _add(effects: dict[Effect, int], rows: Sequence[Any]) -> None:
+    for row in rows:
+        effects[Effect(row.effect)] = effects.get(Effect(row.effect), 0) + row.conversions

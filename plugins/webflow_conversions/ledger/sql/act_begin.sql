@@ -1,1 +1,0 @@
-INSERT INTO webflow.acts (person, act, filter) VALUES (%(person)s, %(act)s, %(filter)s) RETURNING id

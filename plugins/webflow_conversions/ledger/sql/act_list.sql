@@ -1,7 +1,0 @@
--- The last acts of people, the newest first; or one of them.
-SELECT id, at, person, act, filter, conversions, outcome, run_id
-FROM webflow.acts
-WHERE (%(before)s::bigint IS NULL OR id < %(before)s)
-  AND (%(id)s::bigint IS NULL OR id = %(id)s)
-ORDER BY id DESC
-LIMIT %(rows)s

@@ -1,1 +1,0 @@
-UPDATE webflow.acts SET run_id = %(run_id)s WHERE id = %(id)s

@@ -1,0 +1,1 @@
+INSERT INTO webflow.actions (person, action, filter) VALUES (%(person)s, %(action)s, %(filter)s) RETURNING id

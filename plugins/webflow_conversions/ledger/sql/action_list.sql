@@ -1,0 +1,7 @@
+-- The last actions of people, the newest first; or one of them.
+SELECT id, at, person, action, filter, conversions, outcome, run_id
+FROM webflow.actions
+WHERE (%(before)s::bigint IS NULL OR id < %(before)s)
+  AND (%(id)s::bigint IS NULL OR id = %(id)s)
+ORDER BY id DESC
+LIMIT %(rows)s

@@ -1,0 +1,1 @@
+UPDATE webflow.actions SET run_id = %(run_id)s WHERE id = %(id)s
