@@ -289,15 +289,13 @@ def test_a_ledger_that_fails_over_costs_no_answer(
     assert by_state(night) == {("accepted", 1, 0): 1_500}
 
 
-def test_a_row_that_somebody_holds_holds_up_no_other(
-    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_row_holds_up_no_other(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push_settings, "LEASE_MARGIN_SECONDS", 1.0)
     run = night.ready(300)
     simulator.faults([{"action": "delay", "milliseconds": 100}])
     push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 1.0})
-    with holding(night, push) as held:
-        wait_until(lambda: sum(state == "accepted" for state, _ in night.states().values()) == 300 - held)
+    with locking(night, push) as locked:
+        wait_until(lambda: sum(state == "accepted" for state, _ in night.states().values()) == 300 - locked)
         time.sleep(push._settings.lease_seconds)
     assert push.counts.accepted == 300
     assert set(counted(simulator).values()) == {1}
@@ -311,9 +309,9 @@ def test_a_push_that_is_stopped_does_not_wait_for_a_lock(
     run = night.ready(50)
     simulator.faults([{"action": "delay", "milliseconds": 300}])
     push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 1.0, "concurrency": 4})
-    with holding(night, push, ends_with="The push was stopped") as held:
+    with locking(night, push, ends_with="The push was stopped") as locked:
         push.stop()
-    assert held >= 4
+    assert locked >= 4
     assert night.push(run, simulator.url, try_number=2).accepted + push.counts.accepted >= 50
     assert {state for state, _, _ in by_state(night)} == {"accepted"}
     assert {name for name, times in counted(simulator).items() if times > 1} <= {
@@ -322,10 +320,10 @@ def test_a_push_that_is_stopped_does_not_wait_for_a_lock(
 
 
 @contextmanager
-def holding(night: Night, push: Push, *, ends_with: str | None = None) -> Iterator[int]:
+def locking(night: Night, push: Push, *, ends_with: str | None = None) -> Iterator[int]:
     """While a push runs somebody holds what it has claimed, once 4 requests are out; how many rows. In the end the push has ended.
 
-    :param ends_with: while the rows are still held; otherwise it ends well, when they are not.
+    :param ends_with: while the rows are still locked; otherwise it ends well, when they are not.
     """
     with closing(night.connect()) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
         running = pool.submit(push.run)
@@ -342,7 +340,7 @@ def holding(night: Night, push: Push, *, ends_with: str | None = None) -> Iterat
             running.result()
 
 
-def test_a_row_that_is_held_when_a_push_begins_does_not_fail_it(night: Night, simulator: SimulatorProcess) -> None:
+def test_a_row_that_is_locked_when_a_push_begins_does_not_fail_it(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(3)
     night.sql("UPDATE webflow.conversions SET failures = 1 WHERE conversion_id = 'c2'")
     with closing(night.connect()) as other, other.cursor() as cursor:

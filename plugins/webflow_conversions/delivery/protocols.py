@@ -48,10 +48,10 @@ class Settlement(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """How many rows got their outcome, and what is to be settled again, since somebody else holds the row at this moment."""
+    """``rows`` that got their outcome, and what is to be settled again, since another session has its row locked."""
 
     rows: int
-    held: Sequence[Settlement] = ()
+    locked: Sequence[Settlement] = ()
 
 
 class Elsewhere(NamedTuple):

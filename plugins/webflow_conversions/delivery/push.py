@@ -520,8 +520,8 @@ class Push:
 
     def _settled(self, settled: Settled) -> None:
         batch, self._settling = len(self._settling), []
-        self._outcomes += settled.held
-        if lost := batch - settled.rows - len(settled.held):
+        self._outcomes += settled.locked
+        if lost := batch - settled.rows - len(settled.locked):
             log.warning("%s of %s outcomes were recorded before, or are another push's by now", lost, batch)
 
     def _renew(self) -> None:
@@ -580,8 +580,10 @@ class Push:
 
         def end() -> Settled:
             settled = self._ledger.settle(outcomes)
-            if settled.held:
-                raise Unavailable(f"Somebody holds {len(settled.held)} rows of the ledger whose outcomes are to be recorded.")
+            if settled.locked:
+                raise Unavailable(
+                    f"{len(settled.locked)} rows of the ledger whose outcomes are to be recorded are locked by another session."
+                )
             if rest_seconds > 0:
                 self._ledger.rest(rest_seconds)
             if not has_failed:

@@ -19,7 +19,7 @@ from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
 
 LOCK_SECONDS = 1.0
-"""Somebody who holds a row that is out must not hold up the push: it has a lease to keep, and to end in time."""
+"""A row that another session has locked must not hold up the push: it has a lease to keep, and to end in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class PushQueue:
     def recover(self, now: datetime) -> int:
         """Take up what dead pushes left in doubt; how many. It may go out once no request of theirs can be out."""
         with self._session.transaction() as cursor:
-            cursor.execute(statement("bury_pushes"), {"destination": self._worker.destination})
+            cursor.execute(statement("reap_pushes"), {"destination": self._worker.destination})
             cursor.execute(
                 statement("recover"),
                 {
