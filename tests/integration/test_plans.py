@@ -109,7 +109,7 @@ def test_claim_settle_recover_and_the_forecast_read_by_an_index(night: Night, pl
     (other,) = queue.claim_probes(1, NOW)
     with closing(night.connect()) as somebody, somebody.cursor() as cursor:
         cursor.execute("SELECT FROM webflow.conversions WHERE id = %s FOR UPDATE", (other.id,))
-        assert len(queue.settle([Settlement(id=other.id, state=State.READY)]).held) == 1
+        assert len(queue.settle([Settlement(id=other.id, state=State.READY)]).locked) == 1
     queue.elsewhere(NOW)
     assert queue.release([claimed[1_000].id]) == len(claimed) - 1_000
     queue.renew(60, {})
@@ -166,7 +166,7 @@ def test_a_list_of_the_page_reads_by_an_index(night: Night, plans: list[Any], ch
     if page.next:
         conversions.page(chosen, 2, page.next)
     # The first of all kinds is the first of all action IDs.
-    kinds = statement("kinds_of_conversions")
+    kinds = statement("search/kinds_of_conversions")
     found = {sql: reads for sql, plan in plans if sql != kinds and (reads := whole_reads(plan))}
     assert found == {}
     assert plans
@@ -181,7 +181,7 @@ def test_a_month_that_was_too_old_is_not_read_for_the_chart(night: Night, plans:
     night.sql("ANALYZE webflow.conversions")
     plans.clear()
     read_overview(night.session, "nightly", NOW)
-    (plan,) = [plan for sql, plan in plans if sql == statement("overview_turned_away")]
+    (plan,) = [plan for sql, plan in plans if sql == statement("overview/turned_away")]
     assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {"conversions_decided"}
 
 

@@ -10,7 +10,7 @@ from demo.simulator import SimulatorProcess
 from tests.night import DESTINATION, NOW, Night
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.identification import Identification
-from webflow_conversions.ledger.stakes import stake
+from webflow_conversions.ledger.notices import stake
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.window import Window

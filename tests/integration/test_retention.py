@@ -88,7 +88,7 @@ def test_removal_goes_in_small_batches_and_takes_the_history_along(night: Night,
         night.session, "execute", lambda name, parameters: batches.append((name, execute(name, parameters))) or batches[-1][1]
     )
     assert night.runs.remove_old(KEPT, NOW) == 30
-    assert [rows for name, rows in batches if name == "remove_finished"] == [7, 7, 7, 7, 2]
+    assert [rows for name, rows in batches if name == "retention/remove_finished"] == [7, 7, 7, 7, 2]
     assert night.sql("SELECT count(*) FROM webflow.history") == [(1,)]
 
 

@@ -23,7 +23,7 @@ def main() -> None:
     try:
         for name in migrate(session):
             log.info("brought the ledger to %s", name)
-        session.execute("grants", {})
+        session.execute("migrations/grants", {})
     except ConversionsError as error:
         sys.exit(str(error))
     log.info("the ledger is at version %s", migrations()[-1].version)

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg2.extras import Json
 
-from webflow_conversions.ledger.search import BATCH_ROWS, Filter, composed
+from webflow_conversions.ledger.search import BATCH_ROWS, Filter
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.window import oldest_sendable_ms
 
@@ -77,7 +77,7 @@ class Actions:
         for batch in _batches(ids):
             with self._session.transaction() as cursor:
                 parameters = {"ids": batch, "oldest_ms": oldest_sendable_ms(now)}
-                cursor.execute(composed("action_preview", effect=f"effect_of_{action}"), parameters)
+                cursor.execute(statement("actions/preview", effect=f"effect_of_{action}"), parameters)
                 _add(effects, cursor.fetchall())
         return effects
 
@@ -91,31 +91,31 @@ class Actions:
         effects: dict[Effect, int] = {}
         for batch in _batches(ids):
             with self._session.transaction() as cursor:
-                cursor.execute(statement("action_lock"), {"ids": batch})
+                cursor.execute(statement("actions/lock"), {"ids": batch})
                 free = [row.id for row in cursor.fetchall()]
                 cursor.execute(
-                    composed(f"action_{action}"), {"ids": free, "oldest_ms": oldest_sendable_ms(now), "person": person}
+                    statement(f"actions/{action}"), {"ids": free, "oldest_ms": oldest_sendable_ms(now), "person": person}
                 )
                 rows = cursor.fetchall()
                 _add(effects, rows)
                 if len(batch) > len(free):
                     effects[Effect.BUSY] = effects.get(Effect.BUSY, 0) + len(batch) - len(free)
                 touched = sum(row.conversions for row in rows if row.effect in (Effect.CHANGED, Effect.HELD))
-                cursor.execute(statement("action_count"), {"id": number, "conversions": touched, "outcome": Json(effects)})
+                cursor.execute(statement("actions/count"), {"id": number, "conversions": touched, "outcome": Json(effects)})
         return number
 
     def begin(self, action: str, chosen: Filter, person: str) -> int:
         """Record that somebody does something; its number."""
-        (row,) = self._session.fetch("action_begin", {"person": person, "action": action, "filter": Json(chosen.query())})
+        (row,) = self._session.fetch("actions/begin", {"person": person, "action": action, "filter": Json(chosen.query())})
         return int(row.id)
 
     def count(self, number: int, conversions: int) -> None:
         """Record that an action touched so many conversions more."""
-        self._session.execute("action_count", {"id": number, "conversions": conversions, "outcome": None})
+        self._session.execute("actions/count", {"id": number, "conversions": conversions, "outcome": None})
 
     def started(self, number: int, run_id: str) -> None:
         """Record the run that was started with an action."""
-        self._session.execute("action_run", {"id": number, "run_id": run_id})
+        self._session.execute("actions/run", {"id": number, "run_id": run_id})
 
     def one(self, number: int) -> ActionRecord | None:
         """The action of this number."""
@@ -126,7 +126,7 @@ class Actions:
         return self._fetch(rows, before=before)
 
     def _fetch(self, rows: int, *, before: int | None = None, number: int | None = None) -> list[ActionRecord]:
-        found = self._session.fetch("action_list", {"rows": rows, "before": before, "id": number})
+        found = self._session.fetch("actions/list", {"rows": rows, "before": before, "id": number})
         return [
             ActionRecord(**row._asdict() | {"outcome": {Effect(effect): count for effect, count in row.outcome.items()}})
             for row in found

@@ -20,8 +20,8 @@ def belong_to(session: Session, deployment: str | None) -> str:
     :raises Unusable: if the ledger belongs to another one.
     """
     mine = deployment or str(uuid.uuid4())
-    session.execute("begin_deployment", {"id": mine})
-    (owner,) = session.fetch("deployment", {})
+    session.execute("deployment/begin", {"id": mine})
+    (owner,) = session.fetch("deployment/owner", {})
     if owner.id != mine:
         raise Unusable(
             f"The ledger belongs to another Airflow deployment, since {owner.since:%Y-%m-%d}: give this one a ledger of its own, "

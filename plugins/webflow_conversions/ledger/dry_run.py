@@ -31,24 +31,24 @@ class DryRunExtraction:
 
     def begin(self, now: datetime) -> None:
         """Make the temporary table."""
-        self._session.execute("create_seen", {})
+        self._session.execute("dry_run/create_seen", {})
 
     def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
         """Record, look, and take it back."""
         with self._session.transaction() as cursor:
             self._recording.stage(cursor, conversions)
-            cursor.execute(statement("drop_seen_from_staged"))
+            cursor.execute(statement("dry_run/drop_seen_from_staged"))
             shown = cursor.fetchone()
             self._recording.merge(cursor, now)
-            cursor.execute(statement("states_of_staged"))
+            cursor.execute(statement("dry_run/states_of_staged"))
             for row in cursor.fetchall():
                 key = (row.state, row.reason)
                 self.states[key] = self.states.get(key, Amount()) + Amount(rows=row.rows, value=row.value)
             if len(self.first_ready) < PREVIEWS:
-                cursor.execute(statement("first_ready_of_staged"), {"rows": PREVIEWS - len(self.first_ready)})
+                cursor.execute(statement("dry_run/first_ready_of_staged"), {"rows": PREVIEWS - len(self.first_ready)})
                 self.first_ready += [as_event(row) for row in cursor.fetchall()]
             cursor.connection.rollback()
-        self._session.execute("add_seen", {"action_ids": conversions["action_id"].tolist()})
+        self._session.execute("dry_run/add_seen", {"action_ids": conversions["action_id"].tolist()})
         return Met(again=Amount(rows=shown.rows, value=shown.value), conflicting=0)
 
     def end(self, tally: Tally, now: datetime) -> None:
@@ -66,7 +66,7 @@ class DryRunExtraction:
             "rows": page_rows,
         }
         after = {"after_ms": -(2**62), "after_id": 0}
-        while rows := self._session.fetch("page_of_unseen", parameters | after):
+        while rows := self._session.fetch("dry_run/page_of_unseen", parameters | after):
             after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
             if state is State.READY:
                 self.first_ready += [as_event(row) for row in rows[: max(PREVIEWS - len(self.first_ready), 0)]]

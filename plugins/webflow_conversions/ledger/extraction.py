@@ -52,7 +52,7 @@ class Extraction:
 
     def begin(self, now: datetime) -> None:
         """Open the account of this extraction."""
-        (row,) = self._session.fetch("begin_extraction", {"run": self._run.id, "source": self._rules.source, "now": now})
+        (row,) = self._session.fetch("extraction/begin", {"run": self._run.id, "source": self._rules.source, "now": now})
         self._id = row.id
 
     def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
@@ -68,13 +68,13 @@ class Extraction:
 
     def stage(self, cursor: Cursor, conversions: pd.DataFrame) -> None:
         """Put judged conversions into the temporary table of this transaction."""
-        cursor.execute(statement("create_staging"))
-        cursor.copy_expert(statement("copy_staged"), as_csv(conversions, _STAGED))
+        cursor.execute(statement("extraction/create_staging"))
+        cursor.copy_expert(statement("extraction/copy_staged"), as_csv(conversions, _STAGED))
 
     def merge(self, cursor: Cursor, now: datetime) -> Met:
         """Bring what is staged into the ledger, in this transaction."""
         cursor.execute(
-            statement("merge_staged"),
+            statement("extraction/merge_staged"),
             {
                 "extraction": self._id,
                 "destination": self._rules.destination,
@@ -104,10 +104,10 @@ class Extraction:
         }
         with self._session.transaction() as cursor:
             extraction = {"extraction": self._id, "run_id": self._run.run_id, "now": now}
-            cursor.execute(statement("note_changes"), extraction)
+            cursor.execute(statement("extraction/note_changes"), extraction)
             changed = cursor.fetchone().rows
             cursor.execute(
-                statement("end_extraction"),
+                statement("extraction/end"),
                 {**extraction, **amounts, "conflicting_rows": tally.conflicting, "changed_after_sent_rows": changed},
             )
 

@@ -42,14 +42,16 @@ class Identification:
         """Record what grew older than 2 days while it waited, of every window; how many."""
         parameters = {"oldest_ms": oldest_sendable_ms(now), "now": now, "run_id": self._run.run_id, "rows": _BATCH_ROWS}
         expired = 0
-        while batch := self._writer.execute("expire_waiting", parameters):
+        while batch := self._writer.execute("identification/expire_waiting", parameters):
             expired += batch
         return expired
 
     def arrive(self, latest: datetime) -> int:
         """Let what lay in the future and is due by now wait for its user; how many."""
         due = {"latest_ms": latest_sendable_ms(latest)}
-        self._arrived = [row.id for scope in self._scopes() for row in self._writer.fetch("arrive_future", scope | due)]
+        self._arrived = [
+            row.id for scope in self._scopes() for row in self._writer.fetch("identification/arrive_future", scope | due)
+        ]
         return len(self._arrived)
 
     def held(self, page_rows: int) -> Iterator[pd.DataFrame]:
@@ -58,7 +60,7 @@ class Identification:
         asked = {"asked_by": asked_by, "arrived": self._arrived, "rows": page_rows}
         for scope in self._scopes():
             after = {"after_ms": -(2**62), "after_id": 0}
-            while rows := self._reader.fetch("page_of_held", scope | asked | after):
+            while rows := self._reader.fetch("identification/page_of_held", scope | asked | after):
                 after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
                 ids, moments, keys = zip(*rows, strict=True)
                 yield pd.DataFrame({"id": ids, "action_timestamp_ms": moments, "identity_key": pd.Series(keys, dtype=object)})
@@ -68,9 +70,11 @@ class Identification:
         if users.empty:
             return
         with self._writer.transaction() as cursor:
-            cursor.execute(statement("create_identified"))
-            cursor.copy_expert(statement("copy_identified"), as_csv(users, ("id", "user_domain", "user_id", "reason")))
-            cursor.execute(statement("assign_users"), {"now": now, "run_id": self._run.run_id})
+            cursor.execute(statement("identification/create_identified"))
+            cursor.copy_expert(
+                statement("identification/copy_identified"), as_csv(users, ("id", "user_domain", "user_id", "reason"))
+            )
+            cursor.execute(statement("identification/assign_users"), {"now": now, "run_id": self._run.run_id})
 
     def _scopes(self) -> Iterator[dict[str, object]]:
         window = self._run.window

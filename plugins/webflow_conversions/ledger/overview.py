@@ -159,7 +159,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         return found
 
     runs = []
-    for row in fetch("overview_runs", dag_id=dag_id, run=run, runs=RUNS):
+    for row in fetch("overview/runs", dag_id=dag_id, run=run, runs=RUNS):
         counted = row.counts.get("sources") if row.ended_at else None
         sent: dict[str, Amount] = {}
         sent_so_far = None
@@ -168,7 +168,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         elif row.accepted_so_far is not None and row.accepted_so_far > LARGEST_LIVE_RUN:
             sent_so_far = row.accepted_so_far
         elif row.started_at >= since:
-            sent = by_source(fetch("sent_by_run", run=row.id))
+            sent = by_source(fetch("runs/sent", run=row.id))
         runs.append(_run(row, sent, sent_so_far))
     shown = _shown(runs, run)
     extractions = _extractions(shown, now, fetch) if shown else []
@@ -178,7 +178,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         if before:
             shown, extractions = before, _extractions(before, now, fetch)
     ready_at, waiting = _waiting(runs, now)
-    ready, sending = fetch("overview_ready") if ready_at is None else [], fetch("overview_sending")
+    ready, sending = fetch("overview/ready") if ready_at is None else [], fetch("overview/sending")
     return OverviewData(
         at=now,
         runs=runs,
@@ -186,16 +186,16 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         extractions=extractions,
         held=[
             Held(source=row.source, hours_left=row.hours_left, amount=Amount(rows=row.rows, value=row.value))
-            for row in fetch("overview_held")
+            for row in fetch("overview/held")
         ],
         ready=by_source(ready) if ready_at is None else waiting,
         ready_at=ready_at,
-        doubted=by_source(fetch("overview_doubted")),
+        doubted=by_source(fetch("overview/doubted")),
         expiring=by_source(ready, "expiring_"),
         awaited=by_source([row for row in sending if row.is_awaited]),
         in_doubt=by_source([row for row in sending if not row.is_awaited]),
-        sent_again=by_source(fetch("overview_sent_again")),
-        changed=by_source(fetch("overview_changed")),
+        sent_again=by_source(fetch("overview/sent_again")),
+        changed=by_source(fetch("overview/changed")),
         turned_away=[
             TurnedAway(
                 day=row.day,
@@ -204,9 +204,9 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
                 reason=row.reason or "",
                 amount=Amount(rows=row.rows, value=row.value),
             )
-            for row in fetch("overview_turned_away")
+            for row in fetch("overview/turned_away")
         ],
-        rests_until={row.destination: row.paused_until for row in fetch("overview_destinations")},
+        rests_until={row.destination: row.paused_until for row in fetch("overview/destinations")},
     )
 
 
@@ -233,7 +233,7 @@ def _stands(forecast: Mapping[str, Any], now: datetime) -> bool:
 
 def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtraction]:
     """The sources of a run that were read to their end, in the order of the configuration."""
-    rows = {row.source: row for row in fetch("extractions_of_run", run=run.id)}
+    rows = {row.source: row for row in fetch("runs/extractions", run=run.id)}
     extractions = []
     for source in run.sources:
         row = rows.get(source)
@@ -246,7 +246,7 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
         elif row.recorded_rows <= LARGEST_LIVE_RUN:
             states = {
                 (one.state, one.reason): Amount(rows=one.rows, value=one.value)
-                for one in fetch("overview_states", extraction=row.id)
+                for one in fetch("overview/states", extraction=row.id)
             }
         extractions.append(
             SourceExtraction(

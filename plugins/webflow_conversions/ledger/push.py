@@ -63,12 +63,12 @@ class PushQueue:
         """
         place = {"run": self._run.id, "destination": self._worker.destination, "worker": self._worker.number}
         host = socket.gethostname()
-        tries = self._session.fetch("earlier_tries", place)
+        tries = self._session.fetch("push/earlier_tries", place)
         if any(row.try_number > self._worker.try_number and row.is_leased for row in tries):
             raise Stopped("A later try of this task has taken over; this one sends nothing.")
         gone = [row.id for row in tries if row.host == host and not _is_running(row.pid)]
         found = self._session.fetch(
-            "begin_push",
+            "push/begin",
             place
             | {
                 "sources": list(self._worker.sources),
@@ -88,9 +88,9 @@ class PushQueue:
     def recover(self, now: datetime) -> int:
         """Take up what dead pushes left in doubt; how many. It may go out once no request of theirs can be out."""
         with self._session.transaction() as cursor:
-            cursor.execute(statement("reap_pushes"), {"destination": self._worker.destination})
+            cursor.execute(statement("push/reap"), {"destination": self._worker.destination})
             cursor.execute(
-                statement("recover"),
+                statement("push/recover"),
                 {
                     "destination": self._worker.destination,
                     "oldest_ms": oldest_sendable_ms(now),
@@ -103,16 +103,16 @@ class PushQueue:
 
     def claim(self, rows: int, now: datetime) -> list[Claimed]:
         """Claim the rows that expire first, and commit the claim; in the order of expiry."""
-        return self._claim("claim", rows, now)
+        return self._claim("push/claim", rows, now)
 
     def claim_probes(self, rows: int, now: datetime) -> list[Claimed]:
         """Claim so many rows of each source, of those that expire last, and commit the claim."""
-        return self._claim("claim_probes", rows, now)
+        return self._claim("push/claim_probes", rows, now)
 
     def reserve(self, permits: int, seconds_apart: float) -> float:
         """Reserve the next permits of the destination, for this push alone; the seconds until the first."""
         ((seconds,),) = self._session.fetch(
-            "reserve_permits", {"destination": self._worker.destination, "permits": permits, "seconds_apart": seconds_apart}
+            "push/reserve_permits", {"destination": self._worker.destination, "permits": permits, "seconds_apart": seconds_apart}
         )
         return float(seconds)
 
@@ -127,14 +127,14 @@ class PushQueue:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
         with self._session.transaction() as cursor:
-            cursor.execute(statement("lock_free"), {"ids": _array(s.id for s in settlements), "push": self._push})
+            cursor.execute(statement("push/lock_free"), {"ids": _array(s.id for s in settlements), "push": self._push})
             free = {row.id for row in cursor.fetchall()}
             rows = self._settle(cursor, [s for s in settlements if s.id in free])
         return Settled(rows, [s for s in settlements if s.id not in free])
 
     def _settle(self, cursor: Cursor, settlements: Sequence[Settlement]) -> int:
         cursor.execute(
-            statement("settle"),
+            statement("push/settle"),
             {
                 "ids": _array(s.id for s in settlements),
                 "states": _array(s.state for s in settlements),
@@ -156,21 +156,21 @@ class PushQueue:
 
     def release(self, known: Sequence[int]) -> int:
         """Give back what is recorded as claimed by this push and is none of these; how many."""
-        return self._session.execute("release_unknown", {"push": self._push, "known": list(known)})
+        return self._session.execute("push/release_unknown", {"push": self._push, "known": list(known)})
 
     def renew(self, lease_seconds: float, counts: Mapping[str, Any]) -> float | None:
         """Keep the lease; the seconds for which the destination rests, or None if this push was declared dead."""
-        found = self._session.fetch("renew_push", {"push": self._push, "lease_seconds": lease_seconds, "counts": Json(counts)})
+        found = self._session.fetch("push/renew", {"push": self._push, "lease_seconds": lease_seconds, "counts": Json(counts)})
         return float(found[0].pause_seconds) if found else None
 
     def rest(self, seconds: float) -> None:
         """Let all pushes to the destination rest."""
-        self._session.execute("pause_destination", {"destination": self._worker.destination, "seconds": seconds})
+        self._session.execute("push/pause_destination", {"destination": self._worker.destination, "seconds": seconds})
 
     def seconds_to_retry(self, now: datetime) -> float | None:
         """When the next row of this run may be claimed; None if there is none."""
         ((seconds,),) = self._session.fetch(
-            "seconds_to_retry",
+            "push/seconds_to_retry",
             _scope(self._run, self._worker, now) | {"max_failures": self._attempts_per_run},
         )
         return None if seconds is None else float(seconds)
@@ -178,12 +178,12 @@ class PushQueue:
     def elsewhere(self, now: datetime) -> Elsewhere:
         """What the others do."""
         parameters = _scope(self._run, self._worker, now) | {"run": self._run.id, "push": self._push}
-        (found,) = self._session.fetch("elsewhere", parameters)
+        (found,) = self._session.fetch("push/elsewhere", parameters)
         return Elsewhere(accepted=int(found.accepted), has_earlier=found.has_earlier, has_later=found.has_later)
 
     def end(self, counts: Mapping[str, Any]) -> None:
         """Give the lease back: nothing is out any more."""
-        self._session.execute("end_push", {"push": self._push, "counts": Json(counts)})
+        self._session.execute("push/end", {"push": self._push, "counts": Json(counts)})
 
     def _claim(self, name: str, rows: int, now: datetime) -> list[Claimed]:
         parameters = {"rows": rows, "push": self._push, "run_id": self._run.run_id, "max_failures": self._attempts_per_run}
@@ -206,13 +206,13 @@ class RunForecasts:
             "rows_per_second": rows_per_second,
             "seconds_to_import": seconds_to_import,
         }
-        (found,) = self._session.fetch("count_waiting", parameters)
+        (found,) = self._session.fetch("push/count_waiting", parameters)
         return Waiting(**found._asdict())
 
     def record(self, document: Mapping[str, Any]) -> None:
         """Write the forecast into the run's record."""
         self._session.execute(
-            "record_forecast", {"run": self._run.id, "destination": self._worker.destination, "forecast": Json(document)}
+            "push/record_forecast", {"run": self._run.id, "destination": self._worker.destination, "forecast": Json(document)}
         )
 
 

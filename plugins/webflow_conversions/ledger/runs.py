@@ -42,9 +42,9 @@ class Runs:
 
         :param is_whole: whether it is to send all that is due, and may stand for its night.
         """
-        self._session.execute("add_destinations", {"destinations": list(destinations)})
+        self._session.execute("runs/add_destinations", {"destinations": list(destinations)})
         (row,) = self._session.fetch(
-            "begin_run",
+            "runs/begin",
             {
                 "dag_id": self._dag_id,
                 "run_id": run_id,
@@ -71,30 +71,30 @@ class Runs:
 
     def approve(self, run: Run) -> None:
         """Approve the run for sending."""
-        self._session.execute("approve_run", {"run": run.id})
+        self._session.execute("runs/approve", {"run": run.id})
 
     def note(self, run: Run, problem: str) -> None:
         """Note what did not stop the run, for reconcile to report."""
-        self._session.execute("add_note", {"run": run.id, "note": problem})
+        self._session.execute("runs/add_note", {"run": run.id, "note": problem})
 
     def notes(self, run: Run) -> list[str]:
         """What was noted so far."""
-        (row,) = self._session.fetch("notes_of_run", {"run": run.id})
+        (row,) = self._session.fetch("runs/notes", {"run": run.id})
         return list(row.notes)
 
     def earlier(self, run: Run) -> dict[str, list[Earlier]]:
         """What each source gave in the last runs, the latest first."""
         found: dict[str, list[Earlier]] = {}
         limits = {"runs": EARLIER_RUNS, "max_age_seconds": MAX_AGE.total_seconds()}
-        for row in self._session.fetch("earlier_runs", {"dag_id": self._dag_id, "run": run.id} | limits):
+        for row in self._session.fetch("runs/earlier", {"dag_id": self._dag_id, "run": run.id} | limits):
             sent = Amount(rows=row.sent_rows, value=row.sent_value)
             found.setdefault(row.source, []).append(Earlier(read_rows=row.read_rows, sent=sent))
         return found
 
     def accounts(self, run: Run, destinations: Sequence[str], now: datetime) -> dict[str, SourceAccount]:
         """Where the run stands, by source; what is too old to be sent is to be expired before."""
-        extractions = {row.source: row for row in self._session.fetch("extractions_of_run", {"run": run.id})}
-        sent = {row.source: row for row in self._session.fetch("sent_by_run", {"run": run.id})}
+        extractions = {row.source: row for row in self._session.fetch("runs/extractions", {"run": run.id})}
+        sent = {row.source: row for row in self._session.fetch("runs/sent", {"run": run.id})}
         scope = {
             "destinations": list(destinations),
             "sources": list(run.sources),
@@ -102,9 +102,9 @@ class Runs:
             "end_ms": min(run.window.end_ms, latest_sendable_ms(run.latest(now)) + 1),
         }
         ready: dict[str, dict[str | None, Amount]] = {}
-        for row in self._session.fetch("ready_in_scope", scope):
+        for row in self._session.fetch("runs/ready_in_scope", scope):
             ready.setdefault(row.source, {})[row.trouble] = Amount(rows=row.rows, value=row.value)
-        in_doubt = {row.source: Amount(rows=row.rows, value=row.value) for row in self._session.fetch("in_doubt", scope)}
+        in_doubt = {row.source: Amount(rows=row.rows, value=row.value) for row in self._session.fetch("runs/in_doubt", scope)}
         stands = {source: self._fetch_states(row.id) for source, row in extractions.items()}
         return {
             source: SourceAccount(
@@ -124,20 +124,20 @@ class Runs:
 
     def lost(self, run: Run) -> dict[tuple[str, str], Amount]:
         """What grew too old in this run without being accepted, whatever its window, by source and reason."""
-        rows = self._session.fetch("lost_in_run", {"run_id": run.run_id, "max_age_seconds": MAX_AGE.total_seconds()})
+        rows = self._session.fetch("runs/lost", {"run_id": run.run_id, "max_age_seconds": MAX_AGE.total_seconds()})
         return {(row.source, row.reason): Amount(rows=row.rows, value=row.value) for row in rows}
 
     def pushes(self, run: Run) -> list[PushAccount]:
         """The pushes of the run."""
         return [
             PushAccount(is_complete=bool(row.is_complete), accepted=int(row.counts.get("accepted", 0)))
-            for row in self._session.fetch("pushes_of_run", {"run": run.id})
+            for row in self._session.fetch("runs/pushes", {"run": run.id})
         ]
 
     def end(self, run: Run, problems: Sequence[str], counts: Mapping[str, Any]) -> None:
         """Close the record of a run."""
         self._session.execute(
-            "end_run",
+            "runs/end",
             {
                 "run": run.id,
                 "outcome": "failed" if problems else "succeeded",
@@ -155,19 +155,19 @@ class Runs:
             "kept_since": now - EXTRACTED_KEPT,
             "rows": _BATCH_ROWS,
         }
-        while self._session.execute("remove_extracted", parameters):
+        while self._session.execute("retention/remove_extracted", parameters):
             continue
         removed, after_id = 0, 0
-        while page := self._session.fetch("oldest_conversions", parameters | {"after_id": after_id}):
+        while page := self._session.fetch("retention/oldest_conversions", parameters | {"after_id": after_id}):
             old = [row.id for row in page if row.is_old]
             if not old:
                 break
-            removed += self._session.execute("remove_finished", parameters | {"ids": old})
+            removed += self._session.execute("retention/remove_finished", parameters | {"ids": old})
             after_id = page[-1].id
         return removed
 
     def _fetch_states(self, extraction: int) -> list[Any]:
-        return self._session.fetch("states_of_extraction", {"extraction": extraction})
+        return self._session.fetch("runs/states_of_extraction", {"extraction": extraction})
 
 
 def _altered(row: Any) -> Altered:

@@ -24,7 +24,6 @@ BATCH_ROWS = 1_000
 FARTHEST_PLACE = 2**57
 """Some 4,500 years in microseconds, on both sides of 1970: a moment that PostgreSQL's timestamps hold."""
 
-_PART = re.compile(r"\{(\w+)\}")
 _KIND = re.compile(r"([^/?]*)/([^/?]*)/([^/?]*)/")
 
 
@@ -132,14 +131,6 @@ class Page:
     next: Place | None
 
 
-def composed(name: str, **parts: str) -> str:
-    """The SQL of a statement whose ``{name}`` are statements of ``ledger/sql/parts``, in parentheses.
-
-    :param parts: the files to take for names that are none.
-    """
-    return _PART.sub(lambda match: f"(\n{composed(f'parts/{parts.get(match[1], match[1])}')})", statement(name))
-
-
 class Conversions:
     """The conversions of a ledger, for people; nothing is changed."""
 
@@ -194,9 +185,9 @@ class Conversions:
                 run_id=row.run_id,
                 person=row.person,
             )
-            for row in self._session.fetch("history_of_conversion", {"conversion": conversion.id})
+            for row in self._session.fetch("search/history_of_conversion", {"conversion": conversion.id})
         ]
-        read = self._session.fetch("extractions_of_conversion", {"conversion": conversion.id, "source": conversion.source})
+        read = self._session.fetch("search/extractions_of_conversion", {"conversion": conversion.id, "source": conversion.source})
         found += [Happening(at=row.at, what="read", run_id=row.run_id) for row in read]
         return sorted(found, key=lambda happening: happening.at)
 
@@ -238,7 +229,7 @@ def _find(cursor: Cursor, chosen: Filter, rows: int, after: Place | None = None)
         case Filter(state=State.READY | State.SENDING as state):
             name = f"find_{state}"
         case Filter(source=str(source)):
-            cursor.execute(statement("destinations"))
+            cursor.execute(statement("search/destinations"))
             prefixes = [source_prefix(row.destination, source) for row in cursor.fetchall()]
             parts = [_run(cursor, "find_of_source", chosen, rows, after, prefix=prefix) for prefix in prefixes]
             return sorted(chain.from_iterable(parts), reverse=True)[:rows]
@@ -258,7 +249,7 @@ def _state_of(reason: str) -> State | None:
 def _run(cursor: Cursor, name: str, chosen: Filter, rows: int, after: Place | None, **more: Any) -> list[tuple[int, int]]:
     extractions = None
     if chosen.run is not None:
-        cursor.execute(statement("extractions_of_run"), {"run": chosen.run})
+        cursor.execute(statement("runs/extractions"), {"run": chosen.run})
         extractions = [row.id for row in cursor.fetchall()]
     parameters: Mapping[str, Any] = {
         "state": chosen.state,
@@ -271,12 +262,12 @@ def _run(cursor: Cursor, name: str, chosen: Filter, rows: int, after: Place | No
         "rows": rows,
         **more,
     }
-    cursor.execute(composed(name), parameters)
+    cursor.execute(statement(f"search/{name}"), parameters)
     return [(row.id, row.place) for row in cursor.fetchall()]
 
 
 def _fetch(cursor: Cursor, ids: Sequence[int]) -> list[Conversion]:
-    cursor.execute(composed("conversions_by_id"), {"ids": list(ids)})
+    cursor.execute(statement("search/conversions_by_id"), {"ids": list(ids)})
     return [Conversion(**row._asdict() | {"state": State(row.state)}) for row in cursor.fetchall()]
 
 
@@ -297,6 +288,6 @@ def _action_ids(cursor: Cursor, conversion_id: str) -> list[str]:
 
 def _kinds(cursor: Cursor) -> list[tuple[str, str, str]]:
     """Each destination, source and event name that stand together in the ledger."""
-    cursor.execute(statement("kinds_of_conversions"), {"kinds": MOST_KINDS})
+    cursor.execute(statement("search/kinds_of_conversions"), {"kinds": MOST_KINDS})
     found = (_KIND.match(row.action_id) for row in cursor.fetchall())
     return [(unquote(match[1]), unquote(match[2]), unquote(match[3])) for match in found if match]

@@ -1,5 +1,6 @@
 """A connection to the ledger that comes back after the server was away."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -36,10 +37,18 @@ _FAULTS_OF_A_STATEMENT = (
 """All else is the server's: it is away, shuts down, became a read-only standby, or lost its nerve in some other way."""
 
 
+_PART = re.compile(r"\{(\w+)\}")
+
+
 @cache
-def statement(name: str) -> str:
-    """The SQL of ``ledger/sql/<name>.sql``."""
-    return files("webflow_conversions.ledger").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+def statement(name: str, **parts: str) -> str:
+    """The SQL of ``ledger/sql/<name>.sql``; each ``{part}`` in it is ``ledger/sql/parts/<part>.sql``, in parentheses.
+
+    :param name: the folder is the module that uses the statement: ``push/claim``.
+    :param parts: the part to take for a name that is none of its own.
+    """
+    text = files("webflow_conversions.ledger").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    return _PART.sub(lambda found: f"(\n{statement(f'parts/{parts.get(found[1], found[1])}')})", text)
 
 
 class Session:

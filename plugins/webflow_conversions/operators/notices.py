@@ -45,7 +45,7 @@ def _warn_at_deadline(context: dict[str, Any], at: str, since: str) -> str:
     if run["run_type"] != "scheduled":
         return "silent: not a scheduled run"
     from webflow_conversions.hooks.connections import ledger_session
-    from webflow_conversions.ledger.stakes import stake
+    from webflow_conversions.ledger.notices import stake
     from webflow_conversions.pipeline.notices import blind_notice, deadline_notice
     from webflow_conversions.rules.window import next_import
 
@@ -75,7 +75,7 @@ def notify_of_failure(context: Mapping[str, Any]) -> None:
     if not run_id.startswith("scheduled__") or _told(dag_id, _BROKEN_SINCE):
         return
     from webflow_conversions.hooks.connections import ledger_session
-    from webflow_conversions.ledger.stakes import run_problems
+    from webflow_conversions.ledger.notices import run_problems
     from webflow_conversions.pipeline.notices import failure_notice
 
     try:

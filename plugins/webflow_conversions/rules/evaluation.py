@@ -152,8 +152,8 @@ def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
     """The row that stands for each conversion, with how many are ``alike``; the other rows; how many of these conflict.
 
     Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value; neither their order
-    nor the chunks in which they came (``ledger/sql/merge_staged.sql``) ever matter. So what a run does not record takes
-    no part.
+    nor the chunks in which they came (``ledger/sql/extraction/merge_staged.sql``) ever matter. So what a run does not record
+    takes no part.
     """
     if judged["action_id"].is_unique:
         return judged.assign(alike=1), judged.iloc[:0], 0

@@ -15,11 +15,11 @@ from webflow_conversions.ledger.search import LONGEST_TEXT, Conversions
 from webflow_conversions.rules.states import EXPLANATIONS
 from webflow_conversions.ui import desk
 from webflow_conversions.ui.access import CanAct, from_our_script, may_act
-from webflow_conversions.ui.choosing import LARGEST_NUMBER, After, Chosen, Number, holdable
 from webflow_conversions.ui.conversion import Shown, Step, payload, shown, way
 from webflow_conversions.ui.dag import customer_id
 from webflow_conversions.ui.ledger import reading
 from webflow_conversions.ui.overview import Overview
+from webflow_conversions.ui.query import LARGEST_NUMBER, After, Chosen, Number, holdable
 
 MOST_ROWS = 1_000
 

@@ -9,9 +9,9 @@ from webflow_conversions.ledger.overview import DAYS, LedgerRun, OverviewData
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
+from webflow_conversions.ui.formatting import conversions, percent
 from webflow_conversions.ui.funnel import Funnel, Why, funnel, match_rate, reasons, total
 from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Verdict, verdict
-from webflow_conversions.ui.words import conversions, percent
 
 LAST_RUNS = 10
 HOURS_LEFT = ((0, 3), (3, 6), (6, 12), (12, 24), (24, 49))

@@ -12,11 +12,11 @@ from webflow_conversions.ledger.search import LONGEST_TEXT, Conversions, Only
 from webflow_conversions.rules.states import EXPLANATIONS
 from webflow_conversions.ui import desk, static
 from webflow_conversions.ui.access import CanAct, CsrfToken, from_our_form, may_act
-from webflow_conversions.ui.choosing import LARGEST_NUMBER, After, Chosen, Number, holdable
 from webflow_conversions.ui.conversion import payload, shown, way
 from webflow_conversions.ui.dag import customer_id, start_run
 from webflow_conversions.ui.download import as_csv
 from webflow_conversions.ui.ledger import reading
+from webflow_conversions.ui.query import LARGEST_NUMBER, After, Chosen, Number, holdable
 from webflow_conversions.ui.rendering import address, render
 
 ROWS = 50

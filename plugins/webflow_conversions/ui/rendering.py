@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
-from webflow_conversions.ui import static, words
+from webflow_conversions.ui import formatting, static
 from webflow_conversions.ui.dag import DAG_ID
 
 PREFIX = "/webflow"
@@ -65,17 +65,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        "number": words.number,
-        "money": words.money,
-        "percent": words.percent,
-        "duration": words.duration,
-        "clock": words.clock,
-        "moment": words.moment_in_full,
-        "conversions": words.conversions,
-        "second": words.second,
-        "short": words.short,
-        "day": words.day,
-        "iso": words.iso,
+        "number": formatting.number,
+        "money": formatting.money,
+        "percent": formatting.percent,
+        "duration": formatting.duration,
+        "clock": formatting.clock,
+        "moment": formatting.moment_in_full,
+        "conversions": formatting.conversions,
+        "second": formatting.second,
+        "short": formatting.short,
+        "day": formatting.day,
+        "iso": formatting.iso,
         "total": _total,
         "json": _json,
     }

@@ -10,7 +10,7 @@ from typing import Any
 from webflow_conversions.ledger.overview import LedgerRun, OverviewData
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import FORECAST_AGE, next_import
-from webflow_conversions.ui.words import clock, conversions, duration, short
+from webflow_conversions.ui.formatting import clock, conversions, duration, short
 
 LATE_START = timedelta(minutes=5)
 """A run that is due for so long and does not start has a reason."""

@@ -14,7 +14,7 @@ from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import to_milliseconds
 from webflow_conversions.ui.conversion import payload, shown, way
 from webflow_conversions.ui.download import COLUMNS, as_csv
-from webflow_conversions.ui.words import conversions, duration, percent
+from webflow_conversions.ui.formatting import conversions, duration, percent
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
 CONVERSION = Conversion(

@@ -15,7 +15,7 @@ def run_problems(session: Session, dag_id: str, run_id: str) -> list[str]:
 
     :raises Unavailable: if the ledger is away.
     """
-    found = session.fetch("problems_of_run", {"dag_id": dag_id, "run_id": run_id}) if is_there(session) else ()
+    found = session.fetch("notices/problems_of_run", {"dag_id": dag_id, "run_id": run_id}) if is_there(session) else ()
     return [problem for row in found for problem in row.problems]
 
 
@@ -34,9 +34,9 @@ def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, 
     if not is_there(session):
         return Stake(run=None)
     ready: dict[str | None, Amount] = {}
-    for row in session.fetch("ready_in_scope", scope):
+    for row in session.fetch("runs/ready_in_scope", scope):
         ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
-    in_doubt = (Amount(rows=row.rows, value=row.value) for row in session.fetch("in_doubt", scope))
-    night = session.fetch("night_record", {"dag_id": dag_id, "since": since})
+    in_doubt = (Amount(rows=row.rows, value=row.value) for row in session.fetch("runs/in_doubt", scope))
+    night = session.fetch("notices/night_record", {"dag_id": dag_id, "since": since})
     run = RunRecord(**night[0]._asdict()) if night else None
     return Stake(run=run, ready=ready, in_doubt=sum(in_doubt, Amount()))
