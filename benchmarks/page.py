@@ -67,9 +67,9 @@ FROM (
 ) row;
 INSERT INTO webflow.extractions (
     run, source, started_at, ended_at, read_rows, read_value, recorded_rows, recorded_value, duplicate_rows, duplicate_value,
-    conflicting_rows, outside_rows, outside_value, too_old_rows, too_old_value, changed_after_sent_rows
+    conflicting_rows, conflicting_value, outside_rows, outside_value, too_old_rows, too_old_value, changed_after_sent_rows
 )
-SELECT r.id, c.source, r.started_at, r.started_at, c.rows, c.value, c.rows, c.value, 0, 0, 0, 0, 0, 0, 0, 0
+SELECT r.id, c.source, r.started_at, r.started_at, c.rows, c.value, c.rows, c.value, 0, 0, 0, 0, 0, 0, 0, 0, 0
 FROM (SELECT run_id, source, count(*) AS rows, sum(value) AS value FROM webflow.conversions GROUP BY run_id, source) c
 JOIN webflow.runs r USING (run_id)
 WHERE r.started_at > %(now)s - interval '3 days'

@@ -204,7 +204,7 @@ def test_the_record_is_json_with_exact_money_by_source_state_and_reason():
         "rejected": {"invalid_value": {"rows": 1, "value": "0"}},
     }
     assert shop["ready"] == {"rows": 2, "value": "0.30"}
-    assert (shop["changed_after_sent"], shop["sent_again"], shop["conflicting"]) == (2, 1, 0)
+    assert (shop["changed_after_sent"], shop["sent_again"], shop["conflicting"]["rows"]) == (2, 1, 0)
     assert record["accepted_by_pushes"] == 5
     assert record["lost"] == [{"source": "crm", "reason": "expired_unsent", "rows": 3, "value": "30.00"}]
 

@@ -49,7 +49,7 @@ class DryRunExtraction:
                 self.first_ready += [as_event(row) for row in cursor.fetchall()]
             cursor.connection.rollback()
         self._session.execute("dry_run/add_seen", {"action_ids": conversions["action_id"].tolist()})
-        return Met(again=Amount(rows=shown.rows, value=shown.value), conflicting=0)
+        return Met(again=Amount(rows=shown.rows, value=shown.value))
 
     def end(self, tally: Tally, now: datetime) -> None:
         """Nothing is kept."""

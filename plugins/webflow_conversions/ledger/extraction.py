@@ -87,7 +87,10 @@ class Extraction:
             },
         )
         met = cursor.fetchone()
-        return Met(again=Amount(rows=met.again_rows, value=met.again_value), conflicting=met.conflicting_rows)
+        return Met(
+            again=Amount(rows=met.again_rows, value=met.again_value),
+            conflicting=Amount(rows=met.conflicting_rows, value=met.conflicting_value),
+        )
 
     def end(self, tally: Tally, now: datetime) -> None:
         """Note what differs from what was sent, and close the account of this extraction."""
@@ -97,6 +100,7 @@ class Extraction:
                 ("read", "read"),
                 ("recorded", "recorded"),
                 ("duplicate", "duplicates"),
+                ("conflicting", "conflicting"),
                 ("outside", "outside"),
                 ("too_old", "too_old"),
             )
@@ -108,7 +112,7 @@ class Extraction:
             changed = cursor.fetchone().rows
             cursor.execute(
                 statement("extraction/end"),
-                {**extraction, **amounts, "conflicting_rows": tally.conflicting, "changed_after_sent_rows": changed},
+                {**extraction, **amounts, "changed_after_sent_rows": changed},
             )
 
 

@@ -64,13 +64,15 @@ class LedgerRun:
 class SourceExtraction:
     """A source in a run: the rows read, and where their conversions stand at ``at``; None where these are too many to count.
 
-    ``duplicates``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion of this run.
+    ``duplicates``, ``conflicting``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion
+    of this run.
     """
 
     source: str
     at: datetime
     read: Amount
     duplicates: Amount
+    conflicting: Amount
     outside: Amount
     too_old: Amount
     states: States | None
@@ -254,6 +256,7 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
                 at=at,
                 read=Amount(rows=row.read_rows, value=row.read_value),
                 duplicates=Amount(rows=row.duplicate_rows, value=row.duplicate_value),
+                conflicting=Amount(rows=row.conflicting_rows, value=row.conflicting_value),
                 outside=Amount(rows=row.outside_rows, value=row.outside_value),
                 too_old=Amount(rows=row.too_old_rows, value=row.too_old_value),
                 states=states,

@@ -179,7 +179,7 @@ def _tally(row: Any) -> Tally:
         read=Amount(rows=row.read_rows, value=row.read_value),
         recorded=Amount(rows=row.recorded_rows, value=row.recorded_value),
         duplicates=Amount(rows=row.duplicate_rows, value=row.duplicate_value),
-        conflicting=row.conflicting_rows,
+        conflicting=Amount(rows=row.conflicting_rows, value=row.conflicting_value),
         outside=Amount(rows=row.outside_rows, value=row.outside_value),
         too_old=Amount(rows=row.too_old_rows, value=row.too_old_value),
     )

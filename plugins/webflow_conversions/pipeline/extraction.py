@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -21,11 +21,11 @@ class Met:
     """What a chunk met in the ledger.
 
     ``again`` are conversions that an earlier chunk of the same extraction had recorded; ``conflicting`` are the source
-    rows that say something else than those that stand now.
+    rows of these that say something else than the row that stands now.
     """
 
     again: Amount
-    conflicting: int
+    conflicting: Amount = field(default_factory=Amount)
 
 
 class ExtractionLedger(Protocol):
@@ -65,11 +65,7 @@ def extract(
             nonlocal tally
             if pending is not None:
                 met = pending.result()
-                tally += Tally(
-                    recorded=Amount(rows=-met.again.rows, value=-met.again.value),
-                    duplicates=met.again,
-                    conflicting=met.conflicting,
-                )
+                tally += Tally(recorded=-met.again, duplicates=met.again - met.conflicting, conflicting=met.conflicting)
 
         def handle(chunk: Chunk) -> None:
             nonlocal tally, pending

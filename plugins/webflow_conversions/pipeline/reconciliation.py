@@ -9,6 +9,9 @@ from webflow_conversions.pipeline.guards import SourceCounts
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.states import State
 
+BESIDE = ("duplicates", "conflicting", "outside", "too_old")
+"""What a tally counts beside the recorded conversions."""
+
 MISSING = "missing"
 """In place of a state: the ledger no longer has the conversion."""
 
@@ -125,8 +128,7 @@ def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount],
 
 def tally_counts(tally: Tally) -> dict[str, Any]:
     """A tally for a record."""
-    amounts = {name: to_json(getattr(tally, name)) for name in ("read", "recorded", "duplicates", "outside", "too_old")}
-    return {**amounts, "conflicting": tally.conflicting}
+    return {name: to_json(getattr(tally, name)) for name in ("read", "recorded", *BESIDE)}
 
 
 def state_counts(states: Mapping[tuple[str, str | None], Amount]) -> dict[str, dict[str, Any]]:
@@ -152,7 +154,7 @@ def as_table(accounts: Mapping[str, SourceAccount]) -> str:
     for source, account in accounts.items():
         if account.tally is not None:
             line(source, "read", "", account.tally.read)
-            for name in ("duplicates", "outside", "too_old"):
+            for name in BESIDE:
                 amount = getattr(account.tally, name)
                 if amount.rows:
                     line(source, "-", name, amount)

@@ -15,6 +15,12 @@ class Amount:
     def __add__(self, other: "Amount") -> "Amount":
         return Amount(rows=self.rows + other.rows, value=self.value + other.value)
 
+    def __neg__(self) -> "Amount":
+        return Amount(rows=-self.rows, value=-self.value)
+
+    def __sub__(self, other: "Amount") -> "Amount":
+        return self + -other
+
     def __str__(self) -> str:
         return f"{self.rows:,} conversion{'' if self.rows == 1 else 's'} ({self.value:,.2f})"
 
@@ -29,15 +35,15 @@ class Amount:
 class Tally:
     """What became of the rows that a source's query returned: ``read`` is the sum of the others.
 
-    ``recorded`` are the conversions that go to the ledger, each once; ``duplicates`` the rows beside
-    them (``conflicting`` of these say something else); ``outside`` are eligible but not of the run's
-    window; ``too_old`` are older than 30 days.
+    ``recorded`` are the conversions that go to the ledger, each once; ``duplicates`` are the rows that say the same
+    as a recorded one; ``conflicting`` the rows with its conversion ID and other content; ``outside`` are eligible but
+    not of the run's window; ``too_old`` are older than 30 days.
     """
 
     read: Amount = field(default_factory=Amount)
     recorded: Amount = field(default_factory=Amount)
     duplicates: Amount = field(default_factory=Amount)
-    conflicting: int = 0
+    conflicting: Amount = field(default_factory=Amount)
     outside: Amount = field(default_factory=Amount)
     too_old: Amount = field(default_factory=Amount)
 
@@ -54,7 +60,7 @@ class Tally:
     @property
     def accounted(self) -> Amount:
         """The rows that are accounted for."""
-        return self.recorded + self.duplicates + self.outside + self.too_old
+        return self.recorded + self.duplicates + self.conflicting + self.outside + self.too_old
 
     @property
     def adds_up(self) -> bool:

@@ -74,14 +74,14 @@ def evaluate(
     judged["state"] = np.select([expired, future, due], [State.EXPIRED, State.FUTURE, State.HELD], State.REJECTED)
     judged.loc[expired, "reason"] = Reason.EXPIRED_BEFORE_SEEN
     judged.loc[due, "reason"] = Reason.UNKNOWN_USER
-    kept, dropped, conflicting = _without_duplicates(judged[~too_old & ~outside])
+    kept, duplicates, conflicting = _without_duplicates(judged[~too_old & ~outside])
     return Evaluated(
         conversions=kept.reset_index(drop=True),
         tally=Tally(
             read=Amount.of(judged["value"]),
             recorded=Amount.of(kept["value"]),
-            duplicates=Amount.of(dropped["value"]),
-            conflicting=conflicting,
+            duplicates=Amount.of(duplicates["value"]),
+            conflicting=Amount.of(conflicting["value"]),
             outside=Amount.of(judged["value"][outside]),
             too_old=Amount.of(judged["value"][too_old]),
         ),
@@ -148,15 +148,15 @@ def _listed(column: pd.Series) -> list[Any]:
     return values
 
 
-def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """The row that stands for each conversion, with how many are ``alike``; the other rows; how many of these conflict.
+def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The row that stands for each conversion, with how many are ``alike``; the rows that say the same; those that conflict.
 
     Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value; neither their order
     nor the chunks in which they came (``ledger/sql/extraction/merge_staged.sql``) ever matter. So what a run does not record
     takes no part.
     """
     if judged["action_id"].is_unique:
-        return judged.assign(alike=1), judged.iloc[:0], 0
+        return judged.assign(alike=1), judged.iloc[:0], judged.iloc[:0]
     order = judged.assign(
         void=judged["state"] == State.REJECTED,
         amount=[float("inf") if value is None else float(value) for value in judged["value"]],
@@ -169,7 +169,7 @@ def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
     is_alike = same.all(axis=1).to_numpy()
     alike = dropped["action_id"][is_alike].value_counts()
     kept = kept.assign(alike=1 + kept["action_id"].map(alike).fillna(0).astype(int)).sort_index()
-    return kept, dropped, int((~is_alike).sum())
+    return kept, dropped[is_alike], dropped[~is_alike]
 
 
 def as_text(value: Any) -> str | None:

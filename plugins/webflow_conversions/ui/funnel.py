@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from webflow_conversions.ledger.overview import SourceExtraction
+from webflow_conversions.pipeline.reconciliation import BESIDE
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import Reason, State, came_from_delivery, explain
 
@@ -17,8 +18,12 @@ _ORDER = ("missing", State.REJECTED, State.EXPIRED, State.HELD, State.SENDING, S
 
 NOT_OF_THE_LEDGER = {
     "duplicates": (
-        "The source returned the conversion more than once; it counts once.",
+        "The source returned the conversion more than once, each time with the same content; it counts once.",
         "Nothing; if there are many, look at the joins of the source's query.",
+    ),
+    "conflicting": (
+        "Another row with the same conversion ID and event name says something else; that one stands.",
+        "Return an ID that is unique in the source: an order number, not a name or a customer.",
     ),
     "outside": (
         "The row is due, but lies outside the window of this run; it was left alone.",
@@ -111,7 +116,7 @@ def reasons(extractions: Iterable[SourceExtraction]) -> list[Why]:
     """Why the rows that were read are not accepted: first what is lost, then what waits, then what got no conversion."""
     found: dict[tuple[str, str], dict[str, Amount]] = {}
     for extraction in extractions:
-        apart = {"duplicates": extraction.duplicates, "outside": extraction.outside, "too_old": extraction.too_old}
+        apart = {name: getattr(extraction, name) for name in BESIDE}
         for code, amount in apart.items():
             if amount.rows:
                 found.setdefault(("", code), {})[extraction.source] = amount

@@ -128,6 +128,11 @@ WITH met AS MATERIALIZED (
 SELECT
     count(*) FILTER (WHERE again) AS again_rows,
     coalesce(sum(CASE WHEN is_earlier THEN value_before ELSE value END) FILTER (WHERE again), 0) AS again_value,
-    coalesce(sum(CASE WHEN is_alike THEN 0 WHEN is_earlier THEN alike_before ELSE alike END) FILTER (WHERE again), 0)
-        AS conflicting_rows
-FROM met
+    coalesce(sum(conflicting), 0)::bigint AS conflicting_rows,
+    coalesce(sum(conflicting * coalesce(CASE WHEN is_earlier THEN value_before ELSE value END, 0)), 0) AS conflicting_value
+FROM (
+    SELECT
+        *,
+        CASE WHEN NOT again OR is_alike THEN 0 WHEN is_earlier THEN alike_before ELSE alike END AS conflicting
+    FROM met
+) seen

@@ -111,6 +111,7 @@ CREATE TABLE webflow.extractions (
     duplicate_rows   bigint,
     duplicate_value  numeric,
     conflicting_rows bigint,
+    conflicting_value numeric,
     outside_rows     bigint,
     outside_value    numeric,
     too_old_rows     bigint,
