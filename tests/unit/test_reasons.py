@@ -41,7 +41,7 @@ def test_what_is_wrong_with_a_row_is_always_a_rejection() -> None:
     assert {explain(fault).state for fault in FAULTS} == {State.REJECTED}
 
 
-@pytest.mark.parametrize("path", sorted(SQL.glob("*.sql")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SQL.rglob("*.sql")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_ledger_s_sql_knows_no_other_codes(path: Path) -> None:
     text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
     codes = set(re.findall(r"'((?:expired|unknown|missing|invalid|personal|echo|written|in_doubt)\w*)'", text))
