@@ -8,16 +8,18 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from demo.postgres import PostgresServer
+from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.ui.overview import overview
 from webflow_conversions.ui.verdict import DagNow
@@ -100,9 +102,8 @@ UPDATE webflow.conversions
 SET state = 'ready', push_id = NULL, http_status = NULL, sent_at = NULL, settled_at = NULL, attempts = 0
 WHERE state = 'accepted' AND id %% 2 = 0;
 UPDATE webflow.runs SET ended_at = NULL, outcome = NULL, counts = '{{}}', forecast = (
-    SELECT jsonb_build_object('{destination}', jsonb_build_object(
-        'at', %(now)s, 'rows_per_second', 2000, 'done_at', NULL, 'waiting_rows', count(*), 'waiting_value', sum(value)::text,
-        'late_rows', 0, 'late_value', '0', 'expiring_rows', 0, 'expiring_value', '0'
+    SELECT jsonb_build_object('{destination}', %(forecast)s::jsonb || jsonb_build_object(
+        'waiting_rows', count(*), 'waiting_value', sum(value)::text
     ))
     FROM webflow.conversions WHERE state = 'ready'
 );
@@ -170,7 +171,9 @@ def _fill(server: PostgresServer, name: str, now: datetime, rows: int, nights: i
     migrate(Session(partial(server.connect, name)))
     with closing(server.connect(name)) as connection:
         with connection, connection.cursor() as cursor:
-            parameters = {"now": now, "rows": rows, "nights": nights}
+            nothing = Waiting(total=Amount(), late=Amount(), expiring=Amount())
+            forecast = Forecast(at=now, stands_until=now + timedelta(minutes=2), rows_per_second=2_000.0, waiting=nothing)
+            parameters = {"now": now, "rows": rows, "nights": nights, "forecast": json.dumps(forecast.to_json())}
             for sql in filter(None, (FILL, more)):
                 cursor.execute(sql.format(destination=DESTINATION, dag_id=DAG_ID), parameters)
         connection.autocommit = True

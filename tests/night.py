@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from webflow_conversions.delivery.protocols import Clock, Transport
+from webflow_conversions.delivery.protocols import Clock, Forecasts, Transport
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.delivery.settings import PushCounts, PushSettings
 from webflow_conversions.ledger.dry_run import DryRunExtraction
@@ -158,6 +158,11 @@ class Night:
         options = {"resend": True, "attempts_per_run": 4, "config_digest": "digest"} | options
         return PushQueue(Session(self.connect), run, self._worker(run, worker, try_number), **options)
 
+    def forecasts(
+        self, run: Run, kind: type[RunForecasts] = RunForecasts, *, worker: int = 0, try_number: int = 1
+    ) -> RunForecasts:
+        return kind(Session(self.connect), run, self._worker(run, worker, try_number))
+
     @staticmethod
     def _worker(run: Run, number: int, try_number: int) -> Worker:
         return Worker(destination=DESTINATION, sources=run.sources, number=number, try_number=try_number)
@@ -175,13 +180,14 @@ class Night:
         try_number: int = 1,
         settings: Mapping[str, Any] | None = None,
         chance: float = 0.0,
+        forecasts: Forecasts | None = None,
         **options: Any,
     ) -> Push:
         given = replace(SETTINGS, resend=options.get("resend", True), **(settings or {}))
         if isinstance(transport, str):
             transport = curl(transport, given)
         queue = self.queue(run, worker=worker, try_number=try_number, **options)
-        forecasts = RunForecasts(Session(self.connect), run, self._worker(run, worker, try_number))
+        forecasts = forecasts or self.forecasts(run, worker=worker, try_number=try_number)
         return Push(queue, transport, given, forecasts, clock=self.clock, chance=lambda: chance)
 
     def problems(self, run: Run) -> list[str]:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "rules": CORE,
     "reasons": {"rules"},
     "configuration": CORE,
-    "pipeline": CORE | {"pipeline", "__init__"},
+    "pipeline": CORE | {"delivery", "pipeline", "__init__"},
     "delivery": CORE | {"delivery"},
     "ledger": CORE | USE_CASES | {"ledger"},
     "transport": CORE | {"delivery", "transport"},

@@ -11,8 +11,10 @@ from airflow.sdk import DAG, BaseNotifier
 
 from demo.postgres import USER, free_port
 from tests.surroundings import CONFIGURATION, TWO_SOURCES, Surroundings
+from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.errors import Unfinished
 from webflow_conversions.operators import notices
+from webflow_conversions.rules.amounts import Amount
 
 DUE = datetime(2026, 11, 23, 23, 40, tzinfo=UTC)
 RUN_AFTER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
@@ -168,8 +170,9 @@ def test_a_run_that_does_not_send_all_that_is_due_tonight_calms_nobody(evening: 
 
 def test_what_a_run_foresaw_before_it_was_cleared_from_plan_on_calms_nobody(evening: Surroundings) -> None:
     complete(evening)
-    nothing_waits = {"at": RUN_AFTER.isoformat(), "waiting_rows": 0, "waiting_value": "0", "late_rows": 0, "late_value": "0"}
-    evening.sql(f"UPDATE webflow.runs SET forecast = '{json.dumps({'webflow_default': nothing_waits})}'")
+    nothing = Waiting(total=Amount(), late=Amount(), expiring=Amount())
+    foreseen = Forecast(at=RUN_AFTER, stands_until=RUN_AFTER + timedelta(minutes=1), rows_per_second=0.0, waiting=nothing)
+    evening.sql(f"UPDATE webflow.runs SET forecast = '{json.dumps({'webflow_default': foreseen.to_json()})}'")
     evening.sql("INSERT INTO sales VALUES ('c2', now() - interval '1 hour', 'k1')")
 
     evening.plan()

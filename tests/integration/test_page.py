@@ -19,7 +19,9 @@ from starlette.routing import Mount
 from demo.postgres import PostgresServer
 from tests.night import DESTINATION, Night
 from tests.rows import put
+from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.runs import Runs
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State
 from webflow_conversions.ui.dag import DAG_ID
 
@@ -479,8 +481,9 @@ def test_the_page_says_what_is_not_live_while_a_large_run_goes_on(
     page_night.queue(run).begin(60)
     page_night.sql("UPDATE webflow.pushes SET counts = %s", json.dumps({"accepted": 1_234}))
     counted_at = datetime.now(UTC)
-    forecast = {"at": counted_at.isoformat(), "waiting_rows": 5_678, "waiting_value": "1.00"}
-    page_night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: forecast}))
+    waiting = Waiting(total=Amount(rows=5_678, value=Decimal("1.00")), late=Amount(), expiring=Amount())
+    forecast = Forecast(at=counted_at, stands_until=counted_at + timedelta(minutes=2), rows_per_second=1.0, waiting=waiting)
+    page_night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: forecast.to_json()}))
 
     text = client("victor").get("/webflow/", headers=HTML).text
 

@@ -11,6 +11,7 @@ import pytest
 from demo.simulator import SimulatorProcess
 from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
+from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger import overview as overview_module
@@ -176,8 +177,9 @@ def test_what_waits_is_what_the_push_counted_where_that_is_much(
     put(night, "ready", "c1")
     put(night, "ready", "c2", attempts=1, attempts_in_doubt=1)
     at = NOW - timedelta(minutes=minutes)
-    forecast = {"at": at.isoformat(), "waiting_rows": waiting, "waiting_value": "7.50"}
-    night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: forecast}))
+    counted = Waiting(total=Amount(rows=waiting, value=Decimal("7.50")), late=Amount(), expiring=Amount())
+    forecast = Forecast(at=at, stands_until=at + timedelta(minutes=5), rows_per_second=1.0, waiting=counted)
+    night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: forecast.to_json()}))
     if not is_open:
         night.runs.end(run, [], {})
 

@@ -13,7 +13,6 @@ from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.overview import read_overview
-from webflow_conversions.ledger.push import RunForecasts
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.states import State
@@ -116,7 +115,7 @@ def test_claim_settle_recover_and_the_forecast_read_by_an_index(night: Night, pl
     queue.reserve(10, 0.1)
     queue.rest(0)
     queue.seconds_to_retry(NOW)
-    RunForecasts(Session(night.connect), run, night._worker(run, 0, 1)).waiting(NOW, 100.0, 7_200.0)
+    night.forecasts(run).waiting(NOW, 100.0, 7_200.0)
     queue.end({})
     found = {statement: reads for statement, plan in plans if (reads := whole_reads(plan))}
     assert found == {}

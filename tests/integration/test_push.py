@@ -17,13 +17,14 @@ import pytest
 from demo.postgres import free_port
 from demo.simulator import SimulatorProcess
 from tests.night import NOW, SETTINGS, FixedClock, Night, curl
-from webflow_conversions.delivery import progress
 from webflow_conversions.delivery import push as push_module
 from webflow_conversions.delivery import settings as push_settings
 from webflow_conversions.delivery.circuit_breaker import TRIP_AFTER
+from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.delivery.push import PROBE_ROWS, Push
 from webflow_conversions.errors import Stopped, Unavailable
+from webflow_conversions.ledger.push import RunForecasts
 from webflow_conversions.rules.states import State
 
 IMPATIENT = {"patience_seconds": 1.0, "timeout_seconds": 1.0}
@@ -880,26 +881,29 @@ def test_a_try_that_was_declared_dead_claims_and_settles_nothing_more(
 
 
 def test_the_forecast_says_what_misses_the_import(
-    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    night: Night, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(progress, "FORECAST_SECONDS", 0.2)
-    monkeypatch.setattr(progress, "FIRST_LOOKS_SECONDS", 0.2)
     night.clock = FixedClock(NOW.replace(hour=23, minute=59, second=58))
     run = night.ready(300)
     simulator.faults([{"action": "delay", "milliseconds": 40}])
-    push = night.prepare_push(run, simulator.url, settings={"concurrency": 2})
-    forecasts = []
-    record = push._progress._forecasts.record
-    push._progress._forecasts.record = lambda document: (forecasts.append(document), record(document))
-    push.run()
-    assert night.sql("SELECT forecast -> 'webflow_default' FROM webflow.runs") == [(forecasts[-1],)]
-    forecast = forecasts[0]
-    assert forecast["import_at"] == "2026-11-24T00:00:00+00:00"
-    assert forecast["waiting_rows"] > 0
-    assert forecast["rows_per_second"] > 0
-    assert forecast["late_rows"] > 0
-    assert float(forecast["late_value"]) == forecast["late_rows"]
-    assert f"{forecast['late_rows']} ({forecast['late_value']}) miss the import at 00:00 UTC" in caplog.text
+    recorded: list[Forecast] = []
+
+    class Recorded(RunForecasts):
+        def record(self, forecast: Forecast) -> None:
+            recorded.append(forecast)
+            super().record(forecast)
+
+    forecasts = night.forecasts(run, Recorded)
+    night.push(run, simulator.url, settings={"concurrency": 2, "forecast_seconds": 0.2}, forecasts=forecasts)
+    ((documents,),) = night.sql("SELECT forecast FROM webflow.runs")
+    assert forecasts_of(documents) == {"webflow_default": recorded[-1]}
+    assert documents["webflow_default"]["import_at"] == "2026-11-24T00:00:00+00:00"
+    waiting = recorded[0].waiting
+    assert waiting.total.rows > 0
+    assert recorded[0].rows_per_second > 0
+    assert waiting.late.rows > 0
+    assert waiting.late.value == waiting.late.rows
+    assert f"{waiting.late.rows} ({waiting.late.value}) miss the import at 00:00 UTC" in caplog.text
 
 
 def test_a_transport_closed_with_requests_out_is_no_error() -> None:

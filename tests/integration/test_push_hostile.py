@@ -21,12 +21,13 @@ from demo.simulator import SimulatorProcess
 from tests.integration.test_push import counted, in_thread, silent_listener, wait_until
 from tests.night import NOW, TOKEN, Night
 from tests.servers import LateServer, Server, Together, most_in_a_second, number, ok, saying
-from webflow_conversions.delivery import progress
 from webflow_conversions.delivery import settings as push_settings
+from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.delivery.protocols import Claimed, Clock, Settled, Settlement
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.hooks.connections import ledger_session
+from webflow_conversions.ledger.push import RunForecasts
 from webflow_conversions.rules.states import State
 
 
@@ -461,18 +462,18 @@ def test_a_database_clock_that_was_set_back_does_not_silence_a_push_with_a_rate_
 
 
 def test_a_count_that_fails_does_not_end_the_push(
-    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    night: Night, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(progress, "FIRST_LOOKS_SECONDS", 0.1)
     run = night.ready(600)
     simulator.faults([{"action": "delay", "milliseconds": 10}])
-    push = night.prepare_push(run, simulator.url, settings={"concurrency": 4})
 
-    def waiting(*_: object) -> None:
-        raise psycopg2.errors.InternalError_("could not read block")
+    class Unreadable(RunForecasts):
+        def waiting(self, *_: object) -> Waiting:
+            raise psycopg2.errors.InternalError_("could not read block")
 
-    push._progress._forecasts.waiting = waiting
-    assert push.run().accepted == 600
+    forecasts = night.forecasts(run, Unreadable)
+    counts = night.push(run, simulator.url, settings={"concurrency": 4, "forecast_seconds": 0.1}, forecasts=forecasts)
+    assert counts.accepted == 600
     assert "The forecast is unknown" in caplog.text
 
 
@@ -534,24 +535,27 @@ def test_outcomes_are_recorded_before_anything_is_closed(night: Night, simulator
     assert by_state(night) == at_close[0]
 
 
-def test_a_slow_count_does_not_hold_up_a_stop(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "FORECAST_SECONDS", 0.1)
-    monkeypatch.setattr(progress, "FIRST_LOOKS_SECONDS", 0.1)
+def test_a_slow_count_does_not_hold_up_a_stop(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(2_000)
     simulator.faults([{"action": "delay", "milliseconds": 200}])
-    push = night.prepare_push(run, simulator.url, settings={"concurrency": 4})
-    waiting, is_slow, counting, go_on = push._progress._forecasts.waiting, [], threading.Event(), threading.Event()
+    has_forecast, counting, go_on = threading.Event(), threading.Event(), threading.Event()
 
-    def count(*arguments: Any) -> Any:
-        if is_slow:
-            counting.set()
-            go_on.wait(60)
-        return waiting(*arguments)
+    class Slow(RunForecasts):
+        """From the first forecast on, a count does not end."""
 
-    push._progress._forecasts.waiting = count
+        def waiting(self, *arguments: Any) -> Waiting:
+            if has_forecast.is_set():
+                counting.set()
+                go_on.wait(60)
+            return super().waiting(*arguments)
+
+        def record(self, forecast: Forecast) -> None:
+            super().record(forecast)
+            has_forecast.set()
+
+    settings = {"concurrency": 4, "forecast_seconds": 0.1}
+    push = night.prepare_push(run, simulator.url, settings=settings, forecasts=night.forecasts(run, Slow))
     with in_thread(push, Unavailable, "The push was stopped"):
-        wait_until(lambda: push._progress._has_spoken)
-        is_slow.append(True)
         assert counting.wait(60)
         push.stop()
     assert not go_on.is_set()

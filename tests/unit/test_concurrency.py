@@ -1,15 +1,10 @@
-"""The pace doubles until the first trouble, then feels its way; a rest is kept by all; the forecast says when all is done."""
-
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+"""The pace doubles until the first trouble, then feels its way; a rest is kept by all."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from webflow_conversions.delivery.concurrency import BACKOFF_CAP_SECONDS, Pace, backoff_seconds
-from webflow_conversions.delivery.forecast import Forecast, Rate
-from webflow_conversions.delivery.protocols import Waiting
 
 
 def pace(most=256, chance=0.5, **more):
@@ -158,65 +153,3 @@ def test_a_back_off_is_anything_up_to_twice_as_long_after_each_failure_and_at_mo
     assert longest == min(BACKOFF_CAP_SECONDS, 2 * backoff_seconds(failures - 1, lambda: 1.0)) <= 60
     assert backoff_seconds(failures, lambda: 0.0) == 0
     assert backoff_seconds(failures, lambda: chance) == chance * longest
-
-
-# The forecast
-
-NINE = datetime(2026, 3, 14, 21, 0, tzinfo=UTC)
-
-
-def forecast(rows, rows_per_second, late=0, expiring=0):
-    waiting = Waiting(
-        rows=rows,
-        value=Decimal("10.50"),
-        late_rows=late,
-        late_value=Decimal(late),
-        expiring_rows=expiring,
-        expiring_value=Decimal(expiring),
-    )
-    return Forecast(at=NINE, rows_per_second=rows_per_second, waiting=waiting)
-
-
-def test_the_end_of_what_waits_is_told_at_the_present_rate():
-    assert forecast(36_000, 10).done_at == NINE + timedelta(hours=1)
-    assert forecast(0, 0).done_at == NINE
-
-
-@pytest.mark.parametrize("rate", [0.0, -1.0, 1e-300])
-def test_a_queue_that_does_not_shrink_has_no_end(rate):
-    assert forecast(36_000, rate).done_at is None
-    assert "never at this rate" in str(forecast(36_000, rate))
-
-
-def test_the_forecast_names_what_misses_the_import_and_what_grows_too_old_with_its_money():
-    assert str(forecast(36_000, 10, late=7, expiring=3)) == (
-        "36000 conversions (10.50) wait; 10 a second; done 22:00:00 UTC; 7 (7) miss the import at 00:00 UTC; "
-        "3 (3) grow older than 2 days before their turn"
-    )
-    assert str(forecast(36_000, 10)) == "36000 conversions (10.50) wait; 10 a second; done 22:00:00 UTC"
-
-
-def test_the_forecast_for_the_record_has_the_import_and_exact_money():
-    document = forecast(36_000, 10.04, late=7).to_json()
-
-    assert document["import_at"] == "2026-03-15T00:00:00+00:00"
-    assert (document["waiting_rows"], document["waiting_value"], document["late_rows"], document["late_value"]) == (
-        36_000,
-        "10.50",
-        7,
-        "7",
-    )
-    assert (document["rows_per_second"], document["done_at"]) == (10.0, forecast(36_000, 10.04).done_at.isoformat())
-    assert forecast(1, 0).to_json()["done_at"] is None
-
-
-def test_a_rate_needs_two_looks_and_a_queue_that_grows_has_none():
-    rate = Rate(least_seconds=3.0)
-    rate.look(10.0, 1_000)
-    assert rate.value is None
-    rate.look(20.0, 400)
-    assert rate.value == 60.0
-    rate.look(22.9, 400)  # too soon to tell
-    assert rate.value == 60.0
-    rate.look(30.0, 900)
-    assert rate.value == 0.0

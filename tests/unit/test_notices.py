@@ -1,10 +1,12 @@
 """What people are told: how much will miss the import and why; nothing where nothing is at stake."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.pipeline.notices import RunRecord, Stake, deadline_notice, failure_notice, recovery_notice
 from webflow_conversions.rules.amounts import Amount
 
@@ -13,12 +15,18 @@ READY = {None: Amount(rows=1200, value=Decimal("5000.50")), "HTTP 503": Amount(r
 
 
 def record(**fields):
-    return RunRecord(**{"is_ended": False, "problems": [], "unread_sources": [], "forecast": None, **fields})
+    return RunRecord(**{"is_ended": False, "problems": [], "unread_sources": [], **fields})
 
 
 def forecast(late_rows, *, age=timedelta(seconds=20)):
-    late = {"late_rows": late_rows, "late_value": "12.34"}
-    return {"webflow_default": {"at": (NOW - age).isoformat(), "waiting_rows": 2000, "waiting_value": "9000.00", **late}}
+    """A forecast that its push was to replace within a minute."""
+    waiting = Waiting(
+        total=Amount(rows=2000, value=Decimal("9000.00")),
+        late=Amount(rows=late_rows, value=Decimal("12.34")),
+        expiring=Amount(),
+    )
+    at = NOW - age
+    return {"webflow_default": Forecast(at=at, stands_until=at + timedelta(minutes=1), rows_per_second=1.0, waiting=waiting)}
 
 
 def test_all_that_is_ready_misses_the_import_where_nothing_moves():
@@ -30,18 +38,19 @@ def test_all_that_is_ready_misses_the_import_where_nothing_moves():
 
 
 def test_a_fresh_forecast_says_what_comes_too_late():
-    assert "7 conversions (12.34)" in deadline_notice(Stake(run=record(forecast=forecast(7)), ready=READY), NOW).subject
-    assert deadline_notice(Stake(run=record(forecast=forecast(0)), ready=READY), NOW) is None
+    assert "7 conversions (12.34)" in deadline_notice(Stake(run=record(forecasts=forecast(7)), ready=READY), NOW).subject
+    assert deadline_notice(Stake(run=record(forecasts=forecast(0)), ready=READY), NOW) is None
 
 
 def test_the_forecasts_of_all_destinations_count():
-    finished = {"waiting_rows": 0, "waiting_value": "0", "at": (NOW - timedelta(hours=1)).isoformat()}
+    nothing = Waiting(total=Amount(), late=Amount(), expiring=Amount())
+    finished = replace(forecast(0, age=timedelta(hours=1))["webflow_default"], waiting=nothing)
     both = {"another": forecast(5)["webflow_default"], "finished": finished, **forecast(7)}
-    assert "12 conversions (24.68)" in deadline_notice(Stake(run=record(forecast=both), ready=READY), NOW).subject
+    assert "12 conversions (24.68)" in deadline_notice(Stake(run=record(forecasts=both), ready=READY), NOW).subject
 
 
 @pytest.mark.parametrize(
-    "run", [record(forecast=forecast(0, age=timedelta(minutes=3))), record(is_ended=True, forecast=forecast(0))]
+    "run", [record(forecasts=forecast(0, age=timedelta(minutes=3))), record(is_ended=True, forecasts=forecast(0))]
 )
 def test_the_forecast_of_a_push_that_is_gone_counts_for_nothing(run):
     assert "1,234 conversions" in deadline_notice(Stake(run=run, ready=READY), NOW).subject

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.overview import LedgerRun, OverviewData
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, verdict
@@ -40,25 +41,17 @@ def ledger_run(at: datetime = TEN, **more: Any) -> LedgerRun:
         "outcome": "succeeded",
         "problems": [],
         "counts": {},
-        "forecast": {},
+        "forecasts": {},
         "sent": {"shop": Amount(rows=1204, value=Decimal("99000.50"))},
     }
     return LedgerRun(**given | more)
 
 
-def forecast(at: datetime = NOW, **more: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "at": at.isoformat(),
-        "rows_per_second": 85.0,
-        "waiting_rows": 312,
-        "waiting_value": "45120.00",
-        "done_at": (NOW + 4 * MINUTE).isoformat(),
-        "late_rows": 0,
-        "late_value": "0",
-        "expiring_rows": 0,
-        "expiring_value": "0",
-    }
-    return given | more
+def forecast(at: datetime = NOW, *, late: Amount | None = None, expiring: Amount | None = None) -> Forecast:
+    """The queue is empty 4 minutes after ``at``, and the push was to write the next forecast within a minute."""
+    total = Amount(rows=20_400, value=Decimal("45120.00"))
+    waiting = Waiting(total=total, late=late or Amount(), expiring=expiring or Amount())
+    return Forecast(at=at, stands_until=at + MINUTE, rows_per_second=85.0, waiting=waiting)
 
 
 def going(**more: Any) -> OverviewData:
@@ -88,7 +81,7 @@ def test_both_runs_of_a_night_count():
 
 
 def test_a_run_on_its_way_says_when_it_will_be_done():
-    level, text = said(going(forecast={"webflow": forecast()}), DagNow(runs=[airflow_run("running")]))
+    level, text = said(going(forecasts={"webflow": forecast()}), DagNow(runs=[airflow_run("running")]))
 
     assert level is Level.WORKING
     assert text == (
@@ -97,33 +90,33 @@ def test_a_run_on_its_way_says_when_it_will_be_done():
 
 
 def test_what_comes_too_late_is_the_headline():
-    late = forecast(late_rows=40, late_value="800.00", done_at=(NOW + 35 * MINUTE).isoformat())
+    late = forecast(late=Amount(rows=40, value=Decimal("800.00")))
 
-    level, text = said(going(forecast={"webflow": late}), DagNow(runs=[airflow_run("running")]))
+    level, text = said(going(forecasts={"webflow": late}), DagNow(runs=[airflow_run("running")]))
 
     assert level is Level.BAD
     assert text.startswith("At this rate 40 conversions (worth 800.00) miss the import at 00:00 UTC.")
 
 
 def test_an_old_forecast_promises_nothing():
-    stale = forecast(at=NOW - 3 * MINUTE, late_rows=40, late_value="800.00")
+    stale = forecast(at=NOW - 3 * MINUTE, late=Amount(rows=40, value=Decimal("800.00")))
 
-    level, text = said(going(forecast={"webflow": stale}), DagNow(runs=[airflow_run("running")]))
+    level, text = said(going(forecasts={"webflow": stale}), DagNow(runs=[airflow_run("running")]))
 
     assert level is Level.WORKING
     assert "the rate is not known yet" in text
 
 
 def test_what_expires_before_its_turn_is_told():
-    _, text = said(
-        going(forecast={"webflow": forecast(expiring_rows=3, expiring_value="30")}), DagNow(runs=[airflow_run("running")])
-    )
+    lost = forecast(expiring=Amount(rows=3, value=Decimal(30)))
+
+    _, text = said(going(forecasts={"webflow": lost}), DagNow(runs=[airflow_run("running")]))
 
     assert "3 conversions (worth 30.00) grow older than 2 days before their turn" in text
 
 
 def test_a_rest_that_webflow_asked_for_is_told():
-    data = replace(going(forecast={"webflow": forecast()}), rests_until={"webflow": NOW + 2 * MINUTE})
+    data = replace(going(forecasts={"webflow": forecast()}), rests_until={"webflow": NOW + 2 * MINUTE})
 
     level, text = said(data, DagNow(runs=[airflow_run("running")]))
 

@@ -6,11 +6,10 @@ of a frozen dataclass.
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
+from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.delivery.outcomes import Answer
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.states import State
@@ -66,18 +65,6 @@ class Elsewhere(NamedTuple):
     has_later: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """What waits to be sent: rows and money in all, of that too late for the import, and of that expiring before its turn."""
-
-    rows: int
-    value: Decimal
-    late_rows: int
-    late_value: Decimal
-    expiring_rows: int
-    expiring_value: Decimal
-
-
 class PushLedger(Protocol):
     """The ledger as one push sees it. Every method raises :class:`~webflow_conversions.errors.Unavailable` if it is away."""
 
@@ -122,13 +109,13 @@ class PushLedger(Protocol):
 
 
 class Forecasts(Protocol):
-    """The ledger as the progress report sees it."""
+    """The ledger as the progress reporter sees it."""
 
     def waiting(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Waiting:
-        """What waits, and how it would fare at this rate."""
+        """Count the waiting conversions, and those that miss the import or expire at this rate."""
 
-    def record(self, document: dict[str, Any]) -> None:
-        """Write the forecast into the run's record."""
+    def record(self, forecast: Forecast) -> None:
+        """Write the forecast into the run's record, in place of the one before."""
 
 
 class Transport(Protocol):

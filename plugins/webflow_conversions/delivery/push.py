@@ -19,7 +19,7 @@ from webflow_conversions.delivery.circuit_breaker import CircuitBreaker, Stage
 from webflow_conversions.delivery.concurrency import Pace
 from webflow_conversions.delivery.ledger_thread import LedgerThread
 from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify, retry_after_seconds
-from webflow_conversions.delivery.progress import Progress
+from webflow_conversions.delivery.progress import ProgressReporter
 from webflow_conversions.delivery.protocols import (
     Claimed,
     Clock,
@@ -99,7 +99,7 @@ class Push:
         self._clock = clock or Clock()
         self._chance = chance
         self._jobs = LedgerThread()
-        self._progress = None if forecasts is None else Progress(forecasts, self._clock)
+        self._progress = None if forecasts is None else ProgressReporter(forecasts, self._clock, settings.forecast_seconds)
         self._queue: deque[Claimed] = deque()
         self._rate_limit = RateLimit(settings.requests_per_second, connect_timeout_seconds(settings.timeout_seconds))
         self._out: dict[int, _Out] = {}
@@ -195,7 +195,7 @@ class Push:
         self._receive()
         self._settle()
         if self._progress is not None:
-            self._progress.look()
+            self._progress.report_if_due()
 
     def _finish(self, why: Stopped | Unavailable) -> None:
         self._end = self._end or why

@@ -20,7 +20,7 @@ class PushSettings:
 
     ``concurrency`` requests at once; ``requests_per_second`` for all pushes to the destination together;
     ``patience_seconds`` without a good answer, then it gives up. ``clock_offset`` is the API's clock minus ours.
-    ``token`` is what must be recorded nowhere, should the other side repeat it.
+    ``token`` is what must be recorded nowhere, should the other side repeat it. ``forecast_seconds``: seconds between forecasts.
     """
 
     destination: str
@@ -32,6 +32,7 @@ class PushSettings:
     patience_seconds: float
     clock_offset: timedelta = timedelta()
     token: str = field(default="", repr=False)
+    forecast_seconds: float = 15.0
 
     @property
     def lease_seconds(self) -> float:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+from webflow_conversions.delivery.forecast import forecasts_of
 from webflow_conversions.ledger.migrations import is_there
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.notices import RunRecord, Stake
@@ -38,5 +40,13 @@ def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, 
         ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
     in_doubt = (Amount(rows=row.rows, value=row.value) for row in session.fetch("runs/in_doubt", scope))
     night = session.fetch("notices/night_record", {"dag_id": dag_id, "since": since})
-    run = RunRecord(**night[0]._asdict()) if night else None
-    return Stake(run=run, ready=ready, in_doubt=sum(in_doubt, Amount()))
+    return Stake(run=_run_record(night[0]) if night else None, ready=ready, in_doubt=sum(in_doubt, Amount()))
+
+
+def _run_record(row: Any) -> RunRecord:
+    return RunRecord(
+        is_ended=row.is_ended,
+        problems=row.problems,
+        unread_sources=row.unread_sources,
+        forecasts=forecasts_of(row.forecast),
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
+from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import oldest_sendable_ms
@@ -18,8 +19,6 @@ DAYS = 14
 LARGEST_LIVE_RUN = 100_000
 """Rows up to which something is counted anew each time. A larger run is shown as it stood at its end; while it goes on, by
 what its extractions and pushes have counted themselves."""
-FORECAST_STANDS = timedelta(minutes=5)
-"""A push counts what waits every 15 seconds, and less often where that takes long."""
 
 States = Mapping[tuple[str, str | None], Amount]
 
@@ -46,7 +45,7 @@ class LedgerRun:
     outcome: str | None
     problems: Sequence[str]
     counts: Mapping[str, Any]
-    forecast: Mapping[str, Any]
+    forecasts: Mapping[str, Forecast]
     sent: Mapping[str, Amount]
     sent_so_far: int | None = None
 
@@ -220,17 +219,13 @@ def _shown(runs: Sequence[LedgerRun], run: int | None) -> LedgerRun | None:
 
 
 def _waiting(runs: Sequence[LedgerRun], now: datetime) -> tuple[datetime | None, dict[str, Amount]]:
-    """What waits for the pushes of a run that goes on, by destination, and when they counted it; None if it is not too much."""
+    """The conversions that wait for an open run, by destination, and the time of the count; None if they can be counted live."""
     for run in runs:
-        forecasts = {} if run.ended_at else {name: one for name, one in run.forecast.items() if _stands(one, now)}
-        waiting = {name: Amount(rows=one["waiting_rows"], value=Decimal(one["waiting_value"])) for name, one in forecasts.items()}
+        standing = {} if run.ended_at else {name: forecast for name, forecast in run.forecasts.items() if forecast.stands(now)}
+        waiting = {name: forecast.waiting.total for name, forecast in standing.items()}
         if sum(amount.rows for amount in waiting.values()) > LARGEST_LIVE_RUN:
-            return min(datetime.fromisoformat(one["at"]) for one in forecasts.values()), waiting
+            return min(forecast.at for forecast in standing.values()), waiting
     return None, {}
-
-
-def _stands(forecast: Mapping[str, Any], now: datetime) -> bool:
-    return now - datetime.fromisoformat(forecast["at"]) <= FORECAST_STANDS
 
 
 def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtraction]:
@@ -290,7 +285,7 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         outcome=row.outcome,
         problems=[*row.notes, *(problem for problem in row.problems if problem not in row.notes)],
         counts=row.counts,
-        forecast=row.forecast or {},
+        forecasts=forecasts_of(row.forecast),
         sent=sent,
         sent_so_far=sent_so_far,
     )

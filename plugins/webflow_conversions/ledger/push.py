@@ -11,10 +11,12 @@ from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json
 
-from webflow_conversions.delivery.protocols import Claimed, Elsewhere, Settled, Settlement, Waiting
+from webflow_conversions.delivery.forecast import Forecast, Waiting
+from webflow_conversions.delivery.protocols import Claimed, Elsewhere, Settled, Settlement
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
 
@@ -192,7 +194,7 @@ class PushQueue:
 
 
 class RunForecasts:
-    """How the conversions of a run that wait for a destination will fare."""
+    """The conversions of a run that wait for a destination, and the forecast for them."""
 
     def __init__(self, session: Session, run: Run, worker: Worker) -> None:
         self._session = session
@@ -200,19 +202,24 @@ class RunForecasts:
         self._worker = worker
 
     def waiting(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Waiting:
-        """What waits, and how it would fare at this rate."""
+        """Count the waiting conversions, and those that miss the import or expire at this rate."""
         parameters = _scope(self._run, self._worker, now) | {
             "oldest_ms": oldest_sendable_ms(now),
             "rows_per_second": rows_per_second,
             "seconds_to_import": seconds_to_import,
         }
         (found,) = self._session.fetch("push/count_waiting", parameters)
-        return Waiting(**found._asdict())
+        return Waiting(
+            total=Amount(rows=found.rows, value=found.value),
+            late=Amount(rows=found.late_rows, value=found.late_value),
+            expiring=Amount(rows=found.expiring_rows, value=found.expiring_value),
+        )
 
-    def record(self, document: Mapping[str, Any]) -> None:
-        """Write the forecast into the run's record."""
+    def record(self, forecast: Forecast) -> None:
+        """Write the forecast into the run's record, in place of the one before."""
+        document = Json(forecast.to_json())
         self._session.execute(
-            "push/record_forecast", {"run": self._run.id, "destination": self._worker.destination, "forecast": Json(document)}
+            "push/record_forecast", {"run": self._run.id, "destination": self._worker.destination, "forecast": document}
         )
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
 
+from webflow_conversions.delivery.forecast import Forecast
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import FORECAST_AGE, next_import
+from webflow_conversions.rules.window import next_import
 
 _UNKNOWN = "An unknown number of conversions"
 
@@ -24,13 +23,13 @@ class Notice:
 class RunRecord:
     """What the ledger knows of a night's last run; ``unread_sources`` are those that no run of the night has read.
 
-    ``forecast`` has the last forecast of its pushes, by destination.
+    ``forecasts`` are the last ones of its pushes, by destination.
     """
 
     is_ended: bool
     problems: Sequence[str]
     unread_sources: Sequence[str]
-    forecast: Mapping[str, Any] | None
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +86,15 @@ def recovery_notice(run_id: str, broken_since: str) -> Notice:
 
 
 def _late(run: RunRecord | None, ready: Amount, now: datetime) -> Amount:
-    """What will not be out in time: by fresh forecasts what they say, by old ones all that waited, else all that is ready."""
-    forecasts = (run.forecast or {}).values() if run and not run.is_ended else ()
+    """The conversions that miss the import: the forecast ones, all that waited if a forecast is stale, all ready without one."""
+    forecasts = run.forecasts.values() if run and not run.is_ended else ()
     if not forecasts:
         return ready
     return min(ready, sum((_late_by(forecast, now) for forecast in forecasts), Amount()), key=lambda amount: amount.rows)
 
 
-def _late_by(forecast: Mapping[str, Any], now: datetime) -> Amount:
-    part = "waiting" if now - datetime.fromisoformat(forecast["at"]) > FORECAST_AGE else "late"
-    return Amount(rows=forecast[f"{part}_rows"], value=Decimal(forecast[f"{part}_value"]))
+def _late_by(forecast: Forecast, now: datetime) -> Amount:
+    return forecast.waiting.late if forecast.stands(now) else forecast.waiting.total
 
 
 def _why(stake: Stake, unread: Sequence[str]) -> list[str]:

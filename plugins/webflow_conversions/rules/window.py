@@ -12,9 +12,6 @@ MAX_AGE = timedelta(hours=48)
 RECORDED_AGE = timedelta(days=30)
 """What is older than this when first read is counted, but gets no row in the ledger."""
 
-FORECAST_AGE = timedelta(minutes=2)
-"""A push records every 15 seconds what will be out in time; what is older than this speaks of a push that is gone."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 

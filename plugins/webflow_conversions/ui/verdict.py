@@ -1,15 +1,13 @@
 """The answer to the question of 23:30 UTC: will tonight's conversions make it, and if not, why not?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
-from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
 from webflow_conversions.ledger.overview import LedgerRun, OverviewData
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import FORECAST_AGE, next_import
+from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.formatting import clock, conversions, duration, short
 
 LATE_START = timedelta(minutes=5)
@@ -125,11 +123,11 @@ def _while_it_runs(active: AirflowRun, data: OverviewData, ready: Amount, now: d
         return Verdict(level=Level.WORKING, headline=f"The run {step}.", details=waiting, run_id=active.run_id)
     resting = {name: until for name, until in data.rests_until.items() if until > now}
     rests = [f"Webflow asked {name} to wait until {until.astimezone(UTC):%H:%M:%S} UTC." for name, until in resting.items()]
-    forecasts = [forecast for forecast in record.forecast.values() if now - _moment(forecast["at"]) <= FORECAST_AGE]
-    late = sum((_amount(forecast, "late") for forecast in forecasts), Amount())
-    expiring = sum((_amount(forecast, "expiring") for forecast in forecasts), Amount())
-    speed = sum(forecast["rows_per_second"] for forecast in forecasts)
-    ends = [_moment(forecast["done_at"]) for forecast in forecasts if forecast["done_at"]]
+    forecasts = [forecast for forecast in record.forecasts.values() if forecast.stands(now)]
+    late = sum((forecast.waiting.late for forecast in forecasts), Amount())
+    expiring = sum((forecast.waiting.expiring for forecast in forecasts), Amount())
+    speed = sum(forecast.rows_per_second for forecast in forecasts)
+    ends = [forecast.done_at for forecast in forecasts if forecast.done_at]
     if late.rows:
         return Verdict(
             level=Level.BAD,
@@ -287,11 +285,3 @@ def _record(data: OverviewData, run_id: str) -> LedgerRun | None:
 
 def _midnight_before(now: datetime) -> datetime:
     return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _amount(forecast: Mapping[str, Any], part: str) -> Amount:
-    return Amount(rows=forecast[f"{part}_rows"], value=Decimal(forecast[f"{part}_value"]))
