@@ -103,7 +103,7 @@ def disagreements(accepted: Iterable[Any], events: Sequence[Mapping[str, Any]], 
 
 
 def _document(row: Any, customer_id: str) -> dict[str, Any]:
-    """The event that a row of the ledger stands for (webflow-api, The request)."""
+    """The event that a row of the ledger stands for (docs/webflow-api.md, The request)."""
     document = {
         "customerId": customer_id,
         "eventName": row.event_name,

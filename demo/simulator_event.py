@@ -1,4 +1,4 @@
-"""The event as Webflow's contract has it (Off-site conversions: server API, The request)."""
+"""The event as Webflow's contract has it (docs/webflow-api.md, The request)."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
 LONGEST_AGE_MS = 48 * 60 * 60 * 1000
-"""Two days: an older conversion may be ignored (The response)."""
+"""Two days: an older conversion may be ignored (docs/webflow-api.md, What is ignored)."""
 
 _EVENT_NAME = re.compile(r"[!-~]{1,40}")
 _LATEST_MS = 8_640_000_000_000_000

@@ -29,6 +29,7 @@ FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"\]\(([^()\s]+)\)|(?:href|src|srcset)=\"([^\"]+)\"")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+CITATION = re.compile(r"docs/webflow-api\.md,([^.,;:)`\"\n]*)")
 OF_A_MACHINE = re.compile(r"(?<![\w.~}])/(?:home|root|tmp|Users|work|mnt|private)/")
 
 REQUIRED = {
@@ -225,6 +226,19 @@ def test_the_document_has_every_parameter_of_the_dag_with_its_default() -> None:
 def test_the_documents_name_the_environment_variable() -> None:
     for document in (README, CONFIGURATION):
         assert f"`{ENVIRONMENT_VARIABLE}`" in document.read_text(encoding="utf-8")
+
+
+# docs/webflow-api.md
+
+
+def test_a_citation_of_webflow_s_contract_names_a_heading_that_is_there() -> None:
+    """A citation stands in one line: the page, a comma, a space, the heading."""
+    headings = {f" {heading}" for heading in HEADING.findall((ROOT / "docs" / "webflow-api.md").read_text(encoding="utf-8"))}
+    sources = chain(DOCUMENTS, ROOT.glob("[!.]*/**/*.py"), ROOT.glob("[!.]*/**/*.sql"))
+    cited = {(path, heading) for path in sources for heading in CITATION.findall(path.read_text(encoding="utf-8"))}
+
+    assert cited
+    assert {(str(path.relative_to(ROOT)), heading) for path, heading in cited if heading not in headings} == set()
 
 
 # README.md

@@ -65,7 +65,7 @@ class Event(NamedTuple):
     value: Decimal | None = None
 
     def body(self, customer_id: str) -> bytes:
-        """The JSON document to POST (The request)."""
+        """The JSON document to POST (docs/webflow-api.md, The request)."""
         value = "" if self.value is None else f',"value":{as_json_number(self.value)}'
         return (
             f'{{"customerId":{_quoted(customer_id)},"eventName":{_quoted(self.event_name)},'
@@ -83,7 +83,7 @@ _quoted = json.encoder.encode_basestring_ascii
 
 
 def is_echo(sent: bytes, received: bytes) -> bool:
-    """Whether the body of an answer is the event that was sent (The response).
+    """Whether the body of an answer is the event that was sent (docs/webflow-api.md, The response).
 
     Equal to the letter or, whatever the order and the writing, the same JSON object: what was sent
     must be there unchanged; fields that the API adds do not matter.

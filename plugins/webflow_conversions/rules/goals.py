@@ -1,7 +1,7 @@
 """Custom goals and when each had its event name.
 
 Webflow attributes a conversion only if the goal had that event name when the conversion happened
-and still has it (When a received conversion is attributed, 2).
+and still has it (docs/webflow-api.md, When a received conversion is attributed, 2).
 """
 
 from collections.abc import Sequence

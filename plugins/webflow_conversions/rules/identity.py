@@ -1,7 +1,7 @@
 """From identity keys to the users that Webflow knows.
 
 ``user_domain`` and ``user_id`` must be what ``wf.setUserId()`` was given, to the letter
-(When a received conversion is attributed, 1).
+(docs/webflow-api.md, When a received conversion is attributed, 1).
 """
 
 import hashlib
@@ -19,9 +19,9 @@ REQUIRED_COLUMNS = ("identity_key", "user_domain", "user_id", "identified_at")
 OPTIONAL_COLUMNS = ("viewed_at", "session_started_at", "last_active_at")
 
 SESSION_IDLE_MS = 30 * 60 * 1000
-"""A session ends after 30 minutes without activity (…is attributed, 4)."""
+"""A session ends after 30 minutes without activity (docs/webflow-api.md, When a received conversion is attributed, 4)."""
 SESSION_MAX_MS = 24 * 60 * 60 * 1000
-"""A session ends after 24 hours at the latest (…is attributed, 4)."""
+"""A session ends after 24 hours at the latest (docs/webflow-api.md, When a received conversion is attributed, 4)."""
 
 _EMAIL = re.compile(r"[^@\s]@[^@\s]+\.[^@\s.]{2,}")
 """Searched for: one character before the @ is enough, and each place of a text without one is left at once."""
@@ -44,7 +44,7 @@ class PersonalData(StrEnum):
 
 
 def looks_like_personal_data(user_id: str) -> bool:
-    """Whether a user ID looks like an e-mail address or a phone number, which Webflow forbids (The request, ``userId``).
+    """Whether a user ID looks like an e-mail address or a phone number, which Webflow forbids (docs/webflow-api.md, User IDs).
 
     Digits alone do not: they may be any ID.
     """

@@ -1,7 +1,7 @@
 """The value of a conversion: Decimal all the way, at most two places, half up.
 
 The API takes a number that is not negative, with two decimals at most and no currency sign
-(Off-site conversions API, ``value``).
+(docs/webflow-api.md, Event names and values).
 """
 
 import re

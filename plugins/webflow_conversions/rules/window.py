@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 MAX_AGE = timedelta(hours=48)
-"""Webflow ignores what is older than 2 days (Off-site conversions API, request parameters)."""
+"""Webflow ignores what is older than 2 days (docs/webflow-api.md, What is ignored)."""
 
 RECORDED_AGE = timedelta(days=30)
 """What is older than this when first read is counted, but gets no row in the ledger."""
@@ -45,7 +45,7 @@ def latest_sendable_ms(now: datetime) -> int:
 
 
 def next_import(now: datetime) -> datetime:
-    """When Webflow imports next: the first midnight UTC after ``now`` (When it shows)."""
+    """When Webflow imports next: the first midnight UTC after ``now`` (docs/webflow-api.md, When it shows)."""
     return datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
 
 

@@ -34,7 +34,7 @@ class Api:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries (The request)."""
+        """What every request carries (docs/webflow-api.md, The request)."""
         return {"Authorization": f"ApiKey {self.token}", "Content-Type": "application/json"}
 
     @property
