@@ -32,9 +32,9 @@ from webflow_conversions.operators.identify import IdentifyConversionsOperator
 from webflow_conversions.operators.plan import PlanConversionsOperator
 from webflow_conversions.operators.push import WebflowPushConversionsOperator
 from webflow_conversions.operators.reconcile import ReconcileConversionsOperator
+from webflow_conversions.rules.window import MAX_AGE
 from webflow_conversions.timetable import NightTimetable
 
-DAYS_THAT_COUNT = timedelta(days=2)
 RUNS_AT = (time(22, 0), time(23, 15))
 DEADLINE = time(23, 40)
 """All UTC. Webflow imports at midnight."""
@@ -53,7 +53,7 @@ def since_midnight(moment: time) -> timedelta:
 deadlines = [
     DeadlineAlert(
         reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
-        interval=DAYS_THAT_COUNT + since_midnight(DEADLINE) - since_midnight(at),
+        interval=MAX_AGE + since_midnight(DEADLINE) - since_midnight(at),
         callback=AsyncCallback(notices.warn_at_deadline, kwargs={"at": f"{DEADLINE:%H:%M}", "since": f"{min(RUNS_AT):%H:%M}"}),
         name=f"the import, for the run of {at:%H:%M}",
     )
@@ -74,7 +74,7 @@ with DAG(
     dag_id="webflow_offsite_conversions",
     description="Offline sales and CRM conversions, every night before Webflow's import at midnight UTC.",
     doc_md=__doc__,
-    schedule=NightTimetable(*(f"{at.minute} {at.hour} * * *" for at in RUNS_AT), timezone="UTC", interval=DAYS_THAT_COUNT),
+    schedule=NightTimetable(*(f"{at.minute} {at.hour} * * *" for at in RUNS_AT), timezone="UTC", interval=MAX_AGE),
     # Without one, unpausing would wait for the next night instead of making up for the last.
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     deadline=deadlines,

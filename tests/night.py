@@ -143,7 +143,7 @@ class Night:
     def identify(self, run: Run, *, just_asked: bool = True) -> Identified:
         destinations = {self.rules.destination: run.sources}
         ledger = Identification(Session(self.connect), self.session, run, destinations, just_asked=just_asked)
-        done = identify(run, self.users, ledger, self.clock.now)
+        done = identify(self.users, ledger, self.clock.now)
         self.runs.approve(run)
         return done
 
@@ -191,7 +191,9 @@ class Night:
         return Push(queue, transport, given, forecasts, clock=self.clock, chance=lambda: chance)
 
     def problems(self, run: Run) -> list[str]:
-        return problems(self.runs.accounts(run, [DESTINATION], self.clock.at), self.runs.pushes(run), self.runs.lost(run))
+        return problems(
+            self.runs.accounts(run, {DESTINATION: run.sources}, self.clock.at), self.runs.pushes(run), self.runs.lost(run)
+        )
 
     def rows(self) -> dict[str | None, Any]:
         """The ledger by conversion ID, as named tuples."""

@@ -111,7 +111,7 @@ def test_a_change_after_it_was_sent_is_noted_and_never_sent(night: Night, simula
     row = night.row("a")
     assert (row.state, row.value, row.changed_after_sent_at) == ("accepted", Decimal(10), NOW)
     assert len(simulator.events()) == 1
-    accounts = night.runs.accounts(run, ["webflow_default"], NOW)
+    accounts = night.runs.accounts(run, {"webflow_default": run.sources}, NOW)
     assert accounts["sales"].changed_after_sent == 1
     assert night.problems(run) == []
     ((what, detail),) = night.sql("SELECT what, detail FROM webflow.history")

@@ -29,7 +29,7 @@ def sales(night: Night, rows: int, *, name: str, value: str = "10", key: str = "
 
 def objected(night: Night, run: Run, **limits: float | None) -> list[str]:
     """What the guards say of a run, and approve it if that is nothing: as identify does."""
-    now = source_counts(night.runs.accounts(run, [DESTINATION], night.clock.at))
+    now = source_counts(night.runs.accounts(run, {DESTINATION: run.sources}, night.clock.at))
     guards = Limits(**{**Guards().model_dump(), **limits})
     found = objections(now, night.runs.earlier(run), guards, whole_window=True)
     if not found:
@@ -38,7 +38,7 @@ def objected(night: Night, run: Run, **limits: float | None) -> list[str]:
 
 
 def reconcile(night: Night, run: Run) -> None:
-    accounts = night.runs.accounts(run, [DESTINATION], night.clock.at)
+    accounts = night.runs.accounts(run, {DESTINATION: run.sources}, night.clock.at)
     night.runs.end(run, night.problems(run), counts(accounts, night.runs.pushes(run), night.runs.lost(run)))
 
 

@@ -76,7 +76,7 @@ def test_a_source_s_former_destination_stays_its_former_one_though_another_sourc
     run = replace(narrowed(night, source="nobody's"), sources=["sales", "deals"])
     destinations = {"another_webflow": ["sales"], DESTINATION: ["deals"]}
     waiting = Identification(Session(night.connect), night.session, run, destinations)
-    assert identify(run, night.users, waiting, night.clock.now) == Identified()
+    assert identify(night.users, waiting, night.clock.now) == Identified()
     assert {state for state, _ in night.states().values()} == {"held", "future"}
 
 

@@ -128,7 +128,7 @@ def test_extraction_identification_and_the_account_read_by_an_index(night: Night
     run = night.read("second")
     night.person("stranger", "u2")
     third = night.read("third")
-    night.runs.accounts(run, [DESTINATION], NOW)
+    night.runs.accounts(run, {DESTINATION: run.sources}, NOW)
     night.problems(third)
     found = {statement: reads for statement, plan in plans if (reads := whole_reads(plan))}
     assert found == {}

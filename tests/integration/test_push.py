@@ -310,7 +310,7 @@ def test_a_failure_of_the_server_is_in_doubt_and_sent_again(night: Night, simula
     assert counted(simulator)["c1"] == 2
     row = night.row("c1")
     assert (row.state, row.attempts, row.attempts_in_doubt) == ("accepted", 2, 1)
-    assert night.runs.accounts(run, ["webflow_default"], NOW)["sales"].sent_again == 1
+    assert night.runs.accounts(run, {"webflow_default": run.sources}, NOW)["sales"].sent_again == 1
 
 
 @pytest.mark.parametrize("action", ["drop_before", "drop_after", "drop_in_body", "stall", "stall_in_body"])

@@ -99,7 +99,7 @@ def test_each_source_has_its_own_account(night: Night) -> None:
     night.sale("b", value=7)
     night.extract(run)
     night.sql("DELETE FROM webflow.conversions WHERE source = 'deals' AND conversion_id = 'b'")
-    accounts = night.runs.accounts(run, [DESTINATION], NOW)
+    accounts = night.runs.accounts(run, {DESTINATION: run.sources}, NOW)
     assert accounts["sales"].states == {("ready", None): Amount(rows=1, value=Decimal(5))}
     assert accounts["deals"].states == {
         ("ready", None): Amount(rows=1, value=Decimal(5)),
@@ -127,7 +127,7 @@ def test_of_two_tries_of_an_extraction_the_last_complete_one_counts(night: Night
     night.sale("b", value=7)
     night.extract(run)
     night.sql("INSERT INTO webflow.extractions (run, source, started_at) VALUES (%s, 'sales', now())", run.id)
-    account = night.runs.accounts(run, [DESTINATION], NOW)["sales"]
+    account = night.runs.accounts(run, {DESTINATION: run.sources}, NOW)["sales"]
     assert account.tally.read == Amount(rows=2, value=Decimal(12))
     assert sum(account.states.values(), Amount()) == account.tally.recorded
 
@@ -256,7 +256,11 @@ def test_the_run_s_record_has_its_window_its_counts_by_state_and_reason_and_the_
     window = Window.of_date(date(2026, 11, 23))
     run = night.read("manual__1", window=window, clock_offset=timedelta(seconds=-3))
     night.push(run, simulator.url)
-    accounts, pushes, lost = night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), night.runs.lost(run)
+    accounts, pushes, lost = (
+        night.runs.accounts(run, {DESTINATION: run.sources}, NOW),
+        night.runs.pushes(run),
+        night.runs.lost(run),
+    )
     night.runs.end(run, night.problems(run), counts(accounts, pushes, lost))
     (row,) = night.sql(
         "SELECT run_id, window_start, window_end, outcome, problems, clock_offset_ms, counts #> '{sources,sales,states}',"
@@ -294,3 +298,15 @@ def test_the_daily_summary_has_a_row_for_each_day_and_fate(night: Night, simulat
         ("2026-11-23", *same, "held", "unknown_user", 1, Decimal("8.00"), 0, 0),
         (None, *same, "rejected", "invalid_timestamp", 1, Decimal("10.00"), 0, 0),
     ]
+
+
+def test_what_is_ready_for_a_source_s_former_destination_is_not_due_though_another_source_goes_there_now(night: Night) -> None:
+    night.person()
+    night.sale("a")
+    run = replace(night.read(), sources=["sales", "deals"])
+    destinations = {"another_webflow": ["sales"], DESTINATION: ["deals"]}
+    assert night.runs.accounts(run, {DESTINATION: ["sales"]}, NOW)["sales"].ready == {None: Amount(rows=1, value=Decimal(10))}
+    assert night.runs.accounts(run, destinations, NOW)["sales"].ready == {}
+    assert night.runs.accounts(run, destinations, NOW)["deals"].ready == {}
+    assert stake(night.session, "nightly", NOW, {DESTINATION: ["sales"]}, NOW).ready == {None: Amount(rows=1, value=Decimal(10))}
+    assert stake(night.session, "nightly", NOW, destinations, NOW).ready == {}

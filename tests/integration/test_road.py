@@ -270,7 +270,7 @@ def go_the_road(
     assert sum((row.value or 0 for row in rows), Decimal(0)) == tally.recorded.value
     assert counts.accepted == sum(row.state == State.ACCEPTED for row in rows) == len(simulator.events())
     assert set(simulator.action_ids().values()) <= {1}
-    assert problems(night.runs.accounts(run, [DESTINATION], NOW), night.runs.pushes(run), night.runs.lost(run)) == []
+    assert problems(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run), night.runs.lost(run)) == []
     return rows
 
 

@@ -13,6 +13,7 @@ from tests.roles import NightWithRoles, Roles
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.actions import Actions
 from webflow_conversions.ledger.migrations import migrate, migrations
+from webflow_conversions.ledger.retention import remove_old
 from webflow_conversions.ledger.search import Filter
 from webflow_conversions.ledger.session import Session
 
@@ -45,7 +46,7 @@ def test_a_night_runs_with_these_roles_alone(night: NightWithRoles, simulator: S
     assert night.problems(run) == []
     assert night.states() == {"a": ("accepted", None), "b": ("accepted", None), "c": ("rejected", "missing_identity")}
     night.dry_run(night.begin("dry", dry_run=True))
-    assert night.runs.remove_old(night.clock.at - night.clock.at, night.clock.at) >= 0
+    assert remove_old(night.session, night.clock.at - night.clock.at, night.clock.at) >= 0
 
 
 def test_the_files_may_be_run_again(roles: Roles) -> None:

@@ -61,7 +61,7 @@ def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, .
         night.sales_sql = f"SELECT {COLUMNS} FROM sales ORDER BY place"
         run = night.begin(f"{night.rules.source} {number}")
         tally = night.extract(run)
-        (account,) = night.runs.accounts(run, [DESTINATION], NOW).values()
+        (account,) = night.runs.accounts(run, {DESTINATION: run.sources}, NOW).values()
         assert [problem for problem in night.problems(run) if not problem.endswith("ready, not sent")] == []
         told.append((tally, account.changed_after_sent, account.states))
         with night.session.transaction() as cursor:

@@ -1,5 +1,6 @@
 """The 2 days and the present, at extraction and again before every attempt, by the more careful of two clocks."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -77,11 +78,21 @@ def test_where_the_api_s_clock_is_slow_what_it_would_take_for_the_future_waits(
 ) -> None:
     night.person()
     night.sale("a", ago=5 * MINUTE)
-    run = night.read("at first by our clock")
+    run = replace(night.read("at first by our clock"), clock_offset=offset)
     night.push(run, simulator.url, settings={"clock_offset": offset})
     assert sent(simulator) == ({"a"} if goes_out else set())
     night.extract(night.begin("by both", clock_offset=offset))
     assert night.row("a").state == ("accepted" if goes_out else "ready")
+
+
+def test_by_a_slow_clock_of_the_api_what_is_due_goes_out_to_the_millisecond(night: Night, simulator: SimulatorProcess) -> None:
+    offset = -10 * MINUTE
+    night.person()
+    night.sale("just", ago=-offset)
+    run = night.read(clock_offset=offset)
+    night.push(run, simulator.url, settings={"clock_offset": offset})
+    assert sent(simulator) == {"just"}
+    assert night.problems(run) == []
 
 
 @pytest.mark.parametrize("offset", [-10 * MINUTE, 10 * MINUTE])

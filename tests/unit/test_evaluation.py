@@ -40,8 +40,8 @@ def chunk(rows):
     return {name: pd.Series([one.get(name) for one in rows], dtype=object) for name in columns}
 
 
-def judge(*rows, window=LAST_2_DAYS, now=NOW, latest=None, **changes):
-    return evaluate(chunk(rows), rules(**changes), window, now, latest=latest)
+def judge(*rows, window=LAST_2_DAYS, now=NOW, clock_offset=None, **changes):
+    return evaluate(chunk(rows), rules(**changes), window, now, clock_offset=clock_offset)
 
 
 def records(evaluated):
@@ -178,9 +178,9 @@ def test_in_the_future_is_judged_by_the_clock_that_it_is_given_and_the_age_is_no
     slow = NOW - 10 * MILLISECOND
     window = Window(start=NOW - 3 * DAY, end=NOW + DAY)
 
-    assert state_of(row(occurred_at=slow), latest=slow, window=window)[0] == "held"
-    assert state_of(row(occurred_at=slow + MILLISECOND), latest=slow, window=window)[0] == "future"
-    assert state_of(row(occurred_at=NOW - 48 * HOUR - MILLISECOND), latest=slow, window=window)[0] == "expired"
+    assert state_of(row(occurred_at=slow), clock_offset=slow - NOW, window=window)[0] == "held"
+    assert state_of(row(occurred_at=slow + MILLISECOND), clock_offset=slow - NOW, window=window)[0] == "future"
+    assert state_of(row(occurred_at=NOW - 48 * HOUR - MILLISECOND), clock_offset=slow - NOW, window=window)[0] == "expired"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_in_the_future_is_judged_by_the_clock_that_it_is_given_and_the_age_is_no
 def test_of_our_clock_and_the_apis_the_slower_one_says_what_is_in_the_future(offset, latest):
     run = Run(id=1, run_id="manual", window=LAST_2_DAYS, sources=["shop"], dry_run=False, force=False, clock_offset=offset)
 
-    assert run.latest(NOW) == latest
+    assert run.due("webflow_default", ["shop"], NOW).interval.end_ms == to_milliseconds(latest) + 1
     assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
 
 
@@ -532,7 +532,7 @@ def test_any_row_ends_in_exactly_one_state_with_a_reason_where_it_is_not_sendabl
                 assert moment > to_milliseconds(NOW)
             case "held":
                 assert reason == Reason.UNKNOWN_USER
-                assert max(window.start_ms, to_milliseconds(NOW - 2 * DAY)) <= moment <= to_milliseconds(NOW)
+                assert max(window.interval.start_ms, to_milliseconds(NOW - 2 * DAY)) <= moment <= to_milliseconds(NOW)
                 assert is_event_name(record["event_name"])
                 assert record["conversion_id"]
                 assert record["identity_key"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count
 
 from webflow_conversions.delivery.circuit_breaker import CircuitBreaker, Stage
@@ -35,7 +35,7 @@ from webflow_conversions.delivery.settings import PushCounts, PushSettings, conn
 from webflow_conversions.delivery.settlements import settlement
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.rules.states import Reason, State
-from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
+from webflow_conversions.rules.window import sendable
 
 log = logging.getLogger(__name__)
 
@@ -227,14 +227,14 @@ class Push:
         if stage is Stage.SEEKING:
             self._ask_for_claim(self._ledger.claim_probes, PROBE_ROWS, self._claimed_probes)
         else:
-            moment = self._latest()
+            moment = self._clock.now()
             self._jobs.ask("claim", lambda: self._ledger.elsewhere(moment), self._judge)
 
     def _ask_for_claim(
         self, claim: Callable[[int, datetime], Sequence[Claimed]], rows: int, then: Callable[[Sequence[Claimed]], None]
     ) -> None:
         """A claim that is repeated first gives back what it may have claimed before, with nobody being told."""
-        moment, known, tries = self._latest(), self._known, count()
+        moment, known, tries = self._clock.now(), self._known, count()
 
         def job() -> Sequence[Claimed]:
             if next(tries):
@@ -262,7 +262,7 @@ class Push:
             return
         self._claim_at = self._clock.monotonic() + IDLE_SECONDS
         if self._is_idle and self._breaker.stage is Stage.NONE:
-            moment, known = self._latest(), self._breaker.kept
+            moment, known = self._clock.now(), self._breaker.kept
             self._jobs.ask("claim", lambda: self._look_for_more(moment, known), self._looked_for_more)
 
     def _claimed_probes(self, conversions: Sequence[Claimed]) -> None:
@@ -271,7 +271,7 @@ class Push:
         if conversions:
             self._breaker.probe(conversion.id for conversion in conversions)
         else:
-            moment = self._latest()
+            moment = self._clock.now()
             self._jobs.ask("claim", lambda: self._ledger.seconds_to_retry(moment), self._looked_for_probes)
 
     def _looked_for_probes(self, seconds: float | None) -> None:
@@ -366,9 +366,10 @@ class Push:
 
     def _unfit(self, conversion: Claimed, moment: datetime) -> Settlement | None:
         """What becomes of a conversion that cannot count at this moment; None if it can."""
-        if conversion.event.action_timestamp_ms < oldest_sendable_ms(moment):
+        may_be_sent = sendable(moment, self._settings.clock_offset)
+        if conversion.event.action_timestamp_ms < may_be_sent.start_ms:
             return Settlement(id=conversion.id, state=State.EXPIRED, reason=Reason.EXPIRED_UNSENT)
-        if conversion.event.action_timestamp_ms > latest_sendable_ms(self._careful(moment)):
+        if conversion.event.action_timestamp_ms >= may_be_sent.end_ms:
             return Settlement(id=conversion.id, state=State.FUTURE)
         return None
 
@@ -607,14 +608,6 @@ class Push:
                 break
 
     # The clock
-
-    def _latest(self) -> datetime:
-        """Now, for what must not lie in the future."""
-        return self._careful(self._clock.now())
-
-    def _careful(self, now: datetime) -> datetime:
-        """The earlier of our clock and the API's."""
-        return now + min(self._settings.clock_offset, timedelta())
 
     def _measure(self) -> None:
         now = self._clock.monotonic()

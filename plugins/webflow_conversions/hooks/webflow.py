@@ -17,7 +17,7 @@ from webflow_conversions.hooks.connections import connection_named
 from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.identity import looks_like_personal_data
 from webflow_conversions.rules.money import parse_value
-from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms, to_milliseconds
+from webflow_conversions.rules.window import sendable, to_milliseconds
 from webflow_conversions.transport.api import LARGEST_ANSWER, Api
 
 _MOST_CLOCK_OFFSET = timedelta(days=1)
@@ -186,7 +186,7 @@ def _checked_event(
     if action_timestamp.tzinfo is None:
         raise Unusable("action_timestamp has no time zone: give an aware datetime.")
     milliseconds = to_milliseconds(action_timestamp)
-    if not oldest_sendable_ms(now) <= milliseconds <= latest_sendable_ms(now):
+    if milliseconds not in sendable(now):
         raise Unusable(
             f"action_timestamp {action_timestamp} is older than 2 days or in the future: Webflow ignores such conversions."
         )

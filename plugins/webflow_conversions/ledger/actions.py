@@ -10,7 +10,7 @@ from psycopg2.extras import Json
 
 from webflow_conversions.ledger.search import BATCH_ROWS, Filter
 from webflow_conversions.ledger.session import Session, statement
-from webflow_conversions.rules.window import oldest_sendable_ms
+from webflow_conversions.rules.window import sendable
 
 MOST_CONVERSIONS = 100_000
 """What one action may touch."""
@@ -76,7 +76,7 @@ class Actions:
         effects: dict[Effect, int] = {}
         for batch in _batches(ids):
             with self._session.transaction() as cursor:
-                parameters = {"ids": batch, "oldest_ms": oldest_sendable_ms(now)}
+                parameters = {"ids": batch, "oldest_ms": sendable(now).start_ms}
                 cursor.execute(statement("actions/preview", effect=f"effect_of_{action}"), parameters)
                 _add(effects, cursor.fetchall())
         return effects
@@ -94,7 +94,7 @@ class Actions:
                 cursor.execute(statement("actions/lock"), {"ids": batch})
                 free = [row.id for row in cursor.fetchall()]
                 cursor.execute(
-                    statement(f"actions/{action}"), {"ids": free, "oldest_ms": oldest_sendable_ms(now), "person": person}
+                    statement(f"actions/{action}"), {"ids": free, "oldest_ms": sendable(now).start_ms, "person": person}
                 )
                 rows = cursor.fetchall()
                 _add(effects, rows)

@@ -15,7 +15,6 @@ from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.states import State
-from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
 
 
 class DryRunExtraction:
@@ -56,15 +55,8 @@ class DryRunExtraction:
 
     def waiting(self, state: State, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
         """What waits in the window in this state, is due and was not read again, in pages."""
-        window = self._run.window
-        parameters = {
-            "state": str(state),
-            "destination": self._rules.destination,
-            "source": self._rules.source,
-            "start_ms": max(window.start_ms, oldest_sendable_ms(now)),
-            "end_ms": min(window.end_ms, latest_sendable_ms(self._run.latest(now)) + 1),
-            "rows": page_rows,
-        }
+        scope = self._run.sendable(self._rules.destination, [self._rules.source], now)
+        parameters = scope.parameters() | {"state": str(state), "rows": page_rows}
         after = {"after_ms": -(2**62), "after_id": 0}
         while rows := self._session.fetch("dry_run/page_of_unseen", parameters | after):
             after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}

@@ -18,7 +18,7 @@ from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.states import FAULTS
-from webflow_conversions.rules.window import oldest_sendable_ms
+from webflow_conversions.rules.window import sendable
 
 _STAGED = (
     "action_id",
@@ -83,7 +83,7 @@ class Extraction:
                 "faults": sorted(FAULTS),
                 "run_id": self._run.run_id,
                 "now": now,
-                "oldest_ms": oldest_sendable_ms(now),
+                "oldest_ms": sendable(now).start_ms,
             },
         )
         met = cursor.fetchone()

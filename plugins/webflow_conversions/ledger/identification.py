@@ -8,7 +8,7 @@ import pandas as pd
 from webflow_conversions.ledger.extraction import as_csv
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
+from webflow_conversions.rules.window import sendable
 
 _BATCH_ROWS = 10_000
 
@@ -17,8 +17,7 @@ class Identification:
     """The conversions of a run that wait for their user.
 
     :param reader: a session of its own for the pages, since they are read while users are recorded.
-    :param destinations: the run's sources by their destination; what a source recorded for a former one is left alone, since
-        nobody pushes it.
+    :param destinations: the run's sources by their destination.
     :param just_asked: whether the run's extraction has just looked for the users of what it recorded as held.
     """
 
@@ -40,17 +39,17 @@ class Identification:
 
     def expire(self, now: datetime) -> int:
         """Record what grew older than 2 days while it waited, of every window; how many."""
-        parameters = {"oldest_ms": oldest_sendable_ms(now), "now": now, "run_id": self._run.run_id, "rows": _BATCH_ROWS}
+        parameters = {"oldest_ms": sendable(now).start_ms, "now": now, "run_id": self._run.run_id, "rows": _BATCH_ROWS}
         expired = 0
         while batch := self._writer.execute("identification/expire_waiting", parameters):
             expired += batch
         return expired
 
-    def arrive(self, latest: datetime) -> int:
+    def arrive(self, now: datetime) -> int:
         """Let what lay in the future and is due by now wait for its user; how many."""
-        due = {"latest_ms": latest_sendable_ms(latest)}
+        due = [self._run.due(destination, sources, now) for destination, sources in self._destinations.items()]
         self._arrived = [
-            row.id for scope in self._scopes() for row in self._writer.fetch("identification/arrive_future", scope | due)
+            row.id for scope in due for row in self._writer.fetch("identification/arrive_future", scope.parameters())
         ]
         return len(self._arrived)
 
@@ -58,7 +57,8 @@ class Identification:
         """The held conversions of the window in pages: ``id``, ``action_timestamp_ms``, ``identity_key``."""
         asked_by = self._run.run_id if self._just_asked else ""
         asked = {"asked_by": asked_by, "arrived": self._arrived, "rows": page_rows}
-        for scope in self._scopes():
+        for destination, sources in self._destinations.items():
+            scope = self._run.planned(destination, sources).parameters()
             after = {"after_ms": -(2**62), "after_id": 0}
             while rows := self._reader.fetch("identification/page_of_held", scope | asked | after):
                 after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
@@ -75,13 +75,3 @@ class Identification:
                 statement("identification/copy_identified"), as_csv(users, ("id", "user_domain", "user_id", "reason"))
             )
             cursor.execute(statement("identification/assign_users"), {"now": now, "run_id": self._run.run_id})
-
-    def _scopes(self) -> Iterator[dict[str, object]]:
-        window = self._run.window
-        for destination, sources in self._destinations.items():
-            yield {
-                "destination": destination,
-                "sources": list(sources),
-                "start_ms": window.start_ms,
-                "end_ms": window.end_ms,
-            }

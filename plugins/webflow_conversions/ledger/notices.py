@@ -8,8 +8,9 @@ from webflow_conversions.delivery.forecast import forecasts_of
 from webflow_conversions.ledger.migrations import is_there
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.notices import RunRecord, Stake
+from webflow_conversions.pipeline.run import Scope
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
+from webflow_conversions.rules.window import sendable
 
 
 def run_problems(session: Session, dag_id: str, run_id: str) -> list[str]:
@@ -27,20 +28,18 @@ def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, 
     :param since: when the first run of the night was due.
     :raises Unavailable: if the ledger is away.
     """
-    scope = {
-        "destinations": list(sources),
-        "sources": [source for of_destination in sources.values() for source in of_destination],
-        "start_ms": oldest_sendable_ms(now),
-        "end_ms": latest_sendable_ms(now) + 1,
-    }
     if not is_there(session):
         return Stake(run=None)
     ready: dict[str | None, Amount] = {}
-    for row in session.fetch("runs/ready_in_scope", scope):
-        ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
-    in_doubt = (Amount(rows=row.rows, value=row.value) for row in session.fetch("runs/in_doubt", scope))
+    in_doubt = Amount()
+    for destination, of_destination in sources.items():
+        scope = Scope(destination=destination, sources=of_destination, interval=sendable(now)).parameters()
+        for row in session.fetch("runs/ready_in_scope", scope):
+            ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
+        for row in session.fetch("runs/in_doubt", scope):
+            in_doubt += Amount(rows=row.rows, value=row.value)
     night = session.fetch("notices/night_record", {"dag_id": dag_id, "since": since})
-    return Stake(run=_run_record(night[0]) if night else None, ready=ready, in_doubt=sum(in_doubt, Amount()))
+    return Stake(run=_run_record(night[0]) if night else None, ready=ready, in_doubt=in_doubt)
 
 
 def _run_record(row: Any) -> RunRecord:

@@ -9,9 +9,10 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.delivery.forecast import Forecast, forecasts_of
+from webflow_conversions.ledger.retention import EXTRACTED_KEPT
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import oldest_sendable_ms
+from webflow_conversions.rules.window import sendable
 
 RUNS = 20
 """The last runs, however long ago they were."""
@@ -143,8 +144,8 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
     parameters = {
         "now": now,
         "since": since,
-        "oldest_ms": oldest_sendable_ms(now),
-        "oldest_then_ms": oldest_sendable_ms(next_run_at) if next_run_at else None,
+        "oldest_ms": sendable(now).start_ms,
+        "oldest_then_ms": sendable(next_run_at).start_ms if next_run_at else None,
     }
 
     def fetch(name: str, **more: Any) -> list[Any]:
@@ -262,7 +263,7 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
 
 def _is_past(run: LedgerRun, now: datetime) -> bool:
     """Whether the ledger may have forgotten by now which conversions the run read."""
-    return run.started_at < now - timedelta(days=2, hours=12)
+    return run.started_at < now - EXTRACTED_KEPT + timedelta(hours=12)
 
 
 def _amount(document: Mapping[str, Any] | None) -> Amount:

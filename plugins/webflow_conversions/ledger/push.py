@@ -15,10 +15,10 @@ from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.delivery.protocols import Claimed, Elsewhere, Settled, Settlement
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.ledger.session import Session, statement
-from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.run import Run, Scope
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.event import Event
-from webflow_conversions.rules.window import latest_sendable_ms, oldest_sendable_ms
+from webflow_conversions.rules.window import sendable
 
 LOCK_SECONDS = 1.0
 """A row that another session has locked must not hold up the push: it has a lease to keep, and to end in time."""
@@ -72,10 +72,8 @@ class PushQueue:
         found = self._session.fetch(
             "push/begin",
             place
+            | self._run.planned(self._worker.destination, self._worker.sources).parameters()
             | {
-                "sources": list(self._worker.sources),
-                "start_ms": self._run.window.start_ms,
-                "end_ms": self._run.window.end_ms,
                 "try_number": self._worker.try_number,
                 "host": host,
                 "pid": os.getpid(),
@@ -95,7 +93,7 @@ class PushQueue:
                 statement("push/recover"),
                 {
                     "destination": self._worker.destination,
-                    "oldest_ms": oldest_sendable_ms(now),
+                    "oldest_ms": sendable(now).start_ms,
                     "resend": self._resend,
                     "run_id": self._run.run_id,
                 },
@@ -173,13 +171,13 @@ class PushQueue:
         """When the next row of this run may be claimed; None if there is none."""
         ((seconds,),) = self._session.fetch(
             "push/seconds_to_retry",
-            _scope(self._run, self._worker, now) | {"max_failures": self._attempts_per_run},
+            _sendable(self._run, self._worker, now).parameters() | {"max_failures": self._attempts_per_run},
         )
         return None if seconds is None else float(seconds)
 
     def elsewhere(self, now: datetime) -> Elsewhere:
         """What the others do."""
-        parameters = _scope(self._run, self._worker, now) | {"run": self._run.id, "push": self._push}
+        parameters = _sendable(self._run, self._worker, now).parameters() | {"run": self._run.id, "push": self._push}
         (found,) = self._session.fetch("push/elsewhere", parameters)
         return Elsewhere(accepted=int(found.accepted), has_earlier=found.has_earlier, has_later=found.has_later)
 
@@ -189,7 +187,7 @@ class PushQueue:
 
     def _claim(self, name: str, rows: int, now: datetime) -> list[Claimed]:
         parameters = {"rows": rows, "push": self._push, "run_id": self._run.run_id, "max_failures": self._attempts_per_run}
-        found = self._session.fetch(name, _scope(self._run, self._worker, now) | parameters)
+        found = self._session.fetch(name, _sendable(self._run, self._worker, now).parameters() | parameters)
         return sorted(map(_claimed, found), key=_by_expiry)
 
 
@@ -203,8 +201,8 @@ class RunForecasts:
 
     def waiting(self, now: datetime, rows_per_second: float, seconds_to_import: float) -> Waiting:
         """Count the waiting conversions, and those that miss the import or expire at this rate."""
-        parameters = _scope(self._run, self._worker, now) | {
-            "oldest_ms": oldest_sendable_ms(now),
+        parameters = _sendable(self._run, self._worker, now).parameters() | {
+            "oldest_ms": sendable(now).start_ms,
             "rows_per_second": rows_per_second,
             "seconds_to_import": seconds_to_import,
         }
@@ -223,13 +221,8 @@ class RunForecasts:
         )
 
 
-def _scope(run: Run, worker: Worker, now: datetime) -> dict[str, Any]:
-    return {
-        "destination": worker.destination,
-        "sources": list(worker.sources),
-        "start_ms": max(run.window.start_ms, oldest_sendable_ms(now)),
-        "end_ms": min(run.window.end_ms, latest_sendable_ms(now) + 1),
-    }
+def _sendable(run: Run, worker: Worker, now: datetime) -> Scope:
+    return run.sendable(worker.destination, worker.sources, now)
 
 
 def _is_running(pid: int) -> bool:

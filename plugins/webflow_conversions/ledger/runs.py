@@ -11,10 +11,7 @@ from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
-from webflow_conversions.rules.window import MAX_AGE, Window, latest_sendable_ms, to_milliseconds
-
-EXTRACTED_KEPT = timedelta(days=3)
-_BATCH_ROWS = 5_000
+from webflow_conversions.rules.window import MAX_AGE, Window
 
 
 class Runs:
@@ -85,26 +82,29 @@ class Runs:
     def earlier(self, run: Run) -> dict[str, list[Earlier]]:
         """What each source gave in the last runs, the latest first."""
         found: dict[str, list[Earlier]] = {}
-        limits = {"runs": EARLIER_RUNS, "max_age_seconds": MAX_AGE.total_seconds()}
-        for row in self._session.fetch("runs/earlier", {"dag_id": self._dag_id, "run": run.id} | limits):
-            sent = Amount(rows=row.sent_rows, value=row.sent_value)
-            found.setdefault(row.source, []).append(Earlier(read_rows=row.read_rows, sent=sent))
+        for row in self._session.fetch("runs/earlier", {"dag_id": self._dag_id, "run": run.id, "runs": EARLIER_RUNS}):
+            is_usual = Window(start=row.window_start, end=row.window_end).spans_two_days
+            earlier = Earlier(
+                read_rows=row.read_rows if is_usual else None, sent=Amount(rows=row.sent_rows, value=row.sent_value)
+            )
+            found.setdefault(row.source, []).append(earlier)
         return found
 
-    def accounts(self, run: Run, destinations: Sequence[str], now: datetime) -> dict[str, SourceAccount]:
-        """Where the run stands, by source; what is too old to be sent is to be expired before."""
+    def accounts(self, run: Run, destinations: Mapping[str, Sequence[str]], now: datetime) -> dict[str, SourceAccount]:
+        """The account of the run at ``now``, by source. Rows that are too old to be sent are to be expired before.
+
+        :param destinations: the run's sources by their destination.
+        """
         extractions = {row.source: row for row in self._session.fetch("runs/extractions", {"run": run.id})}
         sent = {row.source: row for row in self._session.fetch("runs/sent", {"run": run.id})}
-        scope = {
-            "destinations": list(destinations),
-            "sources": list(run.sources),
-            "start_ms": run.window.start_ms,
-            "end_ms": min(run.window.end_ms, latest_sendable_ms(run.latest(now)) + 1),
-        }
         ready: dict[str, dict[str | None, Amount]] = {}
-        for row in self._session.fetch("runs/ready_in_scope", scope):
-            ready.setdefault(row.source, {})[row.trouble] = Amount(rows=row.rows, value=row.value)
-        in_doubt = {row.source: Amount(rows=row.rows, value=row.value) for row in self._session.fetch("runs/in_doubt", scope)}
+        in_doubt: dict[str, Amount] = {}
+        for destination, sources in destinations.items():
+            due = run.due(destination, sources, now).parameters()
+            for row in self._session.fetch("runs/ready_in_scope", due):
+                ready.setdefault(row.source, {})[row.trouble] = Amount(rows=row.rows, value=row.value)
+            for row in self._session.fetch("runs/in_doubt", due):
+                in_doubt[row.source] = Amount(rows=row.rows, value=row.value)
         stands = {source: self._fetch_states(row.id) for source, row in extractions.items()}
         return {
             source: SourceAccount(
@@ -145,26 +145,6 @@ class Runs:
                 "counts": Json(counts),
             },
         )
-
-    def remove_old(self, keep: timedelta, now: datetime) -> int:
-        """Remove, in small batches, what finished before ``keep`` ago, never what may still be sent; how many conversions."""
-        before = now - keep
-        parameters = {
-            "before": before,
-            "before_ms": to_milliseconds(before),
-            "kept_since": now - EXTRACTED_KEPT,
-            "rows": _BATCH_ROWS,
-        }
-        while self._session.execute("retention/remove_extracted", parameters):
-            continue
-        removed, after_id = 0, 0
-        while page := self._session.fetch("retention/oldest_conversions", parameters | {"after_id": after_id}):
-            old = [row.id for row in page if row.is_old]
-            if not old:
-                break
-            removed += self._session.execute("retention/remove_finished", parameters | {"ids": old})
-            after_id = page[-1].id
-        return removed
 
     def _fetch_states(self, extraction: int) -> list[Any]:
         return self._session.fetch("runs/states_of_extraction", {"extraction": extraction})

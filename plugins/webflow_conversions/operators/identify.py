@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
@@ -44,14 +44,14 @@ class IdentifyConversionsOperator(ConversionsOperator):
         destinations = self.config.destinations(run.sources)
         waiting = Identification(self.ledger(), session, run, destinations, just_asked=context["ti"].try_number == 1)
         try:
-            done = identify(run, self.known_users(), waiting, now)
+            done = identify(self.known_users(), waiting, now)
             self.log.info("identified: %s", done)
         except Unavailable as error:
             if context["ti"].try_number <= context["ti"].max_tries:
                 raise
             self.log.error("%s What is ready goes out all the same.", error)
             runs.note(run, f"identify: {error}")
-        self._guard(run, runs, list(destinations))
+        self._guard(run, runs, destinations)
         runs.approve(run)
         return [
             {"destination": destination, "sources": sources, "worker": worker}
@@ -59,7 +59,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
             for worker in range(self.config.delivery.workers)
         ]
 
-    def _guard(self, run: Run, runs: Runs, destinations: list[str]) -> None:
+    def _guard(self, run: Run, runs: Runs, destinations: Mapping[str, Sequence[str]]) -> None:
         from webflow_conversions.pipeline.guards import Limits, objections
         from webflow_conversions.pipeline.reconciliation import source_counts
 

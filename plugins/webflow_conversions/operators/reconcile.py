@@ -31,6 +31,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.ledger.identification import Identification
+        from webflow_conversions.ledger.retention import remove_old
         from webflow_conversions.ledger.runs import Runs
         from webflow_conversions.pipeline.metrics import run_metrics
         from webflow_conversions.pipeline.reconciliation import as_table, counts, problems
@@ -47,14 +48,14 @@ class ReconcileConversionsOperator(ConversionsOperator):
             return {"sources": shown}
         destinations = self.config.destinations(run.sources)
         Identification(session, session, run, destinations).expire(now())
-        accounts = runs.accounts(run, list(destinations), now())
+        accounts = runs.accounts(run, destinations, now())
         pushes, lost = runs.pushes(run), runs.lost(run)
         found = [*runs.notes(run), *problems(accounts, pushes, lost)]
         document = counts(accounts, pushes, lost)
         runs.end(run, found, document)
         tell(run_metrics(accounts, now()))
         self.log.info("where the conversions of this run stand:\n%s", as_table(accounts))
-        removed = runs.remove_old(timedelta(days=self.config.retention_days), now())
+        removed = remove_old(session, timedelta(days=self.config.retention_days), now())
         if removed:
             self.log.info("removed %s conversions that finished over %s days ago", removed, self.config.retention_days)
         self._tell(context, run, document, found)

@@ -34,7 +34,7 @@ class DryRunLedger(ExtractionLedger, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What a source's run would come to.
+    """The result of a dry run of one source.
 
     ``states`` are the conversions by the state and reason that they would have before the push: ``ready`` is what would
     be sent. ``first_ready`` are the first events of these.
@@ -46,7 +46,7 @@ class DryRun:
 
     @property
     def to_send(self) -> Amount:
-        """What would be sent."""
+        """Conversions that would be sent."""
         return self.states.get((State.READY, None), Amount())
 
 

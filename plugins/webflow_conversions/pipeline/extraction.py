@@ -70,7 +70,7 @@ def extract(
         def handle(chunk: Chunk) -> None:
             nonlocal tally, pending
             now = clock()
-            evaluated = evaluate(chunk, rules, run.window, now, latest=run.latest(now))
+            evaluated = evaluate(chunk, rules, run.window, now, clock_offset=run.clock_offset)
             tally += evaluated.tally
             held = evaluated.conversions[evaluated.conversions["state"] == State.HELD]
             conversions = with_users(evaluated.conversions, users.of(held.assign(id=held.index)))

@@ -1,4 +1,4 @@
-"""What makes a run look wrong before it sends, since nothing that was sent can be taken back."""
+"""Guards: reasons to stop a run before it sends, since nothing that was sent can be taken back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from webflow_conversions.rules.amounts import Amount
 
 EARLIER_RUNS = 7
 ENOUGH_RUNS = 3
-"""Fewer runs than this say nothing about what is usual."""
+"""Least number of earlier runs that a guard compares with."""
 ENOUGH_CONVERSIONS = 10
-"""Fewer conversions than this say nothing about what each is worth."""
+"""Least number of conversions for an average value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

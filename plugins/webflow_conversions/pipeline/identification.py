@@ -1,4 +1,4 @@
-"""From held conversions to ready ones: those that earlier runs could not join to a user, and what time did meanwhile."""
+"""Identification: gives held conversions of earlier runs their user, and moves those that expired or whose time has come."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,18 +8,17 @@ from typing import Protocol
 
 import pandas as pd
 
-from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import KnownUsers
 
 PAGE_ROWS = 10_000
 
 
 class IdentificationLedger(Protocol):
-    """What identification needs of the ledger."""
+    """The ledger's part of identification."""
 
     def expire(self, now: datetime) -> int: ...
 
-    def arrive(self, latest: datetime) -> int: ...
+    def arrive(self, now: datetime) -> int: ...
 
     def held(self, page_rows: int) -> Iterator[pd.DataFrame]: ...
 
@@ -28,7 +27,7 @@ class IdentificationLedger(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Identified:
-    """What identification did: conversions that expired while they waited, came due, were looked up, and found a user."""
+    """Numbers of conversions: expired, no longer in the future, looked up, with a known user, rejected."""
 
     expired: int = 0
     arrived: int = 0
@@ -37,7 +36,7 @@ class Identified:
     rejected: int = 0
 
 
-def identify(run: Run, users: KnownUsers, ledger: IdentificationLedger, clock: Callable[[], datetime]) -> Identified:
+def identify(users: KnownUsers, ledger: IdentificationLedger, clock: Callable[[], datetime]) -> Identified:
     """Expire what grew too old, wake what came due, and give every held conversion of the window its user, if there is one.
 
     What this run has just extracted was joined on the way into the ledger.
@@ -46,7 +45,7 @@ def identify(run: Run, users: KnownUsers, ledger: IdentificationLedger, clock: C
     done = Identified()
     now = clock()
     done.expired = ledger.expire(now)
-    done.arrived = ledger.arrive(run.latest(now))
+    done.arrived = ledger.arrive(now)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="assign") as recorder:
         pending: Future[None] | None = None
         for page in ledger.held(PAGE_ROWS):

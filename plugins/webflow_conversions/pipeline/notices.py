@@ -1,4 +1,4 @@
-"""What people are told without asking: that tonight's import will be missed, that a run broke, that all is well again."""
+"""Notices: tonight's import will be missed, a run failed, runs succeed again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What the ledger knows of a night's last run; ``unread_sources`` are those that no run of the night has read.
+    """The last run of a night, as the ledger records it; ``unread_sources`` are those that no run of the night has read.
 
     ``forecasts`` are the last ones of its pushes, by destination.
     """
@@ -67,7 +67,7 @@ def blind_notice(why: str, now: datetime) -> Notice:
 
 
 def failure_notice(run_id: str, problems: Sequence[str], failed_tasks: Sequence[str]) -> Notice:
-    """A run broke, and the one before it had not."""
+    """The notice of the first run that failed."""
     tasks = ", ".join(failed_tasks) or "a task"
     why = f"{'; '.join(problems)}." if problems else f"{tasks} failed: the last line of its log says why."
     return Notice(
@@ -78,7 +78,7 @@ def failure_notice(run_id: str, problems: Sequence[str], failed_tasks: Sequence[
 
 
 def recovery_notice(run_id: str, broken_since: str) -> Notice:
-    """All is well again."""
+    """The notice of the first run that succeeded after a failed one."""
     return Notice(
         subject=f"Webflow: conversions go out again since {run_id}",
         message=f"{run_id} sent all that was due. Failed since: {broken_since}.",

@@ -1,4 +1,4 @@
-"""What a run is, as its tasks hand it on."""
+"""A run, as its tasks hand it on, and the scope of a run: the conversions that it is about."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,34 @@ from typing import Any, Self
 
 from webflow_conversions import __version__
 from webflow_conversions.errors import Unusable
-from webflow_conversions.rules.window import Window
+from webflow_conversions.rules.window import Interval, Window, sendable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Conversions of one destination's sources in an interval (``ledger/sql/parts/in_scope.sql``).
+
+    A run has one scope for each destination, with the sources that the configuration sends there. Rows of a destination
+    that their source no longer uses are in no scope: no push claims them.
+    """
+
+    destination: str
+    sources: Sequence[str]
+    interval: Interval
+
+    def parameters(self) -> dict[str, Any]:
+        """The values that a statement with ``in_scope`` binds."""
+        return {
+            "destination": self.destination,
+            "sources": list(self.sources),
+            "start_ms": self.interval.start_ms,
+            "end_ms": self.interval.end_ms,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run of the Dag: what it may send, and how.
+    """A run of the Dag: its window, its sources, and how it sends.
 
     ``id`` is its number in the ledger, ``run_id`` Airflow's name for it.
     ``clock_offset`` is the API's clock minus ours when the run began; None if it was not seen.
@@ -26,9 +48,20 @@ class Run:
     force: bool
     clock_offset: timedelta | None = None
 
-    def latest(self, now: datetime) -> datetime:
-        """The moment after which a conversion is in the future: the more careful of our clock and the API's."""
-        return now + min(self.clock_offset or timedelta(), timedelta())
+    def planned(self, destination: str, sources: Sequence[str]) -> Scope:
+        """The run's whole window."""
+        return Scope(destination=destination, sources=sources, interval=self.window.interval)
+
+    def sendable(self, destination: str, sources: Sequence[str], now: datetime) -> Scope:
+        """What may be sent at ``now``: the part of the window that is neither older than 2 days nor in the future."""
+        interval = self.window.interval & sendable(now, self.clock_offset)
+        return Scope(destination=destination, sources=sources, interval=interval)
+
+    def due(self, destination: str, sources: Sequence[str], now: datetime) -> Scope:
+        """What should have been sent by ``now``: the part of the window that is not in the future, however old it is."""
+        planned = self.window.interval
+        interval = Interval(start_ms=planned.start_ms, end_ms=min(planned.end_ms, sendable(now, self.clock_offset).end_ms))
+        return Scope(destination=destination, sources=sources, interval=interval)
 
     def to_json(self) -> dict[str, Any]:
         """For an XCom."""

@@ -1,4 +1,4 @@
-"""What the warehouse is asked: a source's conversions, and the users behind identity keys."""
+"""Queries of the warehouse: a source's conversions, and the users behind identity keys."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

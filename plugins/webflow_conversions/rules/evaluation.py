@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from webflow_conversions.rules.goals import Goal, check_goals
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, to_utc_milliseconds
-from webflow_conversions.rules.window import Window, latest_sendable_ms, oldest_recorded_ms, oldest_sendable_ms
+from webflow_conversions.rules.window import Window, oldest_recorded_ms, sendable
 
 REQUIRED_COLUMNS = ("conversion_id", "occurred_at", "identity_key")
 OPTIONAL_COLUMNS = ("event_name", "value", "timezone")
@@ -54,23 +54,24 @@ class Evaluated:
 
 
 def evaluate(
-    chunk: Mapping[str, pd.Series], rules: SourceRules, window: Window, now: datetime, *, latest: datetime | None = None
+    chunk: Mapping[str, pd.Series], rules: SourceRules, window: Window, now: datetime, *, clock_offset: timedelta | None = None
 ) -> Evaluated:
     """Judge each row of a chunk by itself: the user comes later, so what is valid and in time starts as held.
 
     :param chunk: the query's columns as the driver gave them, each with the index 0, 1, 2, …
-    :param now: when the age of 2 days is judged.
-    :param latest: when 'in the future' is judged, the more careful of our clock and the API's; default ``now``.
+    :param now: the moment at which it is judged what may be sent.
+    :param clock_offset: the API's clock minus ours, see :func:`~webflow_conversions.rules.window.sendable`.
     """
     judged = _judge(chunk, rules, now)
     moments = judged["action_timestamp_ms"].fillna(0).to_numpy(dtype=np.int64)
     is_known = judged["action_timestamp_ms"].notna().to_numpy()
     too_old = is_known & (moments < oldest_recorded_ms(now))
     valid = judged["reason"].isna().to_numpy()
-    expired = valid & (moments < oldest_sendable_ms(now))
-    future = valid & (moments > latest_sendable_ms(latest or now))
+    may_be_sent, inside = sendable(now, clock_offset), window.interval
+    expired = valid & (moments < may_be_sent.start_ms)
+    future = valid & (moments >= may_be_sent.end_ms)
     due = valid & ~expired & ~future
-    outside = due & ((moments < window.start_ms) | (moments >= window.end_ms))
+    outside = due & ((moments < inside.start_ms) | (moments >= inside.end_ms))
     judged["state"] = np.select([expired, future, due], [State.EXPIRED, State.FUTURE, State.HELD], State.REJECTED)
     judged.loc[expired, "reason"] = Reason.EXPIRED_BEFORE_SEEN
     judged.loc[due, "reason"] = Reason.UNKNOWN_USER

@@ -1,16 +1,17 @@
-"""Which moments count: the 2 days of the API, the window of a run, the nightly import.
+"""Moments that count: the 2 days of the API, the window of a run, the nightly import.
 
-All moments are aware datetimes or whole UTC milliseconds; all windows are half open.
+All moments are aware datetimes or whole UTC milliseconds; all windows and intervals are half open.
+No other module knows how long the 2 days are, nor which clock says what lies in the future.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 MAX_AGE = timedelta(hours=48)
-"""Webflow ignores what is older than 2 days (docs/webflow-api.md, What is ignored)."""
+"""Greatest age of a conversion that Webflow counts: the 2 days (docs/webflow-api.md, What is ignored)."""
 
 RECORDED_AGE = timedelta(days=30)
-"""What is older than this when first read is counted, but gets no row in the ledger."""
+"""Greatest age at which a conversion gets a row in the ledger when it is first read; older ones are only counted."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -29,23 +30,49 @@ def from_milliseconds(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
-def oldest_sendable_ms(now: datetime) -> int:
-    """The oldest timestamp that still counts at ``now``: exactly 48 hours is not too old."""
-    return -(-(now - _EPOCH - MAX_AGE) // _MILLISECOND)
+def _first_millisecond(since_epoch: timedelta) -> int:
+    """The first whole millisecond that is not before a moment: rounded up."""
+    return -(-since_epoch // _MILLISECOND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """The half-open interval ``[start_ms, end_ms)`` of timestamps in UTC milliseconds; empty where it ends before it starts."""
+
+    start_ms: int
+    end_ms: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no millisecond is inside."""
+        return self.end_ms <= self.start_ms
+
+    def __contains__(self, timestamp_ms: int) -> bool:
+        return self.start_ms <= timestamp_ms < self.end_ms
+
+    def __and__(self, other: "Interval") -> "Interval":
+        return Interval(start_ms=max(self.start_ms, other.start_ms), end_ms=min(self.end_ms, other.end_ms))
+
+
+def sendable(now: datetime, clock_offset: timedelta | None = None) -> Interval:
+    """The timestamps of conversions that may be sent at ``now``: exactly 48 hours old is not too old, ``now`` is no future.
+
+    The age is judged by our clock, the future by the earlier one of our clock and the API's.
+
+    :param clock_offset: the API's clock minus ours; None if it is not known.
+    """
+    by_our_clock = now - _EPOCH
+    by_earlier_clock = by_our_clock + min(clock_offset or timedelta(), timedelta())
+    return Interval(start_ms=_first_millisecond(by_our_clock - MAX_AGE), end_ms=by_earlier_clock // _MILLISECOND + 1)
 
 
 def oldest_recorded_ms(now: datetime) -> int:
     """The oldest timestamp that gets a row in the ledger when it is first read at ``now``."""
-    return -(-(now - _EPOCH - RECORDED_AGE) // _MILLISECOND)
-
-
-def latest_sendable_ms(now: datetime) -> int:
-    """The latest timestamp that is not in the future at ``now``."""
-    return to_milliseconds(now)
+    return _first_millisecond(now - _EPOCH - RECORDED_AGE)
 
 
 def next_import(now: datetime) -> datetime:
-    """When Webflow imports next: the first midnight UTC after ``now`` (docs/webflow-api.md, When it shows)."""
+    """Webflow's next import: the first midnight UTC after ``now`` (docs/webflow-api.md, When it shows)."""
     return datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
 
 
@@ -67,18 +94,13 @@ class Window:
             raise ValueError(f"a window must start before it ends: {self}")
 
     @property
-    def start_ms(self) -> int:
-        """The first millisecond inside."""
-        return -(-(self.start - _EPOCH) // _MILLISECOND)
-
-    @property
-    def end_ms(self) -> int:
-        """The first millisecond outside."""
-        return -(-(self.end - _EPOCH) // _MILLISECOND)
+    def interval(self) -> Interval:
+        """The whole milliseconds inside."""
+        return Interval(start_ms=_first_millisecond(self.start - _EPOCH), end_ms=_first_millisecond(self.end - _EPOCH))
 
     @property
     def spans_two_days(self) -> bool:
-        """Whether it has room for all that may be sent at one moment."""
+        """Whether the window is at least 2 days long: as long as what may be sent at one moment."""
         return self.end - self.start >= MAX_AGE
 
     def __str__(self) -> str:
@@ -100,12 +122,13 @@ class Window:
 
         :raises WindowError: if it lies wholly before the last 2 days, or wholly in the future.
         """
-        if self.end_ms <= oldest_sendable_ms(now):
+        inside, may_be_sent = self.interval, sendable(now)
+        if inside.end_ms <= may_be_sent.start_ms:
             raise WindowError(
                 f"The window {self} lies wholly before the last 2 days (now is {now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC), "
                 "and Webflow ignores what is older: choose a later date."
             )
-        if self.start_ms > latest_sendable_ms(now):
+        if inside.start_ms >= may_be_sent.end_ms:
             raise WindowError(
                 f"The window {self} lies in the future (now is {now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC): "
                 "choose today or yesterday."

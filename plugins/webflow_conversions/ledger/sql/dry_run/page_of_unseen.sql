@@ -2,9 +2,7 @@
 SELECT c.id, c.identity_key, c.event_name, c.user_domain, c.user_id, c.action_id, c.action_timestamp_ms, c.value
 FROM webflow.conversions c
 WHERE c.state = %(state)s
-  AND c.destination = %(destination)s
-  AND c.source = %(source)s
-  AND c.action_timestamp_ms >= %(start_ms)s AND c.action_timestamp_ms < %(end_ms)s
+  AND {in_scope}
   AND (c.action_timestamp_ms, c.id) > (%(after_ms)s, %(after_id)s)
   AND NOT EXISTS (SELECT FROM pg_temp.seen t WHERE t.action_id = c.action_id)
 ORDER BY c.action_timestamp_ms, c.id

@@ -9,12 +9,10 @@ WITH superseded AS (
     WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
       AND (try_number <= %(try_number)s OR expires_at <= clock_timestamp())
 ), attempts_anew AS (
-    UPDATE webflow.conversions
+    UPDATE webflow.conversions c
     SET failures = 0
     WHERE state = 'ready'
-      AND destination = %(destination)s
-      AND source = ANY (%(sources)s)
-      AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
+      AND {in_scope}
       AND failures > 0
       AND NOT EXISTS (
           SELECT FROM webflow.pushes p JOIN webflow.runs r ON r.id = p.run

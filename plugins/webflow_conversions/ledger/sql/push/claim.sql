@@ -1,11 +1,9 @@
 -- What expires first goes out first. FOR UPDATE SKIP LOCKED lets any number of workers share the queue; a push
 -- that was declared dead gets nothing. As a plain join, a large claim would be matched with the whole primary key.
 WITH due AS (
-    SELECT id FROM webflow.conversions
+    SELECT id FROM webflow.conversions c
     WHERE state = 'ready'
-      AND destination = %(destination)s
-      AND source = ANY (%(sources)s)
-      AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
+      AND {in_scope}
       AND (retry_at IS NULL OR retry_at <= clock_timestamp())
       AND failures < %(max_failures)s
       AND EXISTS (

@@ -5,9 +5,8 @@ WITH due AS (
     CROSS JOIN LATERAL (
         SELECT c.id FROM webflow.conversions c
         WHERE c.state = 'ready'
-          AND c.destination = %(destination)s
+          AND {in_scope}
           AND c.source = wanted.source
-          AND c.action_timestamp_ms >= %(start_ms)s AND c.action_timestamp_ms < %(end_ms)s
           AND (c.retry_at IS NULL OR c.retry_at <= clock_timestamp())
           AND c.failures < %(max_failures)s
           AND EXISTS (

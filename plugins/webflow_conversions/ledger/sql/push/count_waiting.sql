@@ -13,10 +13,8 @@ FROM (
         place * 1000.0 > %(rows_per_second)s * (action_timestamp_ms - %(oldest_ms)s) AS is_expiring
     FROM (
         SELECT value, action_timestamp_ms, row_number() OVER (ORDER BY action_timestamp_ms, id) AS place
-        FROM webflow.conversions
+        FROM webflow.conversions c
         WHERE state = 'ready'
-          AND destination = %(destination)s
-          AND source = ANY (%(sources)s)
-          AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
+          AND {in_scope}
     ) queue
 ) forecast

@@ -7,9 +7,7 @@ WITH other AS (
         p.ended_at IS NULL AND p.expires_at > clock_timestamp() AND EXISTS (
             SELECT FROM webflow.conversions c
             WHERE c.state = 'sending' AND c.push_id = p.id
-              AND c.destination = %(destination)s
-              AND c.source = ANY (%(sources)s)
-              AND c.action_timestamp_ms >= %(start_ms)s AND c.action_timestamp_ms < %(end_ms)s
+              AND {in_scope}
         ) AS is_at_work
     FROM webflow.pushes p
     WHERE p.destination = %(destination)s AND p.id <> %(push)s

@@ -2,9 +2,7 @@
 SELECT CASE WHEN count(*) > 0 THEN
     greatest(extract(epoch FROM min(coalesce(retry_at, clock_timestamp())) - clock_timestamp()), 0)::float8
 END
-FROM webflow.conversions
+FROM webflow.conversions c
 WHERE state = 'ready'
-  AND destination = %(destination)s
-  AND source = ANY (%(sources)s)
-  AND action_timestamp_ms >= %(start_ms)s AND action_timestamp_ms < %(end_ms)s
+  AND {in_scope}
   AND failures < %(max_failures)s

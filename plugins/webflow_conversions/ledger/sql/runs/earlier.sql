@@ -1,12 +1,14 @@
 -- What each source gave in the last runs that were approved for sending: rows read, and rows and money sent. A run that the guards
--- stopped says nothing about what is usual. Rows read are null where the source was not read, or not over the whole 2 days.
+-- stopped says nothing about what is usual. Rows read are null where the source was not read.
 SELECT
     source.key AS source,
-    CASE WHEN earlier.spans_two_days THEN (source.value -> 'read' ->> 'rows')::bigint END AS read_rows,
+    earlier.window_start,
+    earlier.window_end,
+    (source.value -> 'read' ->> 'rows')::bigint AS read_rows,
     coalesce((source.value -> 'sent' ->> 'rows')::bigint, 0) AS sent_rows,
     coalesce((source.value -> 'sent' ->> 'value')::numeric, 0) AS sent_value
 FROM (
-    SELECT id, counts, window_end - window_start >= make_interval(secs => %(max_age_seconds)s) AS spans_two_days
+    SELECT id, counts, window_start, window_end
     FROM webflow.runs
     WHERE dag_id = %(dag_id)s AND ended_at IS NOT NULL AND approved_at IS NOT NULL AND NOT dry_run AND id <> %(run)s
     ORDER BY id DESC

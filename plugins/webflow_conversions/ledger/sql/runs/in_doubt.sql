@@ -2,9 +2,7 @@
 SELECT c.source, count(*) AS rows, coalesce(sum(c.value), 0) AS value
 FROM webflow.conversions c
 WHERE c.state = 'sending'
-  AND c.destination = ANY (%(destinations)s)
-  AND c.source = ANY (%(sources)s)
-  AND c.action_timestamp_ms >= %(start_ms)s AND c.action_timestamp_ms < %(end_ms)s
+  AND {in_scope}
   AND NOT EXISTS (
       SELECT FROM webflow.pushes p WHERE p.id = c.push_id AND p.ended_at IS NULL AND p.expires_at > clock_timestamp()
   )
