@@ -22,7 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 from demo import account
-from demo.airflow import REPOSITORY
+from demo.airflow_stack import REPOSITORY
 from demo.stage import DAG_ID, Stage
 
 _FOLDERS = REPOSITORY / ".demo"

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Page
 
-from demo.airflow import REPOSITORY
+from demo.airflow_stack import REPOSITORY
 from demo.browser import logged_in
 from demo.stage import DAG_ID, Stage
 

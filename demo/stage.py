@@ -11,7 +11,7 @@ from typing import Any, Self
 from psycopg2.extras import NamedTupleCursor
 
 from demo import warehouse
-from demo.airflow import AirflowStack
+from demo.airflow_stack import AirflowStack
 from demo.postgres import USER, PostgresServer
 from demo.simulator import SimulatorProcess
 

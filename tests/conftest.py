@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from demo.airflow import REPOSITORY
+from demo.airflow_stack import REPOSITORY
 from demo.postgres import PostgresServer
 
 # Airflow reads these when it is first imported, whichever test does that.

@@ -15,7 +15,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, RetryAction, TriggerRule
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
-from demo.airflow import REPOSITORY
+from demo.airflow_stack import REPOSITORY
 from webflow_conversions import errors, timetable
 from webflow_conversions.operators.base import ConversionsOperator
 from webflow_conversions.timetable import NightTimetable

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from demo.airflow import FINAL_STATES, REPOSITORY
+from demo.airflow_api import FINAL_STATES
+from demo.airflow_stack import REPOSITORY
 from demo.stage import DAG_ID, Stage
 
 LONGEST_TEST = timedelta(minutes=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.airflow import REPOSITORY
+from demo.airflow_stack import REPOSITORY
 from demo.stage import DAG_ID, Stage
 
 pytestmark = pytest.mark.airflow

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from demo.airflow import REPOSITORY
+from demo.airflow_stack import REPOSITORY
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.night import Night

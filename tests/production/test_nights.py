@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from demo.airflow import AirflowApi
+from demo.airflow_api import AirflowApi
 from tests.production.compose import Compose, missing, new_env
 
 DAG = "webflow_offsite_conversions"
