@@ -76,7 +76,7 @@ class Stage:
     def simulator(self, *, tls: bool, server_ms: float) -> SimulatorProcess:
         """The simulator, empty, taking so long for each answer."""
         simulator = self.simulators[tls]
-        simulator.begin_anew()
+        simulator.clear()
         simulator.faults([{"action": "delay", "milliseconds": server_ms}] if server_ms else [])
         return simulator
 

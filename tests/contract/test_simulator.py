@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.simulator import SimulatorProcess
-from demo.simulator_event import LONGEST_AGE_MS, Malformed, ignored_because, parse_event
+from demo.simulator.event import LONGEST_AGE_MS, Malformed, ignored_because, parse_event
 
 TOKEN = "a-token"
 CUSTOMER_ID = "123456789"
@@ -50,7 +50,7 @@ def simulator(started: SimulatorProcess) -> SimulatorProcess:
     """A simulator that has received nothing and does nothing wrong."""
     started.faults([])
     started.clock(0)
-    started.begin_anew()
+    started.clear()
     return started
 
 
@@ -401,7 +401,7 @@ def test_action_ids_come_back_to_the_letter(simulator: SimulatorProcess) -> None
 
 def test_beginning_anew_forgets_events_and_figures(simulator: SimulatorProcess) -> None:
     post(simulator, event())
-    simulator.begin_anew()
+    simulator.clear()
     summary = simulator.summary()
     assert (summary["events"], summary["requests"], summary["requests_by_status"]) == (0, 0, {})
     assert (simulator.events(), simulator.action_ids()) == ([], {})

@@ -115,7 +115,7 @@ def anew(stage: Stage, configuration: Path, first_night: Night) -> Iterator[Stag
     for name in stage.connections():
         stage.set_connection(name)
     stage.ledger("DROP SCHEMA IF EXISTS webflow CASCADE")
-    stage.simulator.begin_anew()
+    stage.simulator.clear()
     stage.simulator.faults([])
     stage.load_warehouse(datetime.now(UTC))
     return stage

@@ -56,7 +56,7 @@ class Told:
 def told(stage: Stage, first_night: Night) -> Told:
     """A run of its own on an empty ledger, with one refusal in it."""
     stage.ledger("DROP SCHEMA IF EXISTS webflow CASCADE")
-    stage.simulator.begin_anew()
+    stage.simulator.clear()
     now = datetime.now(UTC)
     stage.load_warehouse(now)
     refused = min(one for one in due(stage, now - timedelta(hours=30), now - timedelta(hours=1)) if one[0] == "offline_sales")

@@ -58,7 +58,7 @@ def running_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simu
 @pytest.fixture
 def simulator(running_simulator: SimulatorProcess) -> SimulatorProcess:
     """The simulator without events and faults."""
-    running_simulator.begin_anew()
+    running_simulator.clear()
     running_simulator.faults([])
     return running_simulator
 

@@ -251,7 +251,7 @@ def go_the_road(
 ) -> list[Any]:
     """The ledger's rows after a run; a second extraction changes nothing, the account adds up, and what is accepted is out once."""
     source = f"road{next(fresh)}"
-    simulator.begin_anew()
+    simulator.clear()
     fill(night, table)
     night.rules = replace(night.rules, source=source, kind=table.kind, **given_rules)
     night.people_sql = comparable(table.types["identity_key"])

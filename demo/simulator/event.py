@@ -1,4 +1,4 @@
-"""The event as Webflow's contract has it (docs/webflow-api.md, The request)."""
+"""Events as Webflow's contract defines them (docs/webflow-api.md, The request)."""
 
 import json
 import re
@@ -6,19 +6,19 @@ from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
 LONGEST_AGE_MS = 48 * 60 * 60 * 1000
-"""Two days: an older conversion may be ignored (docs/webflow-api.md, What is ignored)."""
+"""Milliseconds, two days: Webflow may ignore an older conversion (docs/webflow-api.md, What is ignored)."""
 
 _EVENT_NAME = re.compile(r"[!-~]{1,40}")
 _LATEST_MS = 8_640_000_000_000_000
-"""The last moment that a JavaScript date can hold."""
+"""Last moment of a JavaScript date, in milliseconds."""
 
 
 class Malformed(Exception):
-    """What was posted is no event; the message says why, in one sentence."""
+    """A body is no event; the message is the reason in one sentence."""
 
 
 class Event(NamedTuple):
-    """A well-formed event. ``value`` is the number in plain decimal writing."""
+    """A well-formed event. ``value`` is a decimal number as text, without an exponent."""
 
     event_name: str
     action_id: str
@@ -27,7 +27,7 @@ class Event(NamedTuple):
 
 
 def parse_event(body: bytes, customer_id: str) -> Event:
-    """The event that a body holds; fields that the contract does not know are let pass.
+    """Parse the event of a body; unknown fields are ignored.
 
     :raises Malformed: a required field is missing or wrong, or the body is no JSON object.
     """
@@ -48,7 +48,7 @@ def parse_event(body: bytes, customer_id: str) -> Event:
 
 
 def ignored_because(action_timestamp_ms: int, now_ms: int) -> str | None:
-    """Why Webflow may ignore an event that it received at ``now_ms``; None for one that counts."""
+    """Reason why Webflow may ignore an event that it received at ``now_ms``; None for an event that counts."""
     if action_timestamp_ms > now_ms:
         return "in_the_future"
     if now_ms - action_timestamp_ms > LONGEST_AGE_MS:
@@ -99,7 +99,7 @@ def _value(fields: dict[str, Any]) -> str:
 
 
 def _places(number: Decimal) -> int:
-    """How many decimals a number has, the noughts at its end not counted."""
+    """Number of decimal places, without zeros at the end."""
     digits, exponent = number.as_tuple()[1:]
     if not isinstance(exponent, int) or not any(digits):
         return 0

@@ -1,20 +1,20 @@
-"""One client's connection to the simulator: HTTP/1.1, kept alive, requests answered one after the other."""
+"""One client's connection: HTTP/1.1, kept alive, requests answered one after the other."""
 
 import asyncio
-import json
 import socket
 import struct
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from http import HTTPStatus
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from httptools import HttpParserError, HttpRequestParser
+from httptools import HttpParserError
 
-from demo.simulator_faults import (
-    UNTOUCHED,
+from demo.simulator.faults import UNTOUCHED, Verdict
+from demo.simulator.reply import GARBAGE, Reply, changed, padding, refusal, reordered
+from demo.simulator.request import Request, RequestReader
+from demo.simulator.rule import (
     DropAfter,
     DropBefore,
     DropInBody,
@@ -26,91 +26,60 @@ from demo.simulator_faults import (
     Stall,
     StallInBody,
     Status,
-    Verdict,
 )
 
-LARGEST_BODY = 1024 * 1024
-"""Bytes; of a larger one nothing is kept."""
-
-GARBAGE = b"<html><body>It works!</body></html>"
-
-_BODYLESS = frozenset({204, 304})
-_CHUNK = bytes(64 * 1024).replace(b"\0", b" ")
 _RESET = struct.pack("ii", 1, 0)
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-
-
-class Request(NamedTuple):
-    """A whole request; ``body`` is None if it was too large. Header values are as they came, None if not there.
-
-    ``arrived_at`` is by ``time.monotonic``.
-    """
-
-    method: bytes
-    target: bytes
-    authorization: bytes | None
-    content_type: bytes | None
-    body: bytes | None
-    keep_alive: bool
-    arrived_at: float
-
-
-class Reply(NamedTuple):
-    """An answer; ``headers`` beyond those that every answer has, each a line with its end."""
-
-    status: int
-    body: bytes
-    content_type: bytes = b"application/json"
-    headers: bytes = b""
+"""Value of SO_LINGER that makes the socket end with a reset."""
 
 
 class Receiver(Protocol):
-    """What a connection hands its requests to, and asks what it does not know itself."""
+    """The server as a connection sees it."""
 
     def receive(self, connection: "Connection", request: Request) -> None:
-        """Take a request, and end it by one of the connection's methods, now or later."""
+        """Handle a request, and end it with a method of the connection, now or later."""
 
     def ended(self, request: Request, status: int | None) -> None:
-        """A request is over: answered with a status, or not, or not wholly (None)."""
+        """A request has ended, with the status of its answer; None without a complete answer."""
 
     def date(self) -> bytes:
-        """The date of an answer that goes out now (RFC 9110, 6.6.1)."""
+        """Value of the ``Date`` header of an answer that is sent now."""
 
     def opened(self, connection: "Connection") -> None:
         """A client has connected."""
 
     def closed(self, connection: "Connection") -> None:
-        """The connection is no more."""
+        """A connection has ended."""
 
 
 class Connection(asyncio.Protocol):
-    """Hands on one request at a time; it ends by :meth:`conclude`, :meth:`conclude_later`, :meth:`stream`, or with the
-    connection."""
+    """Passes one request at a time to the receiver.
+
+    A request ends with :meth:`conclude`, :meth:`conclude_later` or :meth:`stream`, or with the connection.
+    """
 
     def __init__(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> None:
         self._receiver = receiver
         self._loop = loop
         self._transport: Any = None
-        self._parser = HttpRequestParser(self)
         self._requests: deque[Request] = deque()
         self._request: Request | None = None
         self._waiting: asyncio.Handle | asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
-        self.on_message_begin()
 
-    # asyncio's side
+    # Callbacks of asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._reader = RequestReader(self._requests.append, self._transport.write)
         self._receiver.opened(self)
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._parser.feed_data(data)
+            self._reader.feed(data)
         except HttpParserError:
             if self._request is None:
-                self._transport.write(self._head(Reply(400, b"", b"text/plain"), 0, close=True))
+                self._transport.write(Reply(400, b"", b"text/plain").head(self._receiver.date(), 0, close=True))
             self._transport.close()
             return
         self._next()
@@ -130,48 +99,10 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    # The parser's side
-
-    def on_message_begin(self) -> None:
-        self._target = b""
-        self._authorization: bytes | None = None
-        self._content_type: bytes | None = None
-        self._body: bytes | None = b""
-
-    def on_url(self, part: bytes) -> None:
-        self._target += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name == b"authorization":
-            self._authorization = value
-        elif name == b"content-type":
-            self._content_type = value
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, part: bytes) -> None:
-        if self._body is not None:
-            self._body = self._body + part if len(self._body) + len(part) <= LARGEST_BODY else None
-
-    def on_message_complete(self) -> None:
-        parser = self._parser
-        self._requests.append(
-            Request(
-                parser.get_method(),
-                self._target,
-                self._authorization,
-                self._content_type,
-                self._body,
-                parser.should_keep_alive(),
-                monotonic(),
-            )
-        )
-
-    # The receiver's side
+    # How the receiver ends a request
 
     def conclude(self, reply: Reply, verdict: Verdict = UNTOUCHED) -> None:
-        """End the request with an answer, or as the verdict has it."""
+        """End the request with an answer, or as a verdict says."""
         if verdict is UNTOUCHED:
             self._answer(reply)
         elif verdict.delay_seconds and self._request is not None:
@@ -181,22 +112,22 @@ class Connection(asyncio.Protocol):
             self._conclude(reply, verdict)
 
     def conclude_later(self, work: Callable[[], Awaitable[Reply]]) -> None:
-        """End the request with an answer that takes its time."""
+        """End the request with the answer of a coroutine."""
         self._run(self._answer_later(work))
 
     def stream(self, parts: AsyncGenerator[bytes, None], content_type: bytes) -> None:
-        """End the request with 200 and a body that is made while it goes out."""
+        """End the request with 200 and a chunked body, each part sent when it is made."""
         self._run(self._stream(parts, Reply(200, b"", content_type), None))
 
     def close(self) -> None:
-        """Close the connection once what was written is out."""
+        """Close the connection after sending what was written."""
         self._transport.close()
 
     def abort(self) -> None:
         """Close the connection at once."""
         self._transport.abort()
 
-    # Its own
+    # Internals
 
     def _next(self) -> None:
         if self._requests and self._request is None and not self._transport.is_closing():
@@ -204,7 +135,7 @@ class Connection(asyncio.Protocol):
             self._receiver.receive(self, request)
 
     def _conclude(self, reply: Reply, verdict: Verdict) -> None:
-        """What is left of the verdict once the delay is over."""
+        """Carry out a verdict whose delay is over."""
         if self._request is None:
             return
         close = verdict.close
@@ -213,18 +144,18 @@ class Connection(asyncio.Protocol):
                 self._answer(reply, close)
             case Status(status=status, retry_after=retry_after, body=body):
                 header = b"" if retry_after is None else b"Retry-After: %b\r\n" % retry_after.encode()
-                text = json.dumps({"error": f"The simulator was told to answer {status}."}) if body is None else body
-                self._answer(Reply(status, text.encode(), headers=header), close)
+                told = refusal(status, f"The simulator was told to answer {status}.", header)
+                self._answer(told if body is None else told._replace(body=body.encode()), close)
             case Redirect(status=status):
                 self._answer(Reply(status, b"", headers=b"Location: /elsewhere\r\n"), close)
             case Garbage():
-                self._answer(Reply(200, GARBAGE, b"text/html"), close)
+                self._answer(GARBAGE, close)
             case Mismatch(field=field):
                 self._answer(changed(reply, field), close)
             case Reordered():
                 self._answer(reordered(reply), close)
             case Huge(size=size, chunked=chunked):
-                self._run(self._stream(_padding(size), Reply(200, b""), None if chunked else size, close))
+                self._run(self._stream(padding(size), Reply(200, b""), None if chunked else size, close))
             case DropBefore(reset=reset) | DropAfter(reset=reset):
                 self._drop(reset)
             case DropInBody():
@@ -241,8 +172,8 @@ class Connection(asyncio.Protocol):
         if request is None:
             return
         close = close or not request.keep_alive
-        head = self._head(reply, len(reply.body), close)
-        self._transport.write(head if request.method == b"HEAD" or reply.status in _BODYLESS else head + reply.body)
+        head = reply.head(self._receiver.date(), len(reply.body), close=close)
+        self._transport.write(head + reply.body if request.method != b"HEAD" and reply.has_body else head)
         if close:
             self._transport.close()
         self._end(reply.status)
@@ -251,9 +182,9 @@ class Connection(asyncio.Protocol):
         self._answer(await work())
 
     async def _stream(self, parts: AsyncGenerator[bytes, None], reply: Reply, size: int | None, close: bool = False) -> None:
-        """Answer with parts of a body whose size is known, or, chunked, not."""
+        """Answer with the parts of a body; a body of unknown size (None) is chunked."""
         close = close or (self._request is not None and not self._request.keep_alive)
-        self._transport.write(self._head(reply, size, close))
+        self._transport.write(reply.head(self._receiver.date(), size, close=close))
         async with aclosing(parts):
             async for part in parts:
                 self._transport.write(part if size is not None else b"%x\r\n%b\r\n" % (len(part), part))
@@ -267,7 +198,8 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, reply: Reply) -> None:
         """Write the headers and half of the body."""
-        self._transport.write(self._head(reply, len(reply.body)) + reply.body[: len(reply.body) // 2])
+        head = reply.head(self._receiver.date(), len(reply.body))
+        self._transport.write(head + reply.body[: len(reply.body) // 2])
 
     def _drop(self, reset: bool) -> None:
         if reset:
@@ -276,25 +208,13 @@ class Connection(asyncio.Protocol):
         self._end(None)
 
     def _end(self, status: int | None) -> None:
-        """Account for the request, once, and go on to what the client sent meanwhile."""
+        """Report the end of the request once, and go on to the next request that was received."""
         request = self._request
         if request is not None:
             self._request = None
             self._receiver.ended(request, status)
             if self._requests:
                 self._loop.call_soon(self._next)
-
-    def _head(self, reply: Reply, length: int | None, close: bool = False) -> bytes:
-        """The status line and the headers; a body without a length is chunked."""
-        return b"HTTP/1.1 %d %b\r\nDate: %b\r\nContent-Type: %b\r\n%b%b%b\r\n" % (
-            reply.status,
-            _REASONS.get(reply.status, b"Unknown"),
-            self._receiver.date(),
-            reply.content_type,
-            _length(reply.status, length),
-            reply.headers,
-            b"Connection: close\r\n" if close else b"",
-        )
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -305,32 +225,3 @@ class Connection(asyncio.Protocol):
         if not task.cancelled() and (error := task.exception()) is not None:
             self._loop.call_exception_handler({"message": "The simulator failed at a request", "exception": error})
             self._transport.abort()
-
-
-def _length(status: int, length: int | None) -> bytes:
-    """The header that tells where the body ends (RFC 9110, 8.6: none with 204 and 304)."""
-    if status in _BODYLESS:
-        return b""
-    return b"Transfer-Encoding: chunked\r\n" if length is None else b"Content-Length: %d\r\n" % length
-
-
-async def _padding(size: int) -> AsyncGenerator[bytes, None]:
-    for begin in range(0, size, len(_CHUNK)):
-        yield _CHUNK[: size - begin]
-
-
-def changed(reply: Reply, field: str) -> Reply:
-    """The echo of an event with one field changed; an answer that is no echo stays."""
-    if reply.status != 200:
-        return reply
-    event = json.loads(reply.body)
-    event[field] = event[field] + (1 if field == "actionTimestamp" else "-other")
-    return reply._replace(body=json.dumps(event).encode())
-
-
-def reordered(reply: Reply) -> Reply:
-    """The same event, written in another way and with a field more; an answer that is no echo stays."""
-    if reply.status != 200:
-        return reply
-    event = json.loads(reply.body)
-    return reply._replace(body=json.dumps({"received": True, **dict(reversed(event.items()))}, indent=2).encode())

@@ -1,7 +1,7 @@
-"""What the simulator received, in a SQLite file.
+"""The received events, in a SQLite file.
 
-A commit here is safe against the death of the process, ``kill -9`` included, not against the loss of power:
-nothing is synchronised to the disk.
+A commit survives the end of the process, ``kill -9`` included, but not a loss of power: nothing is synchronised to the
+disk.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 REPEATED_SHOWN = 100
-"""How many of the action IDs that were stored more than once a summary names."""
+"""Action IDs stored more than once that a summary names, at most."""
 
 _EXACT = Context(prec=400)
 
@@ -53,9 +53,9 @@ _REPEATED = "SELECT action_id FROM events GROUP BY action_id HAVING COUNT(*) > 1
 
 
 class StoredEvent(NamedTuple):
-    """A row to be stored: an event, what it was answered, and what the simulator thinks of it.
+    """A row to be stored: an event, its answer, the fault that it met, and the reason why Webflow may ignore it.
 
-    ``answer_status`` is the status that it is going to be answered with, None for no whole answer.
+    ``answer_status`` is the status of its answer, None for no complete answer.
     """
 
     received_at_ms: int
@@ -70,7 +70,7 @@ class StoredEvent(NamedTuple):
 
 
 class EventStore:
-    """The one writer of a database file, which it makes if it is not there."""
+    """The only writer of a database file; creates a missing file."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
@@ -79,7 +79,7 @@ class EventStore:
         self._connection.execute(_SCHEMA)
 
     def add(self, events: Sequence[StoredEvent]) -> None:
-        """Store all of them, each as a row of its own, or none; committed when this returns."""
+        """Store all events or none, a row for each, and commit."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.executemany(_ADD, events)
@@ -90,7 +90,7 @@ class EventStore:
             raise
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete all events."""
         self._connection.execute("DELETE FROM events")
 
     def close(self) -> None:
@@ -98,27 +98,27 @@ class EventStore:
 
 
 class EventReader:
-    """Reads what was committed, beside the writer; each call stands alone, in whatever thread."""
+    """Reads committed events. Each call has a connection of its own, so any thread may call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def events(self, *, limit: int, offset: int, action_id: str | None) -> list[dict[str, Any]]:
-        """Rows in the order of their arrival; ``counts`` says whether Webflow would not ignore the event."""
+        """Rows in the order of arrival; ``counts`` is false for events that Webflow may ignore."""
         with closing(self._connect()) as connection:
             connection.row_factory = sqlite3.Row
             rows = connection.execute(_EVENTS, {"limit": limit, "offset": offset, "action_id": action_id})
             return [{**row, "body": row["body"].decode(), "counts": row["ignored_because"] is None} for row in rows]
 
     def action_ids(self, chunk: int) -> Generator[list[tuple[str, int]], None, None]:
-        """Each action ID and how many times it was stored, in chunks."""
+        """Each action ID and the number of times it was stored, in chunks."""
         with closing(self._connect()) as connection:
             cursor = connection.execute(_ACTION_IDS)
             while rows := cursor.fetchmany(chunk):
                 yield rows
 
     def summary(self) -> dict[str, Any]:
-        """Counts over all events, as of one moment; the sum of the values is exact."""
+        """Counts of all events at one moment; the sum of the values is exact."""
         with closing(self._connect()) as connection:
             connection.execute("BEGIN")
             names = connection.execute(_BY_EVENT_NAME).fetchall()
@@ -146,7 +146,7 @@ class EventReader:
 
 
 class DecimalSum:
-    """An exact sum of numbers in decimal writing, for SQLite; the sum of none is ``0``."""
+    """An SQLite aggregate: the exact sum of decimal numbers in text; ``0`` without rows."""
 
     def __init__(self) -> None:
         self._sum = Decimal(0)
