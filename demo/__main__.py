@@ -1,9 +1,9 @@
-"""A night's conversions on this machine alone: from a sample warehouse, through a real Airflow, to a simulated Webflow.
+"""Runs a night's conversions on this machine: from a sample warehouse, through a real Airflow, to a simulated Webflow.
 
     python -m demo
 
-It ends with what became of every row, and with status 1 if a run failed or if the ledger and the simulator disagree.
-On a terminal it leaves Airflow up until Ctrl-C.
+It prints the state of every conversion. The exit status is 1 if a run failed, or if the ledger and the simulator disagree.
+On a terminal, Airflow runs until Ctrl-C.
 """
 
 import fcntl
@@ -31,12 +31,15 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    """Play the night; 0 if everything went as it should."""
+    """Run the night.
+
+    :returns: the exit status.
+    """
     for number in _ENDING:
         signal.signal(number, _end)
     say = Narrator()
     with ExitStack() as opened:
-        folder = opened.enter_context(_own_folder())
+        folder = opened.enter_context(_temporary_folder())
         stage = opened.enter_context(Stage(folder, say=say))
         opened.callback(_ignore_signals)
         wrong = [*_run(stage, say), *account.tell(stage)]
@@ -51,7 +54,7 @@ def main() -> int:
 
 
 class Narrator:
-    """Says what happens, and how long after the start."""
+    """Prints lines with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -61,7 +64,10 @@ class Narrator:
 
 
 def _run(stage: Stage, say: Narrator) -> list[str]:
-    """Run the Dag on schedule and by hand; what failed, one sentence each."""
+    """Run the Dag on schedule and by hand.
+
+    :returns: a sentence for each failed run.
+    """
     airflow = stage.airflow
     say("filling the warehouse with sales and deals of the last days up to now")
     stage.load_warehouse(datetime.now(UTC))
@@ -90,8 +96,8 @@ def _leave_up(stage: Stage) -> None:
 
 
 @contextmanager
-def _own_folder() -> Iterator[Path]:
-    """A folder for this demo alone, removed at its end unless that is an error; those that killed demos left go first."""
+def _temporary_folder() -> Iterator[Path]:
+    """Create a folder for this demo, and remove it at the end, except after an error. Folders of killed demos are removed too."""
     _FOLDERS.mkdir(exist_ok=True)
     for left in _FOLDERS.glob("run-*"):
         with suppress(OSError), (left / "lock").open("w") as lock:
@@ -116,7 +122,7 @@ def _keep(folder: Path) -> None:
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:
-    """End in good order, however often Ctrl-C is pressed."""
+    """End in good order; further signals are ignored."""
     _ignore_signals()
     if number == signal.SIGINT:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Whether the ledger and the simulator agree, conversion by conversion, and the tables that show it to people."""
+"""Compares the ledger with the simulator, conversion by conversion, and prints both as tables."""
 
 import json
 from collections import Counter
@@ -27,7 +27,10 @@ _SHOWN = 3
 
 
 def tell(stage: Stage) -> list[str]:
-    """Print what became of every row; what is wrong with it, one sentence each."""
+    """Print the state of every conversion.
+
+    :returns: a sentence for each problem.
+    """
     (ledger,) = stage.ledger("SELECT to_regclass('webflow.conversions') IS NOT NULL AS is_there")
     if not ledger.is_there:
         return ["no run came as far as to make the ledger's tables"]
@@ -80,10 +83,10 @@ def _tell_received(summary: Mapping[str, Any]) -> None:
 
 
 def disagreements(accepted: Iterable[Any], events: Sequence[Mapping[str, Any]], customer_id: str) -> list[str]:
-    """What the ledger and the simulator tell differently, one sentence each; none if they agree.
+    """Compare the ledger with the simulator; a sentence for each kind of difference.
 
     :param accepted: the rows of :data:`ACCEPTED`.
-    :param events: what the simulator received, as its page of events has it.
+    :param events: rows of the simulator's page of events.
     """
     sent = {row.action_id: _document(row, customer_id) for row in accepted}
     times = Counter(event["action_id"] for event in events)
@@ -103,7 +106,7 @@ def disagreements(accepted: Iterable[Any], events: Sequence[Mapping[str, Any]], 
 
 
 def _document(row: Any, customer_id: str) -> dict[str, Any]:
-    """The event that a row of the ledger stands for (docs/webflow-api.md, The request)."""
+    """The event that the ledger's row was sent as (docs/webflow-api.md, The request)."""
     document = {
         "customerId": customer_id,
         "eventName": row.event_name,
@@ -120,7 +123,7 @@ def _some(names: set[str]) -> str:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table in plain text: numbers to the right, money with two places."""
+    """A table in plain text: numbers aligned right, money with two places."""
     cells = [list(map(str, titles)), *([_cell(value) for value in row] for row in rows)]
     is_number = [all(isinstance(row[column], int | Decimal) for row in rows) for column in range(len(titles))]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]

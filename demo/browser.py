@@ -1,4 +1,4 @@
-"""A headless browser that is logged in to an Airflow: playwright with the Chromium of the system."""
+"""A headless browser with a login to Airflow: playwright with the system's Chromium."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,21 +12,21 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def program() -> str | None:
-    """The path of the system's Chromium or Chrome; None if it has none."""
+    """Path of the system's Chromium or Chrome; None if neither is installed."""
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 @contextmanager
 def logged_in(airflow: AirflowStack, *, width: int = 1400, height: int = 900) -> Iterator[Page]:
-    """A page on Airflow's home, as its admin.
+    """Open Airflow's home page, logged in as its admin.
 
-    :raises RuntimeError: there is no browser.
+    :raises RuntimeError: no browser is installed.
     """
     path = program()
     if path is None:
         raise RuntimeError("There is no Chromium here: install it (on Debian: apt install chromium).")
     with sync_playwright() as playwright:
-        # Neither root nor a container has the namespaces that the sandbox needs.
+        # The sandbox needs namespaces, which root and containers lack.
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
         page = browser.new_page(
             viewport={"width": width, "height": height}, color_scheme="light", locale="en-GB", timezone_id="UTC"

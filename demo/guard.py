@@ -1,6 +1,6 @@
-"""Ends what a process has started once that process is gone, however it went; and whole sessions of processes.
+"""Ends sessions of processes, and guards against leftovers: a guard ends the sessions of a process that has died.
 
-Run as a program, this module is the guard itself.
+Run as a program, this module is the guard.
 """
 
 import os
@@ -18,27 +18,27 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class Guard:
-    """A process that ends the sessions that it was told of once this one is gone, even if it was killed."""
+    """A process that ends the watched sessions after the end of this process, even after ``kill -9``."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", __name__]
         self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, text=True, start_new_session=True)
 
     def watch(self, pid: int) -> None:
-        """Tell it of a session, by its leader."""
+        """Watch the session of this leader."""
         print(pid, file=self._process.stdin, flush=True)
 
     def dismiss(self) -> None:
-        """End it, and nothing else."""
+        """End the guard; the watched sessions continue."""
         self._process.kill()
         self._process.communicate()
 
 
 def end_sessions(sessions: Sequence[int], *, patience_seconds: float = 5.0) -> None:
-    """End every process of these sessions: ask, and after ``patience_seconds`` do not ask.
+    """End every process of these sessions: SIGTERM first, SIGKILL after ``patience_seconds``.
 
-    The first session goes last: it is the API server's, whom the others tell how their tasks ended. It has nothing
-    to finish itself, and is not waited for.
+    The first session ends last: it is the API server's, to which the others report the ends of their tasks. It has no
+    work of its own to finish, so it gets half a second.
     """
     for some, patience in ((sessions[1:], patience_seconds), (sessions[:1], 0.5)):
         for signal_number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
@@ -53,7 +53,7 @@ def end_sessions(sessions: Sequence[int], *, patience_seconds: float = 5.0) -> N
 
 
 def _members(sessions: Sequence[int]) -> list[int]:
-    """The processes of these sessions that have not ended."""
+    """IDs of the processes of these sessions that have not ended."""
     members = []
     for pid in psutil.pids() if sessions else ():
         with suppress(OSError, psutil.Error):
@@ -63,6 +63,6 @@ def _members(sessions: Sequence[int]) -> list[int]:
 
 
 if __name__ == "__main__":
-    # The lines end when the process that writes them does.
+    # Standard input ends with the process that writes to it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     end_sessions([int(line) for line in sys.stdin])

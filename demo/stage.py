@@ -1,5 +1,5 @@
 """The stage for the demo and the end-to-end tests: PostgreSQL with a warehouse and a ledger, a simulated Webflow, and a
-real Airflow that knows them by its connections."""
+real Airflow with connections to them."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -22,10 +22,10 @@ _AIRFLOW, LEDGER = "airflow", "ledger"
 
 
 class Stage:
-    """Everything that a night needs, on free ports of this machine, in ``folder``; a context manager.
+    """The processes of a night, on free ports of this machine, with their data in ``folder``; a context manager.
 
-    :param environment: more for the environment of Airflow.
-    :param say: is told what happens next.
+    :param environment: additional environment variables of Airflow.
+    :param say: receives a line before each step of the start.
     """
 
     def __init__(
@@ -42,7 +42,10 @@ class Stage:
 
     @property
     def airflow(self) -> AirflowStack:
-        """Airflow, once it was started."""
+        """Airflow.
+
+        :raises RuntimeError: the stage has not been entered.
+        """
         if self._airflow is None:
             raise RuntimeError("the stage has not been entered")
         return self._airflow
@@ -73,7 +76,7 @@ class Stage:
         self._open.close()
 
     def connections(self) -> dict[str, dict[str, Any]]:
-        """The connections of the product, as Airflow's API takes them."""
+        """The product's connections in the form of Airflow's API, by name."""
         server = {"conn_type": "postgres", "host": "127.0.0.1", "port": self.postgres.port, "login": USER}
         return {
             "warehouse": {**server, "schema": warehouse.DATABASE, "description": "The shops and the CRM"},
@@ -88,19 +91,22 @@ class Stage:
         }
 
     def set_connection(self, name: str, **changes: Any) -> None:
-        """Make a connection what :meth:`connections` says, but for the changes."""
+        """Reset a connection to its value in :meth:`connections`, with changes."""
         self.airflow.call("PATCH", f"/connections/{name}", json={"connection_id": name, **self.connections()[name], **changes})
 
     def load_warehouse(self, now: datetime, **amounts: int) -> None:
-        """Fill the warehouse anew, see :func:`demo.warehouse.load`."""
+        """Refill the warehouse, see :func:`demo.warehouse.load`."""
         warehouse.load(self.postgres, now, **amounts)
 
     def ledger(self, sql: str, *parameters: Any) -> list[Any]:
-        """The rows of a query on the ledger, as named tuples; of any other statement, none."""
+        """Execute a statement on the ledger.
+
+        :returns: the rows of a query as named tuples; no rows for other statements.
+        """
         return self._query(LEDGER, sql, parameters)
 
     def warehouse(self, sql: str, *parameters: Any) -> list[Any]:
-        """The same on the warehouse."""
+        """Execute a statement on the warehouse, see :meth:`ledger`."""
         return self._query(warehouse.DATABASE, sql, parameters)
 
     def _query(self, database: str, sql: str, parameters: tuple[Any, ...]) -> list[Any]:

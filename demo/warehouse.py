@@ -1,8 +1,7 @@
-"""A sample warehouse: shops, their sales, the CRM's deals and the users of the site, of the last days up to now.
+"""A sample warehouse: shops, their sales, the CRM's deals and the site's users, of the last days up to now.
 
-It has what real ones have: time zones and opening hours, customers whom the site does not know, sales without a card,
-refunds, a till whose clock is ahead, deals that were entered weeks late, texts where numbers should be, rows that came
-twice, and money.
+It has the flaws of real ones: many time zones, opening hours, customers unknown to the site, sales without a card,
+refunds, a till with a fast clock, deals entered weeks late, text in place of numbers, and duplicate rows.
 """
 
 import random
@@ -24,7 +23,7 @@ SHOPS = (
     ("LON", "London, Carnaby Street", "Europe/London"),
     ("BER", "Berlin, Torstraße", "Europe/Berlin"),
     ("SYD", "Sydney, Pitt Street", "Australia/Sydney"),
-    ("POP", "Pop-up store", "Europe/Berln"),  # somebody's typing
+    ("POP", "Pop-up store", "Europe/Berln"),  # a typing error
 )
 
 _TABLES = """
@@ -48,7 +47,7 @@ _OPEN_FROM, _OPEN_TO = 9, 21
 
 
 def load(server: PostgresServer, now: datetime, *, sales: int = 4_000, deals: int = 1_500, seed: int = 7) -> None:
-    """Make the tables anew and fill them; the same seed and time give the same rows."""
+    """Recreate and fill the tables; equal seeds and times give equal rows."""
     server.create_database(DATABASE)
     chance = random.Random(seed)
     with closing(server.connect(DATABASE)) as connection, connection, connection.cursor() as cursor:
@@ -72,11 +71,11 @@ def _sales(chance: random.Random, now: datetime, count: int) -> Iterator[tuple[A
             case luck if luck < 0.05:
                 amount = f"-{amount}"
             case luck if luck < 0.06:
-                local += timedelta(days=2)  # a till whose clock is ahead
+                local += timedelta(days=2)  # a till with a fast clock
             case luck if luck < 0.07:
                 amount = None
             case luck if luck < 0.08:
-                amount = f"{amount}5"  # a third place, to be rounded
+                amount = f"{amount}5"  # a third decimal place, to be rounded
             case luck if luck < 0.082:
                 sale_number = None
         row = (sale_number, shop, local.isoformat(sep=" "), card, amount)
@@ -86,7 +85,7 @@ def _sales(chance: random.Random, now: datetime, count: int) -> Iterator[tuple[A
 
 
 def _in_opening_hours(chance: random.Random, now: datetime, zone: str) -> datetime:
-    """A time on the shop's wall within the last 3 days, more of them lately."""
+    """A local time of the shop within the last 3 days; later times are more frequent."""
     while True:
         moment = now - timedelta(hours=72 * chance.random() ** 1.5)
         local = moment.astimezone(ZoneInfo(zone))

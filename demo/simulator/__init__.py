@@ -20,7 +20,7 @@ Answered events survive a restart and ``kill -9``; a restart resets the counts o
 The modules, from the wire to the file: ``server`` owns the connections and routes requests; ``connection`` speaks HTTP
 with the values of ``request`` and ``reply``; ``endpoint`` takes events, as ``event`` parses them and ``faults`` (made of
 ``rule``) disturb them; ``pages`` answers the table above from ``counts`` and ``store``, with ``overview`` for people;
-``clock`` is everybody's time. ``process`` starts the whole in a process of its own.
+``clock`` holds the time of them all. ``process`` starts a simulator in a process of its own.
 """
 
 from demo.simulator.process import SimulatorProcess

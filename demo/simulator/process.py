@@ -17,7 +17,7 @@ from urllib.parse import quote
 from demo.simulator.pages import MOST_EVENTS_READ
 
 LISTENING = "listening on "
-"""Begin of the line that a simulator prints once it listens; its address follows."""
+"""Start of the line that a listening simulator prints; its address follows."""
 
 _START_SECONDS = 30.0
 """Time limit of a start, and of an end."""
