@@ -38,9 +38,10 @@ bench: install ## Measure the push beside requests and wrk, and how it grows; wr
 bench-large: install ## The page with 1,000,000 conversions, the night of 10,000,000, a push with as many finished ones (two hours, 40 GB)
 	@$(BIN)/python -m benchmarks large
 
-lint: install ## Check style and types
+lint: install ## Check style, import directions and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
 screenshots: install ## Take the pictures of the documentation anew (needs Chromium)

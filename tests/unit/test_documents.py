@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import tomllib
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import chain
@@ -14,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from tests.test_imports import KNOW_AIRFLOW, PACKAGE, PLUGINS
 from webflow_conversions.configuration import ENVIRONMENT_VARIABLE, Configuration, ConfigurationFile
 from webflow_conversions.provider import get_provider_info
 from webflow_conversions.rules import evaluation, identity
@@ -253,7 +253,12 @@ def test_the_readme_has_a_row_for_every_state() -> None:
 
 def test_the_parts_of_the_package_are_listed_with_those_that_import_airflow() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    parts = {path.name + "/" * path.is_dir() for path in (PLUGINS / PACKAGE).iterdir() if path.name[0] not in "._"}
+    package = ROOT / "plugins" / "webflow_conversions"
+    parts = {path.name + "/" * path.is_dir() for path in package.iterdir() if path.name[0] not in "._"}
     assert parts <= {name for cells in rows(ROOT / "CONTRIBUTING.md") for name in re.findall(r"`([\w./]+)`", cells[0])}
     (sentence,) = re.findall(r"Only ([^.]+?(?:\.py[^.]+)*) import Airflow\.", text.replace("\n", " "))
-    assert {name.removesuffix(".py") for name in re.findall(r"`([\w.]+)`", sentence)} == KNOW_AIRFLOW
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (contract,) = (one for one in linter["contracts"] if one.get("forbidden_modules") == ["airflow"])
+    assert {f"{package.name}.{name.removesuffix('.py')}" for name in re.findall(r"`([\w.]+)`", sentence)} == {
+        f"{package.name}.{part.rstrip('/').removesuffix('.py')}" for part in parts
+    } - set(contract["source_modules"])

@@ -221,6 +221,8 @@ class Push:
                 self._give_back()
                 if self._is_idle and now >= self._claim_at:
                     self._pursue(stage)
+            case Stage.NONE | Stage.TRYING:
+                pass
 
     def _pursue(self, stage: Stage) -> None:
         """The breaker is open: nothing is in flight, and all that is known is recorded."""

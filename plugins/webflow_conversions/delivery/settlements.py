@@ -52,6 +52,8 @@ def settlement(
                 retry_seconds = backoff_seconds(conversion.failures + 1, chance)
             else:
                 state, reason = State.SENDING, Reason.IN_DOUBT.value
+        case Outcome.REFUSED | Outcome.STOP | Outcome.UNSENT | Outcome.WITHHELD:
+            pass  # It stays ready.
     return Settlement(
         id=conversion.id,
         state=state,

@@ -104,7 +104,7 @@ class WebflowHook(BaseHook):
                 raise Stopped(
                     f"Webflow refuses the token of connection {self.webflow_conn_id} ({trouble}): put a valid one there."
                 )
-            case Outcome.LATER | Outcome.UNSENT:
+            case Outcome.LATER | Outcome.UNSENT | Outcome.WITHHELD:
                 raise Unavailable(f"Webflow did not take event {action_id} now ({trouble}): send it again later.")
             case Outcome.MISMATCHED | Outcome.IN_DOUBT:
                 raise InDoubt(f"Event {action_id} may have been received ({trouble}): sending it again may count it twice.")
