@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-nightly test-production chaos bench bench-large lint screenshots format lock clean
+.PHONY: help install demo test coverage test-nightly test-production chaos bench bench-large lint screenshots format lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -20,8 +20,11 @@ install: $(VENV)/.project ## Make .venv with everything that the demo, the tests
 demo: install ## A night's conversions, from a sample warehouse to a simulated Webflow, through a real Airflow
 	@$(BIN)/python -m demo $(ARGS)
 
-test: install ## Run the tests (ARGS="-k window" for some of them)
-	@$(BIN)/python -m pytest -m "not production" --cov --cov-report=term $(ARGS)
+test: install ## Run the tests in several processes (ARGS="-k window" for some of them, ARGS="-n 0" in one process)
+	@$(BIN)/python -m pytest -m "not production" -n auto $(ARGS)
+
+coverage: install ## Run the tests, and fail if they reach less of the package than pyproject.toml asks for
+	@$(BIN)/python -m pytest -m "not production" -n auto --cov --cov-report=term $(ARGS)
 
 test-nightly: install ## Send 100,000 random rows down the whole road (10 minutes)
 	@ROAD_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_road.py -s $(ARGS)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from demo.airflow_stack import REPOSITORY
 from demo.postgres import PostgresServer
@@ -27,9 +28,46 @@ os.environ |= {
 }
 
 
+WORKERS = 4
+"""Processes of ``-n auto``: twice as many as a small machine has cores, since the longest tests wait most of the time."""
+
+
+TOGETHER = {
+    "tests/e2e/test_bad_input.py": "nights",
+    "tests/e2e/test_nights.py": "nights",
+    "tests/e2e/test_notices.py": "notices",
+    "tests/e2e/test_page.py": "page in a browser",
+    "tests/integration/test_page.py": "page",
+    "tests/dags/test_dag.py": "Dag",
+}
+"""Modules of which each group runs in one process, since its tests share what is slow to start, an Airflow above all."""
+
+
+class Groups(LoadScopeScheduling):
+    """Gives the groups to processes as a whole, and all other tests one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER.get(nodeid.partition("::")[0], nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    return Groups(config, log)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None but this process where tests are picked by name: starting more would take longer than the tests."""
+    is_picked = config.option.keyword or any("::" in argument for argument in config.args)
+    return 0 if is_picked else WORKERS
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A PostgreSQL server for the whole session."""
+    """A PostgreSQL server for the whole session of a process."""
     with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 

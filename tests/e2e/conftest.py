@@ -1,4 +1,4 @@
-"""One real Airflow for all end-to-end tests, on a stage of its own.
+"""One real Airflow for the end-to-end tests of a process, on a stage of its own, which ends with the last of them.
 
 A test asks for ``anew`` and finds the Dag unpaused and idle, the warehouse filled up to now, and an empty ledger, a
 simulator without events, the sample configuration and working connections, whatever the test before has done to them.
@@ -23,7 +23,7 @@ LONGEST_TEST = timedelta(minutes=1)
 SAMPLE = (REPOSITORY / "include" / "conversions.yaml").read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The configuration that the stage's Airflow reads, the sample's SQL beside it; a test may change it."""
     file = tmp_path_factory.mktemp("include") / "conversions.yaml"
@@ -50,7 +50,7 @@ class StatsdServer(socketserver.ThreadingUDPServer):
         self.gauges: dict[str, float] = {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def statsd() -> Iterator[StatsdServer]:
     """Where Airflow's metrics go."""
     with StatsdServer() as server:
@@ -59,7 +59,7 @@ def statsd() -> Iterator[StatsdServer]:
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory, configuration: Path, statsd: StatsdServer) -> Iterator[Stage]:
     """The stage, its Dag still paused."""
     environment = {
@@ -93,7 +93,7 @@ class Night:
         return {row for row in self.warehouse if start.timestamp() * 1000 <= row[5] < end.timestamp() * 1000}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_night(stage: Stage) -> Night:
     """The run that the scheduler starts by itself when the Dag is unpaused for the first time."""
     stage.load_warehouse(datetime.now(UTC))
@@ -104,8 +104,14 @@ def first_night(stage: Stage) -> Night:
 
 
 @pytest.fixture
-def anew(stage: Stage, configuration: Path, first_night: Night) -> Iterator[Stage]:
+def anew(stage: Stage, configuration: Path, first_night: Night) -> Stage:
     """The stage as if nothing had happened, but for the runs that Airflow remembers."""
+    begin_anew(stage, configuration)
+    return stage
+
+
+def begin_anew(stage: Stage, configuration: Path) -> None:
+    """See :func:`anew`."""
     while moment(stage.airflow.get(f"/dags/{DAG_ID}")["next_dagrun_run_after"]) < datetime.now(UTC) + LONGEST_TEST:
         time.sleep(1)  # the scheduler's run would come into the midst of the test; once it is there it is ended below
     for run in stage.airflow.runs(DAG_ID):
@@ -118,7 +124,6 @@ def anew(stage: Stage, configuration: Path, first_night: Night) -> Iterator[Stag
     stage.simulator.clear()
     stage.simulator.faults([])
     stage.load_warehouse(datetime.now(UTC))
-    return stage
 
 
 def night(stage: Stage, run_id: str) -> Night:

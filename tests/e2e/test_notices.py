@@ -65,7 +65,7 @@ def wait_until(found: Callable[[], bool], what: str, seconds: float = 120) -> No
     give_up_at = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < give_up_at, f"waited {seconds} seconds in vain for {what}"
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def away_from_midnight() -> datetime:

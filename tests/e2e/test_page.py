@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from demo.browser import program
 from demo.stage import DAG_ID, Stage
-from tests.e2e.conftest import Night, due, night, run_by_hand
+from tests.e2e.conftest import Night, begin_anew, due, night, run_by_hand
 
 pytestmark = [pytest.mark.airflow, pytest.mark.browser]
 
@@ -53,12 +54,10 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(stage: Stage, first_night: Night) -> Told:
+def told(stage: Stage, configuration: Path, first_night: Night) -> Told:
     """A run of its own on an empty ledger, with one refusal in it."""
-    stage.ledger("DROP SCHEMA IF EXISTS webflow CASCADE")
-    stage.simulator.clear()
+    begin_anew(stage, configuration)
     now = datetime.now(UTC)
-    stage.load_warehouse(now)
     refused = min(one for one in due(stage, now - timedelta(hours=30), now - timedelta(hours=1)) if one[0] == "offline_sales")
     told = Told(stage=stage, night=first_night, refused=refused)
     stage.simulator.faults([{"action": "status", "status": 422, "action_id": told.action_id()}])
@@ -71,24 +70,38 @@ def told(stage: Stage, first_night: Night) -> Told:
 Open = Callable[..., Any]
 
 
+@pytest.fixture(scope="module")
+def log_in(chromium: Any, stage: Stage) -> Callable[[str], Any]:
+    """Logs in through Airflow's form, once for each user; what the browser then keeps."""
+
+    @cache
+    def logged_in(user: str) -> Any:
+        with chromium.new_context() as context:
+            context.set_default_timeout(PATIENCE_MS)
+            tab = context.new_page()
+            tab.goto(f"{stage.airflow.url}/auth/login")
+            tab.get_by_label("Username").fill(user)
+            tab.get_by_label("Password", exact=True).fill(
+                stage.airflow.password if user == "admin" else stage.airflow.viewer_password
+            )
+            tab.get_by_role("button", name="Sign in").click()
+            tab.wait_for_url(lambda url: "/auth/login" not in url)
+            return context.storage_state()
+
+    return logged_in
+
+
 @pytest.fixture
-def browse(chromium: Any, stage: Stage) -> Iterator[Open]:
-    """Logs in through Airflow's form, and gives a tab; anything that the browser complains of fails the test."""
+def browse(chromium: Any, log_in: Callable[[str], Any]) -> Iterator[Open]:
+    """Gives a tab of somebody who is logged in; anything that the browser complains of fails the test."""
     complaints: list[str] = []
     contexts = []
 
     def opened(user: str = "admin", *, expects_trouble: bool = False, **settings: Any) -> Any:
-        context = chromium.new_context(**{"viewport": DESK, **settings})
+        context = chromium.new_context(**{"viewport": DESK, "storage_state": log_in(user), **settings})
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         tab = context.new_page()
-        tab.goto(f"{stage.airflow.url}/auth/login")
-        tab.get_by_label("Username").fill(user)
-        tab.get_by_label("Password", exact=True).fill(
-            stage.airflow.password if user == "admin" else stage.airflow.viewer_password
-        )
-        tab.get_by_role("button", name="Sign in").click()
-        tab.wait_for_url(lambda url: "/auth/login" not in url)
         if not expects_trouble:
             tab.on("pageerror", lambda error: complaints.append(str(error)))
             tab.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
@@ -258,6 +271,7 @@ def test_who_may_only_look_has_no_buttons_and_sees_no_user_in_clear(told: Told, 
 
 def test_it_stays_fresh_by_itself_and_says_as_of_when_it_speaks(told: Told, browse: Open):
     tab = browse()
+    tab.clock.install()
     tab.goto(f"{told.stage.airflow.url}{PAGE}")
     page = framed(tab)
     page.locator("details").first.locator("summary").click()
@@ -267,7 +281,7 @@ def test_it_stays_fresh_by_itself_and_says_as_of_when_it_speaks(told: Told, brow
     deadline = time.monotonic() + 45
     while page.locator("#main").get_attribute("data-as-of") == first:
         assert time.monotonic() < deadline, "the page did not refresh"
-        tab.wait_for_timeout(500)
+        tab.clock.run_for(5_000)
 
     assert re.fullmatch(r"\d\d:\d\d:\d\d", counted)
     assert page.locator("[data-countdown]").inner_text() != counted
@@ -295,10 +309,12 @@ def test_a_refresh_waits_for_the_answer_to_the_one_before(told: Told, browse: Op
 
 def test_a_ledger_that_is_away_is_a_sentence_and_airflow_goes_on(told: Told, browse: Open):
     tab = browse(expects_trouble=True)
+    tab.clock.install()
     tab.goto(f"{told.stage.airflow.url}{PAGE}")
     framed(tab).locator("[data-step=accepted]").first.wait_for()
     told.stage.set_connection("webflow_ledger", port=1)
     try:
+        tab.clock.run_for(20_000)
         framed(tab).get_by_text("The ledger's database does not answer").first.wait_for()
         assert framed(tab).locator("[data-step=accepted]").count() > 0
         tab.goto(f"{told.stage.airflow.url}{PAGE}")

@@ -1,4 +1,4 @@
-"""A night for each test, and a simulator for each module."""
+"""A night for each test, in a database and with a simulator that they share."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ from tests.night import CUSTOMER_ID, TOKEN, Night
 from tests.surroundings import Surroundings
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def night_database(postgres: PostgresServer) -> Callable[[], Any]:
-    """Opens connections to the database in which a module's nights take place, one after the other."""
+    """Opens connections to the database in which the nights take place, one after the other."""
     name = f"night_{uuid.uuid4().hex}"
     postgres.create_database(name)
     return partial(postgres.connect, name)
@@ -48,9 +48,9 @@ def night(night_database: Callable[[], Any]) -> Iterator[Night]:
         cursor.execute(_DAWN)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    """A simulator that is shared by the tests of a module."""
+    """A simulator that is shared by the tests."""
     with SimulatorProcess(tmp_path_factory.mktemp("simulator") / "events.db", token=TOKEN, customer_id=CUSTOMER_ID) as simulator:
         yield simulator
 
