@@ -38,6 +38,8 @@ TOGETHER = {
     "tests/e2e/test_notices.py": "notices",
     "tests/e2e/test_page.py": "page in a browser",
     "tests/integration/test_page.py": "page",
+    "tests/integration/test_roles.py": "roles",
+    "tests/integration/test_tls.py": "TLS",
     "tests/dags/test_dag.py": "Dag",
 }
 """Modules of which each group runs in one process, since its tests share what is slow to start, an Airflow above all."""
