@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from webflow_conversions.configuration import Guards
 from webflow_conversions.delivery.protocols import Clock, Forecasts, Transport
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.delivery.settings import PushCounts, PushSettings
@@ -21,9 +22,10 @@ from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.dry_run import DryRun, dry_run
 from webflow_conversions.pipeline.extraction import extract
+from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.identification import Identified, identify
-from webflow_conversions.pipeline.reconciliation import problems
 from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.verdict import Level, Verdict, judge
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.amounts import Tally
 from webflow_conversions.rules.evaluation import SourceRules
@@ -191,9 +193,12 @@ class Night:
         return Push(queue, transport, given, forecasts, clock=self.clock, chance=lambda: chance)
 
     def problems(self, run: Run) -> list[str]:
-        return problems(
-            self.runs.accounts(run, {DESTINATION: run.sources}, self.clock.at), self.runs.pushes(run), self.runs.lost(run)
-        )
+        return [finding.sentence for finding in self.verdict(run).findings if finding.level is Level.FAILED]
+
+    def verdict(self, run: Run, **guards: Any) -> Verdict:
+        """The verdict on a run."""
+        limits = Limits(**Guards(**guards).model_dump())
+        return judge(self.runs.evidence(run, {DESTINATION: run.sources}, self.clock.at), limits)
 
     def rows(self) -> dict[str | None, Any]:
         """The ledger by conversion ID, as named tuples."""

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -140,6 +140,9 @@ class Guards(_Part):
     rejected_share: Share | None = 0.5
     min_rows: Annotated[int, Field(ge=1, strict=True)] = 200
     empty_source: bool = True
+    conflicting_share: Share | None = 0.05
+    fall_factor: Annotated[float, Field(gt=1, strict=True)] | None = 4
+    fall: Literal["note", "attention"] = "note"
 
 
 class NoticeTo(_Part):

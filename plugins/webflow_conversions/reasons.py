@@ -23,18 +23,19 @@ def page() -> str:
         f"{REFUSED_PREFIX}…": explain(f"{REFUSED_PREFIX}…"),
     }
     parts = [_HEAD]
-    parts += _table(
+    parts += table(
         ("state", "meaning", "leaves it"),
         ((f"`{state}`", standing.meaning, standing.leaves) for state, standing in STANDINGS.items()),
     )
     for state in State:
         reasons = [(f"`{code}`", found.meaning, found.remedy) for code, found in explained.items() if found.state is state]
         if reasons:
-            parts += [f"\n## Reasons for `{state}`\n", *_table(("reason", "meaning", "what to do"), reasons)]
+            parts += [f"\n## Reasons for `{state}`\n", *table(("reason", "meaning", "what to do"), reasons)]
     return "\n".join(parts) + "\n"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table in Markdown."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:

@@ -12,6 +12,7 @@ from webflow_conversions.errors import Stopped
 from webflow_conversions.pipeline.guards import Limits, objections
 from webflow_conversions.pipeline.reconciliation import counts, source_counts
 from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.verdict import Verdict
 
 HOUR = timedelta(hours=1)
 
@@ -39,7 +40,7 @@ def objected(night: Night, run: Run, **limits: float | None) -> list[str]:
 
 def reconcile(night: Night, run: Run) -> None:
     accounts = night.runs.accounts(run, {DESTINATION: run.sources}, night.clock.at)
-    night.runs.end(run, night.problems(run), counts(accounts, night.runs.pushes(run), night.runs.lost(run)))
+    night.runs.end(run, night.verdict(run), counts(accounts, night.runs.pushes(run)))
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_dry_runs_and_other_dags_say_nothing_about_what_is_usual(usual: Night) -
     for number in range(3):
         run = usual.begin(f"dry {number}", dry_run=True)
         usual.runs.approve(run)
-        usual.runs.end(run, [], {"sources": {"sales": {"read": {"rows": 300}, "sent": {"rows": 300, "value": "3000"}}}})
+        usual.runs.end(run, Verdict(), {"sources": {"sales": {"read": {"rows": 300}, "sent": {"rows": 300, "value": "3000"}}}})
     usual.runs = type(usual.runs)(usual.session, "another Dag")
     assert usual.runs.earlier(usual.begin("other")) == {}
     usual.runs = type(usual.runs)(usual.session, "nightly")
@@ -127,7 +128,9 @@ def test_the_last_seven_runs_are_looked_at(usual: Night) -> None:
     for number in range(7):
         run = usual.begin(f"week {number}")
         usual.runs.approve(run)
-        usual.runs.end(run, [], {"sources": {"sales": {"read": {"rows": 1}, "sent": {"rows": number, "value": f"{number}.50"}}}})
+        usual.runs.end(
+            run, Verdict(), {"sources": {"sales": {"read": {"rows": 1}, "sent": {"rows": number, "value": f"{number}.50"}}}}
+        )
     (earlier,) = usual.runs.earlier(usual.begin("tonight")).values()
     assert [run.sent.rows for run in earlier] == [6, 5, 4, 3, 2, 1, 0]
     assert [run.sent.value for run in earlier] == [Decimal(number) + Decimal("0.50") for number in range(6, -1, -1)]

@@ -20,6 +20,7 @@ from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.push import PushQueue
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.pipeline.reconciliation import counts
+from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.event import action_id
 from webflow_conversions.rules.states import Reason, State, explain
@@ -88,7 +89,7 @@ def test_the_funnel_is_the_account_of_the_run(night: Night, simulator: Simulator
 
 def test_counts_are_of_now_not_of_the_end_of_the_run(night: Night, simulator: SimulatorProcess, actions: Actions):
     run = a_night(night, simulator)
-    night.runs.end(run, [], counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run), {}))
+    night.runs.end(run, Verdict(), counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run)))
     night.sql("UPDATE webflow.conversions SET state = 'ready' WHERE conversion_id = 'good-1'")
 
     assert funnel(overview_data(night).extractions[0]).accepted.rows == 4
@@ -96,7 +97,7 @@ def test_counts_are_of_now_not_of_the_end_of_the_run(night: Night, simulator: Si
 
 def test_a_run_that_is_long_over_is_shown_as_it_ended(night: Night, simulator: SimulatorProcess):
     run = a_night(night, simulator)
-    night.runs.end(run, [], counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run), {}))
+    night.runs.end(run, Verdict(), counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run)))
     live = funnel(overview_data(night).extractions[0])
     night.sql("DELETE FROM webflow.extracted")
     night.clock.at = NOW + timedelta(days=4)
@@ -111,7 +112,7 @@ def test_a_run_that_is_long_over_is_shown_as_it_ended(night: Night, simulator: S
 def test_what_a_run_sent_is_known_while_it_goes_on_and_after(night: Night, simulator: SimulatorProcess):
     run = a_night(night, simulator)
     during = overview_data(night).runs[0].sent
-    night.runs.end(run, [], counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run), {}))
+    night.runs.end(run, Verdict(), counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run)))
 
     assert during == overview_data(night).runs[0].sent == {"sales": Amount(rows=5, value=Decimal("50.00"))}
 
@@ -121,7 +122,7 @@ def test_a_night_of_two_weeks_ago_is_known_however_many_runs_came_after(night: N
         night.clock.at = NOW - timedelta(days=days)
         run = night.begin(name)
         sent = {"sources": {"sales": {"sent": {"rows": rows, "value": "1"}}}}
-        night.runs.end(run, [], sent)
+        night.runs.end(run, Verdict(), sent)
         return run.id
 
     ancient, old = ended("ancient", 20, 7), ended("old", 13.9, 5)
@@ -152,7 +153,7 @@ def test_a_large_run_is_not_counted_on_its_way(night: Night, simulator: Simulato
     run = a_night(night, simulator)
     monkeypatch.setattr(overview_module, "LARGEST_LIVE_RUN", 4)
     during = overview_data(night)
-    night.runs.end(run, [], counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run), {}))
+    night.runs.end(run, Verdict(), counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run)))
     after = overview_data(night)
 
     (extraction,) = during.extractions
@@ -181,7 +182,7 @@ def test_what_waits_is_what_the_push_counted_where_that_is_much(
     forecast = Forecast(at=at, stands_until=at + timedelta(minutes=5), rows_per_second=1.0, waiting=counted)
     night.sql("UPDATE webflow.runs SET forecast = %s", json.dumps({DESTINATION: forecast.to_json()}))
     if not is_open:
-        night.runs.end(run, [], {})
+        night.runs.end(run, Verdict(), {})
 
     found = overview_data(night)
 
@@ -202,7 +203,9 @@ def test_only_a_whole_run_stands_for_the_night(night: Night):
 
 def test_a_run_that_has_read_nothing_yet_does_not_hide_the_one_before(night: Night, simulator: SimulatorProcess):
     first = a_night(night, simulator)
-    night.runs.end(first, [], counts(night.runs.accounts(first, {DESTINATION: first.sources}, NOW), night.runs.pushes(first), {}))
+    night.runs.end(
+        first, Verdict(), counts(night.runs.accounts(first, {DESTINATION: first.sources}, NOW), night.runs.pushes(first))
+    )
     second = night.begin("sweep")
     before = overview_data(night).shown
     night.extract(second)

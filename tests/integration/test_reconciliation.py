@@ -218,7 +218,7 @@ def test_a_loss_is_told_even_by_a_run_for_other_sources(night: Night) -> None:
     night.clock.at = NOW + 2 * HOUR
     run = replace(night.begin("later"), sources=[])
     night.identify(run)
-    assert night.runs.lost(run) == {("sales", "expired_unsent"): Amount(rows=1, value=Decimal(9))}
+    assert night.problems(run) == ["sales: 1 conversion (9.00) grew older than 2 days without being accepted (expired_unsent)"]
 
 
 def test_what_was_in_doubt_and_grew_too_old_is_a_problem(night: Night, simulator: SimulatorProcess) -> None:
@@ -256,12 +256,8 @@ def test_the_run_s_record_has_its_window_its_counts_by_state_and_reason_and_the_
     window = Window.of_date(date(2026, 11, 23))
     run = night.read("manual__1", window=window, clock_offset=timedelta(seconds=-3))
     night.push(run, simulator.url)
-    accounts, pushes, lost = (
-        night.runs.accounts(run, {DESTINATION: run.sources}, NOW),
-        night.runs.pushes(run),
-        night.runs.lost(run),
-    )
-    night.runs.end(run, night.problems(run), counts(accounts, pushes, lost))
+    accounts, pushes = night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run)
+    night.runs.end(run, night.verdict(run), counts(accounts, pushes))
     (row,) = night.sql(
         "SELECT run_id, window_start, window_end, outcome, problems, clock_offset_ms, counts #> '{sources,sales,states}',"
         " counts #>> '{sources,sales,read,rows}', counts #>> '{sources,sales,sent,value}' FROM webflow.runs"

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
 from demo.simulator import SimulatorProcess
-from tests.night import DESTINATION, NOW, PEOPLE, Night
-from webflow_conversions.pipeline.reconciliation import problems
+from tests.night import NOW, PEOPLE, Night
 from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.identity import looks_like_personal_data
@@ -270,7 +269,7 @@ def go_the_road(
     assert sum((row.value or 0 for row in rows), Decimal(0)) == tally.recorded.value
     assert counts.accepted == sum(row.state == State.ACCEPTED for row in rows) == len(simulator.events())
     assert set(simulator.action_ids().values()) <= {1}
-    assert problems(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run), night.runs.lost(run)) == []
+    assert night.problems(run) == []
     return rows
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from webflow_conversions.pipeline.metrics import NAMES, PREFIX, push_metrics, run_metrics
 from webflow_conversions.pipeline.reconciliation import SourceAccount
+from webflow_conversions.pipeline.verdict import unread
 from webflow_conversions.rules.evaluation import Amount, Tally
 from webflow_conversions.rules.states import EXPLANATIONS, State
 
@@ -27,13 +28,14 @@ def test_a_run_tells_what_its_account_says():
     )
     told = {
         (metric.name.removeprefix(f"{PREFIX}."), metric.tags.get("reason")): metric
-        for metric in run_metrics({"shop": account}, NOW)
+        for metric in run_metrics({"shop": account}, unread(["shop"]), NOW)
     }
 
     rejected = {reason: metric.value for (name, reason), metric in told.items() if name == "rejected"}
     assert {reason: value for reason, value in rejected.items() if value} == {"unknown_goal": 2}
     assert set(rejected) == {str(reason) for reason, known in EXPLANATIONS.items() if known.state is State.REJECTED}
     assert {name: metric.value for (name, _), metric in told.items() if name != "rejected"} == {
+        "level": 3,
         "read": 9,
         "accepted": 3,
         "accepted_value": 149.99,

@@ -40,6 +40,7 @@ def ledger_run(at: datetime = TEN, **more: Any) -> LedgerRun:
         "ended_at": at + 3 * MINUTE,
         "outcome": "succeeded",
         "problems": [],
+        "verdict": None,
         "counts": {},
         "forecasts": {},
         "sent": {"shop": Amount(rows=1204, value=Decimal("99000.50"))},

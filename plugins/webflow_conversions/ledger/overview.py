@@ -11,6 +11,7 @@ from psycopg2.extensions import cursor as Cursor
 from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.ledger.retention import EXTRACTED_KEPT
 from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import sendable
 
@@ -45,6 +46,7 @@ class LedgerRun:
     ended_at: datetime | None
     outcome: str | None
     problems: Sequence[str]
+    verdict: Verdict | None
     counts: Mapping[str, Any]
     forecasts: Mapping[str, Forecast]
     sent: Mapping[str, Amount]
@@ -285,6 +287,7 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         ended_at=row.ended_at,
         outcome=row.outcome,
         problems=[*row.notes, *(problem for problem in row.problems if problem not in row.notes)],
+        verdict=Verdict.from_json(row.verdict) if row.verdict else None,
         counts=row.counts,
         forecasts=forecasts_of(row.forecast),
         sent=sent,

@@ -10,8 +10,12 @@ from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.verdict import Ended, Evidence, Verdict
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.window import MAX_AGE, Window
+
+USUAL_WEEKS = 6
+"""Weeks that the usual volume of a weekday is taken from."""
 
 
 class Runs:
@@ -105,14 +109,14 @@ class Runs:
                 ready.setdefault(row.source, {})[row.trouble] = Amount(rows=row.rows, value=row.value)
             for row in self._session.fetch("runs/in_doubt", due):
                 in_doubt[row.source] = Amount(rows=row.rows, value=row.value)
-        stands = {source: self._fetch_states(row.id) for source, row in extractions.items()}
+        stands = {source: self._fetch_states(run, row.id) for source, row in extractions.items()}
         return {
             source: SourceAccount(
                 tally=_tally(extractions[source]) if source in extractions else None,
                 changed_after_sent=extractions[source].changed_after_sent_rows if source in extractions else 0,
-                states={
-                    (row.state or MISSING, row.reason): Amount(rows=row.rows, value=row.value) for row in stands.get(source, ())
-                },
+                states=_by_state(stands.get(source, ()), ""),
+                in_window=_by_state(stands.get(source, ()), "window_"),
+                new=_by_state(stands.get(source, ()), "new_"),
                 altered=sum((_altered(row) for row in stands.get(source, ())), Altered()),
                 sent=Amount(rows=sent[source].rows, value=sent[source].value) if source in sent else Amount(),
                 sent_again=sent[source].sent_again if source in sent else 0,
@@ -122,10 +126,41 @@ class Runs:
             for source in run.sources
         }
 
-    def lost(self, run: Run) -> dict[tuple[str, str], Amount]:
-        """What grew too old in this run without being accepted, whatever its window, by source and reason."""
-        rows = self._session.fetch("runs/lost", {"run_id": run.run_id, "max_age_seconds": MAX_AGE.total_seconds()})
-        return {(row.source, row.reason): Amount(rows=row.rows, value=row.value) for row in rows}
+    def evidence(self, run: Run, destinations: Mapping[str, Sequence[str]], now: datetime) -> Evidence:
+        """What the verdict on the run is based on. Rows that are too old to be sent are to be expired before.
+
+        :param destinations: the run's sources by their destination.
+        """
+        return Evidence(
+            accounts=self.accounts(run, destinations, now),
+            pushes=self.pushes(run),
+            ended=self.ended(run),
+            failures=self.notes(run),
+            usual=self.usual(run),
+            whole_window=run.window.spans_two_days,
+        )
+
+    def ended(self, run: Run) -> list[Ended]:
+        """What this run brought to an end other than acceptance, whatever its window."""
+        parameters = {"run": run.id, "run_id": run.run_id, "max_age_seconds": MAX_AGE.total_seconds()}
+        return [
+            Ended(
+                source=row.source,
+                state=row.state,
+                reason=row.reason,
+                words=row.words,
+                had_time=bool(row.had_time),
+                amount=Amount(rows=row.rows, value=row.value),
+            )
+            for row in self._session.fetch("runs/ended", parameters)
+        ]
+
+    def usual(self, run: Run) -> dict[str, list[Amount]]:
+        """What each source gave in the earlier nights of the run's weekday, the latest first."""
+        found: dict[str, list[Amount]] = {}
+        for row in self._session.fetch("runs/usual", {"run": run.id, "weeks": USUAL_WEEKS}):
+            found.setdefault(row.source, []).append(Amount(rows=row.rows, value=row.value))
+        return found
 
     def pushes(self, run: Run) -> list[PushAccount]:
         """The pushes of the run."""
@@ -134,20 +169,32 @@ class Runs:
             for row in self._session.fetch("runs/pushes", {"run": run.id})
         ]
 
-    def end(self, run: Run, problems: Sequence[str], counts: Mapping[str, Any]) -> None:
+    def end(self, run: Run, verdict: Verdict, counts: Mapping[str, Any]) -> None:
         """Close the record of a run."""
         self._session.execute(
             "runs/end",
             {
                 "run": run.id,
-                "outcome": "failed" if problems else "succeeded",
-                "problems": list(problems),
+                "outcome": "succeeded" if verdict.level.is_green else "failed",
+                "problems": verdict.problems,
+                "verdict": Json(verdict.to_json()),
                 "counts": Json(counts),
             },
         )
 
-    def _fetch_states(self, extraction: int) -> list[Any]:
-        return self._session.fetch("runs/states_of_extraction", {"extraction": extraction})
+    def _fetch_states(self, run: Run, extraction: int) -> list[Any]:
+        parameters = {"extraction": extraction, "run_id": run.run_id}
+        window = {"start_ms": run.window.interval.start_ms, "end_ms": run.window.interval.end_ms}
+        return self._session.fetch("runs/states_of_extraction", parameters | window)
+
+
+def _by_state(rows: Sequence[Any], part: str) -> dict[tuple[str, str | None], Amount]:
+    """The amounts of one part (all, of the window, new) by state and reason."""
+    found = {
+        (row.state or MISSING, row.reason): Amount(rows=getattr(row, f"{part}rows"), value=getattr(row, f"{part}value"))
+        for row in rows
+    }
+    return {key: amount for key, amount in found.items() if amount.rows}
 
 
 def _altered(row: Any) -> Altered:

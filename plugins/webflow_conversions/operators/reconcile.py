@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from webflow_conversions.operators.base import ConversionsOperator, now, tell
 
 if TYPE_CHECKING:
     from webflow_conversions.pipeline.run import Run
+    from webflow_conversions.pipeline.verdict import Verdict
 
 
 class ReconcileConversionsOperator(ConversionsOperator):
@@ -33,37 +35,40 @@ class ReconcileConversionsOperator(ConversionsOperator):
         from webflow_conversions.ledger.identification import Identification
         from webflow_conversions.ledger.retention import remove_old
         from webflow_conversions.ledger.runs import Runs
+        from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.metrics import run_metrics
-        from webflow_conversions.pipeline.reconciliation import as_table, counts, problems
+        from webflow_conversions.pipeline.reconciliation import as_table, counts
         from webflow_conversions.pipeline.run import Run
+        from webflow_conversions.pipeline.verdict import judge, unread
 
         run = Run.from_json(self.plan)
         session = self.ledger()
         runs = Runs(session, context["dag_run"].dag_id)
         if run.dry_run:
             shown = {document["source"]: document for document in self.extracted or ()}
-            missing = [f"{source}: was not read to its end" for source in run.sources if source not in shown]
-            runs.end(run, missing, {"sources": shown})
-            self._tell(context, run, {"sources": shown}, missing)
+            verdict = unread(source for source in run.sources if source not in shown)
+            runs.end(run, verdict, {"sources": shown})
+            self._tell(context, run, {"sources": shown}, verdict)
             return {"sources": shown}
         destinations = self.config.destinations(run.sources)
         Identification(session, session, run, destinations).expire(now())
-        accounts = runs.accounts(run, destinations, now())
-        pushes, lost = runs.pushes(run), runs.lost(run)
-        found = [*runs.notes(run), *problems(accounts, pushes, lost)]
-        document = counts(accounts, pushes, lost)
-        runs.end(run, found, document)
-        tell(run_metrics(accounts, now()))
-        self.log.info("where the conversions of this run stand:\n%s", as_table(accounts))
+        evidence = runs.evidence(run, destinations, now())
+        verdict = judge(evidence, Limits(**self.config.guards.model_dump()))
+        document = counts(evidence.accounts, evidence.pushes)
+        runs.end(run, verdict, document)
+        tell(run_metrics(evidence.accounts, verdict, now()))
+        self.log.info("where the conversions of this run stand:\n%s", as_table(evidence.accounts))
+        for finding in verdict.findings:
+            self.log.log(logging.INFO if finding.level.is_green else logging.ERROR, "%s: %s", finding.level, finding.sentence)
         removed = remove_old(session, timedelta(days=self.config.retention_days), now())
         if removed:
             self.log.info("removed %s conversions that finished over %s days ago", removed, self.config.retention_days)
-        self._tell(context, run, document, found)
+        self._tell(context, run, document, verdict)
         return document
 
-    def _tell(self, context: Context, run: Run, document: dict[str, Any], problems_found: list[str]) -> None:
-        """Fail the run where something is open, else give the counts to those who wait for the asset."""
-        if problems_found:
-            raise Unfinished(f"The run is not complete: {'; '.join(problems_found)}.")
+    def _tell(self, context: Context, run: Run, document: dict[str, Any], verdict: Verdict) -> None:
+        """Fail the run unless its verdict is green, else give the counts to those who wait for the asset."""
+        if not verdict.level.is_green:
+            raise Unfinished(f"{verdict.headline}: {'; '.join(verdict.problems)}.")
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {"run_id": run.run_id, "dry_run": run.dry_run, **document}

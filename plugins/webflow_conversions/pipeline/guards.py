@@ -15,13 +15,19 @@ ENOUGH_CONVERSIONS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The configuration's ``guards``; None switches one off. ``min_rows``: with fewer, shares and factors say nothing."""
+    """The configuration's ``guards``; None switches one off. ``min_rows``: with fewer, shares and factors say nothing.
+
+    ``conflicting_share`` and ``fall_factor`` stop nothing: the verdict on the run looks at them (``pipeline/verdict.py``).
+    """
 
     volume_factor: float | None
     value_factor: float | None
     rejected_share: float | None
     min_rows: int
     empty_source: bool
+    conflicting_share: float | None = None
+    fall_factor: float | None = None
+    fall: str = "note"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from webflow_conversions.pipeline.reconciliation import SourceAccount
+from webflow_conversions.pipeline.verdict import Level, Verdict
 from webflow_conversions.rules.states import EXPLANATIONS, State
 from webflow_conversions.rules.window import next_import
 
 PREFIX = "webflow_conversions"
 
 NAMES: Mapping[str, str] = {
+    "level": "The verdict on the run: 0 good, 1 good with a note, 2 needs somebody, 3 failed; of each source.",
     "read": "Rows that the source's query returned.",
     "accepted": "Conversions that this run sent and Webflow acknowledged.",
     "accepted_value": "Their money.",
@@ -23,6 +25,9 @@ NAMES: Mapping[str, str] = {
     "events_per_second": "Accepted conversions a second of one push, by destination and worker.",
 }
 """Each metric without its prefix, and what it counts."""
+
+
+_LEVELS = list(Level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +44,11 @@ class Metric:
         return ".".join((self.name, *(value.replace(".", "__") for value in self.tags.values())))
 
 
-def run_metrics(accounts: Mapping[str, SourceAccount], now: datetime) -> Iterator[Metric]:
+def run_metrics(accounts: Mapping[str, SourceAccount], verdict: Verdict, now: datetime) -> Iterator[Metric]:
     """What a run that ends at ``now`` tells."""
     for source, account in accounts.items():
         tags = {"source": source}
+        yield _metric("level", _LEVELS.index(verdict.of(source)), tags)
         if account.tally is not None:
             yield _metric("read", account.tally.read.rows, tags)
         yield _metric("accepted", account.sent.rows, tags)

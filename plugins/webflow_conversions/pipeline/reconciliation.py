@@ -32,12 +32,15 @@ class Altered:
 class SourceAccount:
     """A source in a run: what its extraction tallied, and where the ledger says its conversions stand, by state and reason.
 
-    ``tally`` is None if the source was not read to its end. The money in ``states`` is what was read.
+    ``tally`` is None if the source was not read to its end. The money in ``states`` is what was read; ``in_window`` is the
+    part of it that happened within the run's window, ``new`` the part that this run brought into its state.
     """
 
     tally: Tally | None
     changed_after_sent: int = 0
     states: Mapping[tuple[str, str | None], Amount] = field(default_factory=dict)
+    in_window: Mapping[tuple[str, str | None], Amount] = field(default_factory=dict)
+    new: Mapping[tuple[str, str | None], Amount] = field(default_factory=dict)
     altered: Altered = field(default_factory=Altered)
     sent: Amount = field(default_factory=Amount)
     sent_again: int = 0
@@ -53,46 +56,6 @@ class PushAccount:
     accepted: int
 
 
-Lost = Mapping[tuple[str, str], Amount]
-"""What grew too old in a run without being accepted, by source and reason."""
-
-
-def problems(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount], lost: Lost) -> list[str]:
-    """What does not add up, and what should have gone out and did not: one sentence each, with counts."""
-    found: list[str] = []
-    for source, account in accounts.items():
-        found += _unbalanced(source, account)
-        for trouble, amount in account.ready.items():
-            found.append(f"{source}: {amount} ready, not sent" + (f" (last trouble: {trouble})" if trouble else ""))
-        if account.in_doubt.rows:
-            found.append(f"{source}: {account.in_doubt} in doubt: a request left, and its answer was lost")
-    for (source, reason), amount in lost.items():
-        found.append(f"{source}: {amount} grew older than 2 days without being accepted ({reason})")
-    counted, recorded = sum(push.accepted for push in pushes), sum(account.sent.rows for account in accounts.values())
-    if pushes and all(push.is_complete for push in pushes) and counted != recorded:
-        found.append(f"the pushes counted {counted:,} accepted conversions, the ledger has {recorded:,}")
-    return found
-
-
-def _unbalanced(source: str, account: SourceAccount) -> list[str]:
-    tally = account.tally
-    if tally is None:
-        return [f"{source}: was not read to its end"]
-    found = []
-    if not tally.adds_up:
-        found.append(f"{source}: {tally.read} read, but {tally.accounted} accounted for")
-    in_states = sum(account.states.values(), Amount())
-    if in_states != tally.recorded:
-        found.append(f"{source}: {tally.recorded} recorded, but {in_states} in the run's states")
-    missing = account.states.get((MISSING, None))
-    if missing is not None:
-        found.append(f"{source}: {missing} recorded, but gone from the ledger")
-    if account.altered.rows:
-        altered = Amount(rows=account.altered.rows, value=account.altered.value)
-        found.append(f"{source}: {altered} in the ledger, but read with a value of {account.altered.read_value:,.2f}")
-    return found
-
-
 def source_counts(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceCounts]:
     """What the guards look at."""
     return {
@@ -106,7 +69,7 @@ def source_counts(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceCoun
     }
 
 
-def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount], lost: Lost) -> dict[str, Any]:
+def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount]) -> dict[str, Any]:
     """The run's record: by source what was read and sent, and by state and reason where it stands."""
     return {
         "sources": {
@@ -121,7 +84,6 @@ def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount],
             }
             for source, account in accounts.items()
         },
-        "lost": [{"source": source, "reason": reason, **to_json(amount)} for (source, reason), amount in lost.items()],
         "accepted_by_pushes": sum(push.accepted for push in pushes),
     }
 

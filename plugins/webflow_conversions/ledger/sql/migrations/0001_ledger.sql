@@ -49,9 +49,8 @@ CREATE INDEX conversions_ready ON webflow.conversions (destination, action_times
 CREATE INDEX conversions_waiting ON webflow.conversions (state, action_timestamp_ms, id) WHERE state IN ('held', 'future');
 CREATE INDEX conversions_sending ON webflow.conversions (push_id) WHERE state = 'sending';
 
--- What a run has sent: by the pushes that it had. What it was too late for: few, if all is well.
+-- What a run has sent: by the pushes that it had.
 CREATE INDEX conversions_accepted ON webflow.conversions (push_id) WHERE state = 'accepted';
-CREATE INDEX conversions_lost ON webflow.conversions (run_id) WHERE state = 'expired' AND reason IN ('expired_unsent', 'expired_in_doubt');
 
 -- What people look for, and what costs the push next to nothing. A conversion ID is found by its action ID, whose order
 -- by bytes puts the conversions of a source and event name together.
@@ -82,6 +81,7 @@ CREATE TABLE webflow.runs (
     outcome         text CHECK (outcome IN ('succeeded', 'failed')),
     notes           text[] NOT NULL DEFAULT '{}',
     problems        text[] NOT NULL DEFAULT '{}',
+    verdict         jsonb,
     counts          jsonb NOT NULL DEFAULT '{}',
     forecast        jsonb,
     last_extraction_before bigint NOT NULL DEFAULT 0,
@@ -89,6 +89,9 @@ CREATE TABLE webflow.runs (
 );
 
 COMMENT ON TABLE webflow.runs IS 'One row a run: its window, and what became of the rows that it read, by source, state and reason.';
+COMMENT ON COLUMN webflow.runs.problems IS 'Why the run is not green: the sentences of the verdict.';
+COMMENT ON COLUMN webflow.runs.verdict IS
+    'level (good, note, attention, failed) and findings: cause, level, source, sentence, rows, value, remedy (docs/verdicts.md).';
 COMMENT ON COLUMN webflow.runs.is_whole IS
     'It was to send all that was due: of every source, of the whole 2 days; no dry run, no backfill.';
 COMMENT ON COLUMN webflow.runs.last_extraction_before IS

@@ -21,6 +21,7 @@ SET run_type = excluded.run_type,
     outcome = NULL,
     notes = '{}',
     problems = '{}',
+    verdict = NULL,
     counts = '{}',
     forecast = NULL,
     last_extraction_before = coalesce((SELECT max(x.id) FROM webflow.extractions x WHERE x.run = r.id), 0)
