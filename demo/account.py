@@ -21,7 +21,7 @@ GROUP BY source, state, reason
 ORDER BY source, array_position(ARRAY['accepted', 'sending', 'ready', 'held', 'future', 'rejected', 'expired'], state), reason
 """
 
-RUNS = "SELECT run_id, window_start, window_end, outcome, problems, counts FROM webflow.runs ORDER BY id"
+RUNS = "SELECT run_id, verdict, counts FROM webflow.runs ORDER BY id"
 
 _SHOWN = 3
 
@@ -52,9 +52,9 @@ def tell(stage: Stage) -> list[str]:
     return wrong
 
 
-def _tell_runs(runs: Iterable[Any]) -> None:
+def _tell_runs(runs: Sequence[Any]) -> None:
     print("\nWhat the runs read and sent\n")
-    parts = ("read", "duplicates", "outside", "too_old", "recorded", "sent")
+    parts = ("read", "duplicates", "conflicting", "outside", "too_old", "recorded", "sent")
     rows = [
         (
             run.run_id.partition("__")[0],
@@ -65,8 +65,26 @@ def _tell_runs(runs: Iterable[Any]) -> None:
         for run in runs
         for source, counts in run.counts.get("sources", {}).items()
     ]
-    titles = ("run", "source", "rows read", "duplicates", "outside", "over 30 days", "recorded", "sent", "value sent")
+    titles = (
+        "run",
+        "source",
+        "rows read",
+        "duplicates",
+        "conflicting",
+        "outside",
+        "over 30 days",
+        "recorded",
+        "sent",
+        "value sent",
+    )
     print(table(titles, rows))
+    print("\nWhether each run did what it is for\n")
+    findings = [
+        (run.run_id.partition("__")[0], finding["level"], finding["sentence"])
+        for run in runs
+        for finding in (run.verdict or {}).get("findings", ()) or [{"level": "good", "sentence": "all that was due is accepted"}]
+    ]
+    print(table(("run", "verdict", "why"), findings))
 
 
 def _tell_ends(ends: Iterable[Any]) -> None:
