@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from webflow_conversions.configuration import Guards
-from webflow_conversions.delivery.protocols import Clock, Forecasts, Transport
+from webflow_conversions.delivery.protocols import Clock, Forecasts, PushLedger, Transport
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.delivery.settings import PushCounts, PushSettings
 from webflow_conversions.ledger.dry_run import DryRunExtraction
@@ -156,17 +156,19 @@ class Night:
         self.identify(run)
         return run
 
-    def queue(self, run: Run, *, worker: int = 0, try_number: int = 1, **options: Any) -> PushQueue:
+    def queue(
+        self, run: Run, *, worker: int = 0, try_number: int = 1, session: Session | None = None, **options: Any
+    ) -> PushQueue:
         options = {"resend": True, "attempts_per_run": 4, "config_digest": "digest"} | options
-        return PushQueue(Session(self.connect), run, self._worker(run, worker, try_number), **options)
+        return PushQueue(session or Session(self.connect), run, self.worker(run, worker, try_number), **options)
 
     def forecasts(
         self, run: Run, kind: type[RunForecasts] = RunForecasts, *, worker: int = 0, try_number: int = 1
     ) -> RunForecasts:
-        return kind(Session(self.connect), run, self._worker(run, worker, try_number))
+        return kind(Session(self.connect), run, self.worker(run, worker, try_number))
 
     @staticmethod
-    def _worker(run: Run, number: int, try_number: int) -> Worker:
+    def worker(run: Run, number: int, try_number: int) -> Worker:
         return Worker(destination=DESTINATION, sources=run.sources, number=number, try_number=try_number)
 
     def push(self, run: Run, transport: Transport | str, *, worker: int = 0, try_number: int = 1, **options: Any) -> PushCounts:
@@ -182,15 +184,18 @@ class Night:
         try_number: int = 1,
         settings: Mapping[str, Any] | None = None,
         chance: float = 0.0,
+        ledger: PushLedger | None = None,
         forecasts: Forecasts | None = None,
+        clock: Clock | None = None,
         **options: Any,
     ) -> Push:
+        """A push over the real ledger and wire, or over those given: a test may put methods of its own in place of theirs."""
         given = replace(SETTINGS, resend=options.get("resend", True), **(settings or {}))
         if isinstance(transport, str):
             transport = curl(transport, given)
-        queue = self.queue(run, worker=worker, try_number=try_number, **options)
+        ledger = ledger or self.queue(run, worker=worker, try_number=try_number, **options)
         forecasts = forecasts or self.forecasts(run, worker=worker, try_number=try_number)
-        return Push(queue, transport, given, forecasts, clock=self.clock, chance=lambda: chance)
+        return Push(ledger, transport, given, forecasts, clock=clock or self.clock, chance=lambda: chance)
 
     def problems(self, run: Run) -> list[str]:
         return [finding.sentence for finding in self.verdict(run).findings if finding.level is Level.FAILED]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from webflow_conversions.delivery import push
+from webflow_conversions.delivery import settings
 from webflow_conversions.errors import ConversionsError
 from webflow_conversions.operators.push import WebflowPushConversionsOperator
 
@@ -26,7 +26,7 @@ def live(
     os.environ.update(environment)
     if host is not None:
         socket.gethostname = lambda: host
-    push.LEASE_MARGIN_SECONDS = lease_margin
+    settings.LEASE_MARGIN_SECONDS = lease_margin
     operator = WebflowPushConversionsOperator(task_id="push", **arguments)
     signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
     try:

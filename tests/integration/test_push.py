@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,12 +18,14 @@ import pytest
 from demo.postgres import free_port
 from demo.simulator import SimulatorProcess
 from tests.night import NOW, SETTINGS, FixedClock, Night, curl
-from webflow_conversions.delivery import push as push_module
+from tests.servers import Server, number, saying
 from webflow_conversions.delivery import settings as push_settings
 from webflow_conversions.delivery.circuit_breaker import TRIP_AFTER
+from webflow_conversions.delivery.claims import PROBE_ROWS
+from webflow_conversions.delivery.ending import Phase
 from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.delivery.protocols import Settlement
-from webflow_conversions.delivery.push import PROBE_ROWS, Push
+from webflow_conversions.delivery.push import Push
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.ledger.push import RunForecasts
 from webflow_conversions.pipeline.verdict import unread
@@ -152,18 +155,19 @@ def test_refusals_before_anything_is_accepted_are_not_the_rows_fault(
     assert TRIP_AFTER + PROBE_ROWS <= simulator.summary()["requests"] <= TRIP_AFTER + SETTINGS.concurrency + PROBE_ROWS
 
 
-def turns_bad(push: Push, simulator: SimulatorProcess, rule: dict[str, Any], *, after: int) -> Push:
-    """Once it has accepted so many events, the API does this."""
-    measure = push._measure
+def turns_bad(night: Night, simulator: SimulatorProcess, rule: dict[str, Any], *, after: int) -> Push:
+    """A push of 200 rows. Once it has accepted so many events, the API does this."""
 
-    def look() -> None:
-        measure()
+    def poll(wait_seconds: float) -> Any:
         if push.counts.accepted >= after and not turned:
             turned.append(True)
             simulator.faults([rule])
+        return wait(wait_seconds)
 
     turned: list[bool] = []
-    push._measure = look
+    wire = curl(simulator.url)
+    wait, wire.poll = wire.poll, poll
+    push = night.prepare_push(night.ready(200), wire)
     return push
 
 
@@ -175,9 +179,9 @@ def by_state(night: Night) -> Counter[str]:
 def test_an_address_that_goes_away_after_the_first_acceptance_rejects_nothing(
     night: Night, simulator: SimulatorProcess, status: int
 ) -> None:
-    push = night.prepare_push(night.ready(200), simulator.url)
+    push = turns_bad(night, simulator, {"action": "status", "status": status}, after=30)
     with pytest.raises(Stopped, match=rf"None of the last \d\d events was accepted: HTTP {status} \(\d\d\)"):
-        turns_bad(push, simulator, {"action": "status", "status": status}, after=30).run()
+        push.run()
     assert push.counts.accepted >= 30
     assert by_state(night) == {"accepted": push.counts.accepted, "ready": 200 - push.counts.accepted}
 
@@ -185,8 +189,7 @@ def test_an_address_that_goes_away_after_the_first_acceptance_rejects_nothing(
 def test_any_number_of_events_that_the_api_refuses_is_rejected_once_it_accepted_one(
     night: Night, simulator: SimulatorProcess
 ) -> None:
-    push = night.prepare_push(night.ready(200), simulator.url)
-    counts = turns_bad(push, simulator, {"action": "status", "status": 422}, after=30).run()
+    counts = turns_bad(night, simulator, {"action": "status", "status": 422}, after=30).run()
     assert counts.accepted >= 30
     assert counts.rejected == {"refused_422": 200 - counts.accepted}
     assert by_state(night) == {"accepted": counts.accepted, "rejected": 200 - counts.accepted}
@@ -197,11 +200,11 @@ def test_answers_without_our_events_stop_the_push_and_none_of_these_goes_out_aga
     night: Night, simulator: SimulatorProcess, good: int
 ) -> None:
     """They may have been received: what is answered so is not given back."""
-    push = night.prepare_push(night.ready(200), simulator.url)
     strange = {"action": "status", "status": 200, "body": "{}"}
     simulator.faults([] if good else [strange])
+    push = turns_bad(night, simulator, strange, after=good)
     with pytest.raises(Stopped, match=r"None of the last 20 events was accepted: HTTP 200 without our event \(20\)"):
-        turns_bad(push, simulator, strange, after=good).run()
+        push.run()
     states, rejected = by_state(night), push.counts.rejected["echo_mismatch"]
     assert rejected >= 20
     assert states["rejected"] == rejected
@@ -499,8 +502,7 @@ def in_thread(push: Push, error: type[Exception], message: str) -> Iterator[None
 
 def test_what_grows_too_old_while_it_waits_is_not_sent(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(20)
-    push = night.prepare_push(run, simulator.url)
-    queue = push._ledger
+    queue = night.queue(run)
     claim = queue.claim
 
     def claim_and_grow_old(rows: int, now: Any) -> Any:
@@ -509,7 +511,7 @@ def test_what_grows_too_old_while_it_waits_is_not_sent(night: Night, simulator: 
         return claimed
 
     queue.claim = claim_and_grow_old
-    push.run()
+    night.prepare_push(run, simulator.url, ledger=queue).run()
     assert set(counted(simulator)) == {f"c{number}" for number in range(10, 21)} - {"c10"}
     assert night.states()["c10"] == ("expired", "expired_unsent")
     assert night.states()["c11"] == ("accepted", None)
@@ -518,16 +520,16 @@ def test_what_grows_too_old_while_it_waits_is_not_sent(night: Night, simulator: 
 
 def test_a_clock_that_is_set_back_holds_back_what_lies_in_the_future_then(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(1)
-    push = night.prepare_push(run, simulator.url)
-    claim = push._ledger.claim
+    queue = night.queue(run)
+    claim = queue.claim
 
     def claim_and_set_back(rows: int, now: Any) -> Any:
         claimed = claim(rows, now)
         night.clock.at = NOW - timedelta(hours=41)
         return claimed
 
-    push._ledger.claim = claim_and_set_back
-    push.run()
+    queue.claim = claim_and_set_back
+    night.prepare_push(run, simulator.url, ledger=queue).run()
     assert simulator.events() == []
     assert night.states() == {"c1": ("future", None)}
 
@@ -572,7 +574,7 @@ def test_concurrency_falls_when_the_api_is_overloaded_and_nothing_is_lost(night:
     push = night.prepare_push(run, simulator.url, settings={"concurrency": 64})
     push.run()
     assert push.counts.accepted == 400
-    assert push._pace.limit < 64
+    assert push.concurrency < 64
     assert set(counted(simulator).values()) == {1}
 
 
@@ -581,8 +583,7 @@ def test_an_event_that_alone_is_put_off_again_and_again_does_not_hold_up_the_oth
 ) -> None:
     run = night.ready(2_000)
     simulator.faults([{"action": "status", "status": 503, "action_id": "webflow_default/sales/offline-purchase/c1"}])
-    push = night.prepare_push(run, simulator.url, settings={"patience_seconds": 3.0})
-    push._chance = lambda: 0.5
+    push = night.prepare_push(run, simulator.url, settings={"patience_seconds": 3.0}, chance=0.5)
     with pytest.raises(Unavailable, match=r"\(last trouble: HTTP 503\)"):
         push.run()
     assert push.counts.accepted == 1_999
@@ -590,16 +591,22 @@ def test_an_event_that_alone_is_put_off_again_and_again_does_not_hold_up_the_oth
     assert night.row("c1").attempts <= 5
 
 
+class CountingClock(FixedClock):
+    """Counts how many times it was asked: each turn of a push asks it some ten times."""
+
+    times = 0
+
+    def monotonic(self) -> float:
+        self.times += 1
+        return super().monotonic()
+
+
 def test_a_rest_burns_no_processor(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(30)
     simulator.faults([{"action": "status", "status": 429, "times": 1, "retry_after": "1"}])
-    push = night.prepare_push(run, simulator.url, settings={"concurrency": 1})
-    turns = []
-    turn = push._turn
-    push._turn = lambda: (turns.append(None), turn())
-    push.run()
-    assert push.counts.accepted == 30
-    assert len(turns) < 300
+    clock = CountingClock()
+    assert night.push(run, simulator.url, settings={"concurrency": 1}, clock=clock).accepted == 30
+    assert clock.times < 4_000
 
 
 def test_a_destination_that_rests_is_left_alone_by_a_push_that_begins(night: Night, simulator: SimulatorProcess) -> None:
@@ -628,15 +635,12 @@ def test_a_stop_lets_flying_requests_end_and_leaves_nothing_in_doubt(night: Nigh
     assert {row.attempts_in_doubt for row in rows.values()} == {0}
 
 
-def test_what_does_not_answer_within_the_grace_is_in_doubt(
-    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(push_module, "GRACE_SECONDS", 0.2)
+def test_what_does_not_answer_within_the_grace_is_in_doubt(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(4)
     simulator.faults([{"action": "stall", "store": True}])
-    push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 30.0})
+    push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 30.0, "grace_seconds": 0.2})
     with in_thread(push, Unavailable, "The push was stopped"):
-        wait_until(lambda: [out.has_left for out in list(push._out.values())] == [True] * 4)
+        wait_until(lambda: len(simulator.events()) == 4)
         push.stop()
     assert {(row.state, row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {("ready", 1, 1)}
 
@@ -656,29 +660,36 @@ def test_an_empty_queue_ends_at_once(night: Night, simulator: SimulatorProcess) 
     assert (counts.requests, counts.complete) == (0, True)
 
 
-def test_a_stop_before_the_end_rejects_nothing_that_is_not_proven(night: Night, simulator: SimulatorProcess) -> None:
-    run = night.ready(100)
-    action_id = "webflow_default/sales/offline-purchase/c1"
-    simulator.faults([{"action": "status", "status": 400, "action_id": action_id}, {"action": "stall"}])
-    push = night.prepare_push(run, simulator.url, settings={"concurrency": 1, "timeout_seconds": 30.0})
-    with in_thread(push, Unavailable, "The push was stopped"):
-        wait_until(lambda: bool(push._breaker.kept))
-        push.stop()
+def test_a_stop_before_the_end_rejects_nothing_that_is_not_proven(night: Night) -> None:
+    run, stopped = night.ready(100), threading.Event()
+
+    def answer(head: bytes, body: bytes) -> bytes:
+        if number(body) > 1:
+            stopped.wait(10)
+        return saying(400)
+
+    with Server(answer) as server:
+        push = night.prepare_push(run, server.url, settings={"concurrency": 1, "timeout_seconds": 30.0})
+        with in_thread(push, Unavailable, "The push was stopped"):
+            wait_until(lambda: len(server.got) == 2)
+            push.stop()
+        stopped.set()
     assert (night.row("c1").state, night.row("c1").attempts) == ("ready", 1)
 
 
 def test_an_interruption_of_the_task_records_what_is_known(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(500)
     simulator.faults([{"action": "delay", "milliseconds": 10}])
-    push = night.prepare_push(run, simulator.url)
-    measure = push._measure
+    wire = curl(simulator.url)
+    poll = wire.poll
 
-    def interrupt() -> None:
-        measure()
-        if push.counts.accepted > 50:
+    def poll_or_interrupt(wait_seconds: float) -> Any:
+        if push.counts.accepted > 50 and push.phase is Phase.PUSHING:
             raise KeyboardInterrupt
+        return poll(wait_seconds)
 
-    push._measure = interrupt
+    wire.poll = poll_or_interrupt
+    push = night.prepare_push(run, wire)
     with pytest.raises(KeyboardInterrupt):
         push.run()
     stored, rows = counted(simulator), night.rows()
@@ -689,8 +700,8 @@ def test_an_interruption_of_the_task_records_what_is_known(night: Night, simulat
 def test_what_expires_after_a_doubt_is_recorded_as_possibly_received(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(1)
     simulator.faults([{"action": "drop_after"}])
-    push = night.prepare_push(run, simulator.url)
-    claim = push._ledger.claim
+    queue = night.queue(run)
+    claim = queue.claim
 
     def claim_and_grow_old(rows: int, now: Any) -> Any:
         claimed = claim(rows, now)
@@ -698,8 +709,8 @@ def test_what_expires_after_a_doubt_is_recorded_as_possibly_received(night: Nigh
             night.clock.at = NOW + timedelta(hours=9)
         return claimed
 
-    push._ledger.claim = claim_and_grow_old
-    push.run()
+    queue.claim = claim_and_grow_old
+    night.prepare_push(run, simulator.url, ledger=queue).run()
     assert night.states() == {"c1": ("expired", "expired_in_doubt")}
 
 
@@ -738,8 +749,8 @@ def test_a_ledger_that_is_away_for_a_moment_costs_nothing(night: Night, simulato
 
 def test_a_claim_whose_commit_was_not_confirmed_goes_out_in_the_same_run(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(300)
-    push = night.prepare_push(run, simulator.url)
-    claim, lost = push._ledger.claim, []
+    queue = night.queue(run)
+    claim, lost = queue.claim, []
 
     def claim_and_lose_the_answer(rows: int, now: Any) -> Any:
         claimed = claim(rows, now)
@@ -748,8 +759,8 @@ def test_a_claim_whose_commit_was_not_confirmed_goes_out_in_the_same_run(night: 
             raise Unavailable("the connection broke after the commit")
         return claimed
 
-    push._ledger.claim = claim_and_lose_the_answer
-    assert push.run().accepted == 300
+    queue.claim = claim_and_lose_the_answer
+    assert night.prepare_push(run, simulator.url, ledger=queue).run().accepted == 300
     assert lost
     assert set(counted(simulator).values()) == {1}
     assert {(row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {(1, 0)}
@@ -759,8 +770,8 @@ def test_an_outcome_that_is_recorded_late_never_meets_a_newer_claim(night: Night
     """The commit of "goes back, not sent" is not confirmed: recorded again later, it must not undo the next claim."""
     run = night.ready(40)
     simulator.faults([{"action": "status", "status": 429, "times": 1}])
-    push = night.prepare_push(run, simulator.url, settings={"concurrency": 1})
-    settle, claim, order = push._ledger.settle, push._ledger.claim, []
+    queue = night.queue(run)
+    settle, claim, order = queue.settle, queue.claim, []
 
     def settle_and_lose_the_answer(settlements: Any) -> int:
         settled = settle(settlements)
@@ -773,8 +784,8 @@ def test_an_outcome_that_is_recorded_late_never_meets_a_newer_claim(night: Night
         order.append("claim")
         return claim(rows, now)
 
-    push._ledger.settle, push._ledger.claim = settle_and_lose_the_answer, note_claim
-    assert push.run().accepted == 40
+    queue.settle, queue.claim = settle_and_lose_the_answer, note_claim
+    assert night.push(run, simulator.url, ledger=queue, settings={"concurrency": 1}).accepted == 40
     first = order.index("settle")
     assert order[first + 1] == "settle"
     assert set(counted(simulator).values()) == {1}
@@ -914,11 +925,10 @@ def test_a_transport_closed_with_requests_out_is_no_error() -> None:
 
 
 def test_a_long_trouble_is_told_a_limited_number_of_times(
-    night: Night, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    night: Night, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(push_module, "MOST_TOLD", 3)
     simulator.faults([{"action": "status", "status": 503, "times": 20, "retry_after": "0"}])
-    night.push(night.ready(30), simulator.url)
+    night.push(night.ready(30), simulator.url, settings={"told_troubles": 3})
     told = [record.getMessage() for record in caplog.records if "later HTTP 503" in record.getMessage()]
     assert len(told) == 3
     assert told[-1].endswith("(more of these are in webflow.history alone)")

@@ -10,7 +10,6 @@ from tests.integration.test_push import counted, wait_until
 from tests.night import NOW, Night
 from tests.servers import Server, number, ok, saying
 from webflow_conversions.delivery.protocols import Settlement
-from webflow_conversions.delivery.push import Push
 from webflow_conversions.errors import Unavailable
 from webflow_conversions.rules.states import State
 
@@ -181,8 +180,8 @@ def test_a_rest_does_not_make_a_push_try_one_row_after_the_other(night: Night) -
         return saying(429, "Retry-After: 6")
 
     with Server(answer) as server:
-        push: Push = night.prepare_push(run, server.url, settings={"concurrency": 2})
-        claim_probes, claims = push._ledger.claim_probes, []
-        push._ledger.claim_probes = lambda *given: claims.append(given) or claim_probes(*given)
-        assert push.run().accepted == 100
+        queue = night.queue(run)
+        claim_probes, claims = queue.claim_probes, []
+        queue.claim_probes = lambda *given: claims.append(given) or claim_probes(*given)
+        assert night.push(run, server.url, ledger=queue, settings={"concurrency": 2}).accepted == 100
     assert len(claims) <= 3

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -19,16 +21,18 @@ import pytest
 
 from demo.simulator import SimulatorProcess
 from tests.integration.test_push import counted, in_thread, silent_listener, wait_until
-from tests.night import NOW, TOKEN, Night
+from tests.night import NOW, SETTINGS, TOKEN, Night, curl
 from tests.servers import LateServer, Server, Together, most_in_a_second, number, ok, saying
 from webflow_conversions.delivery import settings as push_settings
+from webflow_conversions.delivery.answers import Answer
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.delivery.protocols import Claimed, Clock, Settled, Settlement
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.hooks.connections import ledger_session
-from webflow_conversions.ledger.push import RunForecasts
+from webflow_conversions.ledger.push import PushQueue, RunForecasts
 from webflow_conversions.rules.states import State
+from webflow_conversions.transport.libcurl import CurlTransport
 
 
 def by_state(night: Night) -> Counter[tuple[str, int, int]]:
@@ -167,9 +171,7 @@ def test_what_grows_too_old_while_it_connects_does_not_leave(night: Night) -> No
     night.sale("a", ago=timedelta(hours=48) - timedelta(seconds=1.5))
     run = night.read()
     with LateServer(2.0) as late:
-        push = night.prepare_push(run, late.url, settings={"timeout_seconds": 20.0})
-        push._clock = RunningClock()
-        push.run()
+        night.push(run, late.url, settings={"timeout_seconds": 20.0}, clock=RunningClock())
         assert late.got == []
     assert night.states()["a"] == ("expired", "expired_unsent")
     assert night.row("a").attempts == 0
@@ -187,8 +189,8 @@ def test_the_rate_limit_holds_when_a_commit_takes_its_time(night: Night) -> None
     run, calls = night.ready(240), []
     with Server() as server:
         settings = {"requests_per_second": 40.0}
-        pushes = [night.prepare_push(run, server.url, worker=worker, settings=settings) for worker in range(3)]
-        reserve = pushes[0]._ledger.reserve
+        queues = [night.queue(run, worker=worker) for worker in range(3)]
+        reserve = queues[0].reserve
 
         def reserve_and_wait_for_the_disk(permits: int, seconds_apart: float) -> float:
             seconds = reserve(permits, seconds_apart)
@@ -197,7 +199,8 @@ def test_the_rate_limit_holds_when_a_commit_takes_its_time(night: Night) -> None
                 time.sleep(0.3)
             return seconds
 
-        pushes[0]._ledger.reserve = reserve_and_wait_for_the_disk
+        queues[0].reserve = reserve_and_wait_for_the_disk
+        pushes = [night.prepare_push(run, server.url, ledger=queue, settings=settings) for queue in queues]
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(Push.run, pushes))
         assert most_in_a_second(moment for moment, _ in server.got) <= 40
@@ -211,26 +214,32 @@ def test_a_worker_that_freezes_while_it_hands_requests_to_the_wire_sends_nothing
     run, together = night.ready(40), Together(0.6)
     options = {"concurrency": 8, "timeout_seconds": 1.0}
     with Server(together) as server:
-        old = night.prepare_push(run, server.url, settings=options)
-        send, until_done, threads = old._transport.send, old._jobs._until_done, []
-        thaw = threading.Event()
+        wire, successor_s_wire, queue = (
+            curl(server.url, replace(SETTINGS, **options)),
+            curl(server.url, replace(SETTINGS, **options)),
+            night.queue(run),
+        )
+        send, threads, thaw = wire.send, [], threading.Event()
 
-        def until_done_but_frozen(job: Callable[[], Any]) -> Any:
+        def unless_frozen(work: Callable[..., Any], *arguments: Any) -> Any:
             if threads:
                 thaw.wait()
-            return until_done(job)
+            return work(*arguments)
 
         def send_and_freeze(tag: int, body: bytes, may_leave: Callable[[int], bool]) -> None:
             send(tag, body, may_leave)
             if not threads:
-                successor = night.prepare_push(run, server.url, worker=1, settings=options)
+                successor = night.prepare_push(run, successor_s_wire, worker=1, settings=options)
                 threads.append(threading.Thread(target=successor.run))
                 time.sleep(3.5)  # the lease of 3 seconds is over
                 threads[0].start()
-                wait_until(lambda: len(successor._out) > 0)
+                wait_until(lambda: successor_s_wire.in_flight > 0)
                 threading.Timer(1.0, thaw.set).start()
 
-        old._transport.send, old._jobs._until_done = send_and_freeze, until_done_but_frozen
+        wire.send = send_and_freeze
+        for name in ("recover", "claim", "settle", "release", "renew", "rest", "end"):
+            setattr(queue, name, partial(unless_frozen, getattr(queue, name)))
+        old = night.prepare_push(run, wire, settings=options, ledger=queue)
         with suppress(Stopped, Unavailable):
             old.run()
         threads[0].join()
@@ -275,8 +284,7 @@ def test_a_ledger_that_fails_over_costs_no_answer(
     }
     monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", json.dumps(there))
     simulator.faults([{"action": "delay", "milliseconds": 10}])
-    push = night.prepare_push(run, simulator.url)
-    push._ledger._session = ledger_session()
+    push = night.prepare_push(run, simulator.url, session=ledger_session())
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(push.run)
         wait_until(lambda: push.counts.accepted > 100)
@@ -294,10 +302,11 @@ def test_a_locked_row_holds_up_no_other(night: Night, simulator: SimulatorProces
     monkeypatch.setattr(push_settings, "LEASE_MARGIN_SECONDS", 1.0)
     run = night.ready(300)
     simulator.faults([{"action": "delay", "milliseconds": 100}])
-    push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 1.0})
-    with locking(night, push) as locked:
+    wire = curl(simulator.url, replace(SETTINGS, timeout_seconds=1.0))
+    push = night.prepare_push(run, wire, settings={"timeout_seconds": 1.0})
+    with locking(night, push, wire) as locked:
         wait_until(lambda: sum(state == "accepted" for state, _ in night.states().values()) == 300 - locked)
-        time.sleep(push._settings.lease_seconds)
+        time.sleep(3.0)  # the lease
     assert push.counts.accepted == 300
     assert set(counted(simulator).values()) == {1}
     assert by_state(night) == {("accepted", 1, 0): 300}
@@ -309,8 +318,10 @@ def test_a_push_that_is_stopped_does_not_wait_for_a_lock(
     monkeypatch.setattr(push_settings, "LEASE_MARGIN_SECONDS", 2.0)
     run = night.ready(50)
     simulator.faults([{"action": "delay", "milliseconds": 300}])
-    push = night.prepare_push(run, simulator.url, settings={"timeout_seconds": 1.0, "concurrency": 4})
-    with locking(night, push, ends_with="The push was stopped") as locked:
+    settings = {"timeout_seconds": 1.0, "concurrency": 4}
+    wire = curl(simulator.url, replace(SETTINGS, **settings))
+    push = night.prepare_push(run, wire, settings=settings)
+    with locking(night, push, wire, ends_with="The push was stopped") as locked:
         push.stop()
     assert locked >= 4
     assert night.push(run, simulator.url, try_number=2).accepted + push.counts.accepted >= 50
@@ -321,14 +332,14 @@ def test_a_push_that_is_stopped_does_not_wait_for_a_lock(
 
 
 @contextmanager
-def locking(night: Night, push: Push, *, ends_with: str | None = None) -> Iterator[int]:
+def locking(night: Night, push: Push, wire: CurlTransport, *, ends_with: str | None = None) -> Iterator[int]:
     """While a push runs somebody holds what it has claimed, once 4 requests are out; how many rows. In the end the push has ended.
 
     :param ends_with: while the rows are still locked; otherwise it ends well, when they are not.
     """
     with closing(night.connect()) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
         running = pool.submit(push.run)
-        wait_until(lambda: len(push._out) >= 4)
+        wait_until(lambda: wire.in_flight >= 4)
         cursor.execute("SELECT FROM webflow.conversions WHERE state = 'sending' FOR UPDATE")
         try:
             yield cursor.rowcount
@@ -353,14 +364,16 @@ def test_a_row_that_is_locked_when_a_push_begins_does_not_fail_it(night: Night, 
 
 
 def test_a_row_that_is_held_while_it_is_due_burns_no_processor(night: Night, simulator: SimulatorProcess) -> None:
-    push = night.prepare_push(night.ready(3), simulator.url)
-    claim, claims = push._ledger.claim, []
+    run = night.ready(3)
+    queue = night.queue(run)
+    claim, claims = queue.claim, []
 
     def note_claim(rows: int, now: datetime) -> Sequence[Claimed]:
         claims.append(rows)
         return claim(rows, now)
 
-    push._ledger.claim = note_claim
+    queue.claim = note_claim
+    push = night.prepare_push(run, simulator.url, ledger=queue)
     with closing(night.connect()) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
         cursor.execute("SELECT FROM webflow.conversions WHERE conversion_id = 'c2' FOR UPDATE")
         running = pool.submit(push.run)
@@ -381,8 +394,8 @@ def test_an_outcome_that_the_ledger_refuses_to_record_is_never_forgotten(night: 
         return ok(head, body)
 
     with Server(answer) as server:
-        push = night.prepare_push(run, server.url)
-        settle, tries = push._ledger.settle, []
+        queue = night.queue(run)
+        settle, tries = queue.settle, []
 
         def settle_after_all(settlements: Sequence[Settlement]) -> Settled:
             tries.append(len(settlements))
@@ -390,9 +403,9 @@ def test_an_outcome_that_the_ledger_refuses_to_record_is_never_forgotten(night: 
                 raise psycopg2.errors.InsufficientPrivilege("permission denied for table history")
             return settle(settlements)
 
-        push._ledger.settle = settle_after_all
+        queue.settle = settle_after_all
         with pytest.raises(psycopg2.Error, match="permission denied"):
-            push.run()
+            night.push(run, server.url, ledger=queue)
         answers.set()
         arrived, rows = server.conversions(), night.rows()
         assert not {name for name, row in rows.items() if arrived[name] > row.attempts and row.state != "sending"}
@@ -406,9 +419,10 @@ def test_an_outcome_that_the_ledger_refuses_to_record_is_never_forgotten(night: 
 
 
 def test_what_a_claim_without_a_word_took_goes_out_in_its_turn(night: Night, simulator: SimulatorProcess) -> None:
-    push = night.prepare_push(night.ready(3_000), simulator.url)
-    lost = claim_whose_commit_is_not_confirmed(push)
-    push.run()
+    run = night.ready(3_000)
+    queue = night.queue(run)
+    lost = claim_whose_commit_is_not_confirmed(queue)
+    night.push(run, simulator.url, ledger=queue)
     assert lost
     assert order_of(simulator).index("c1") < 1_500
     assert by_state(night) == {("accepted", 1, 0): 3_000}
@@ -417,17 +431,19 @@ def test_what_a_claim_without_a_word_took_goes_out_in_its_turn(night: Night, sim
 def test_what_a_claim_without_a_word_took_is_given_back_by_a_push_that_is_stopped(
     night: Night, simulator: SimulatorProcess
 ) -> None:
-    push = night.prepare_push(night.ready(100), simulator.url)
-    lost = claim_whose_commit_is_not_confirmed(push, then=push.stop)
+    run = night.ready(100)
+    queue = night.queue(run)
+    push = night.prepare_push(run, simulator.url, ledger=queue)
+    lost = claim_whose_commit_is_not_confirmed(queue, then=push.stop)
     with pytest.raises(Unavailable, match="The push was stopped"):
         push.run()
     assert lost
     assert by_state(night) == {("ready", 0, 0): 100}
 
 
-def claim_whose_commit_is_not_confirmed(push: Push, then: Callable[[], None] | None = None) -> Sequence[Claimed]:
+def claim_whose_commit_is_not_confirmed(queue: PushQueue, then: Callable[[], None] | None = None) -> Sequence[Claimed]:
     """The first claim of a push is committed, and its connection breaks in that moment."""
-    claim, lost = push._ledger.claim, []
+    claim, lost = queue.claim, []
 
     def claim_and_lose_the_answer(rows: int, now: datetime) -> Sequence[Claimed]:
         claimed = claim(rows, now)
@@ -438,7 +454,7 @@ def claim_whose_commit_is_not_confirmed(push: Push, then: Callable[[], None] | N
             raise Unavailable("the connection broke after the commit")
         return claimed
 
-    push._ledger.claim = claim_and_lose_the_answer
+    queue.claim = claim_and_lose_the_answer
     return lost
 
 
@@ -510,24 +526,26 @@ def test_a_later_try_that_is_long_dead_keeps_nobody_out(night: Night, simulator:
 def test_a_stop_while_connecting_puts_nothing_in_doubt(night: Night) -> None:
     run = night.ready(4)
     with silent_listener(0) as url:
-        push = night.prepare_push(run, url, settings={"timeout_seconds": 30.0}, resend=False)
+        wire = curl(url, replace(SETTINGS, timeout_seconds=30.0))
+        push = night.prepare_push(run, wire, settings={"timeout_seconds": 30.0}, resend=False)
         with in_thread(push, Unavailable, "The push was stopped"):
-            wait_until(lambda: len(push._out) == 4)
+            wait_until(lambda: wire.in_flight == 4)
             push.stop()
     assert by_state(night) == {("ready", 0, 0): 4}
 
 
 def test_outcomes_are_recorded_before_anything_is_closed(night: Night, simulator: SimulatorProcess) -> None:
     """Closing waits for a name server that is asked at this moment, for longer than Airflow waits for the task."""
-    push = night.prepare_push(night.ready(200), simulator.url)
+    wire = curl(simulator.url)
+    push = night.prepare_push(night.ready(200), wire)
     simulator.faults([{"action": "delay", "milliseconds": 20}])
-    close, at_close = push._transport.close, []
+    close, at_close = wire.close, []
 
     def close_late() -> None:
         at_close.append(by_state(night))
         close()
 
-    push._transport.close = close_late
+    wire.close = close_late
     with in_thread(push, Unavailable, "The push was stopped"):
         wait_until(lambda: push.counts.accepted > 20)
         push.stop()
@@ -572,17 +590,19 @@ def test_a_time_out_of_the_task_leaves_nothing_in_doubt(night: Night, simulator:
     def bell(*_: object) -> None:
         raise TaskTimeoutByHand
 
-    push = night.prepare_push(night.ready(3_000), simulator.url)
-    answered, rung = push._answered, []
+    wire = curl(simulator.url)
+    push = night.prepare_push(night.ready(3_000), wire)
+    poll, rung = wire.poll, []
     before = signal.signal(signal.SIGALRM, bell)
 
-    def answered_and_bell(*arguments: Any) -> None:
-        answered(*arguments)
-        if push.counts.accepted == 300 and not rung:
-            rung.append(True)
-            os.kill(os.getpid(), signal.SIGALRM)
+    def poll_and_bell(wait_seconds: float) -> Iterator[tuple[int, Answer]]:
+        for ended in poll(wait_seconds):
+            yield ended
+            if push.counts.accepted == 300 and not rung:
+                rung.append(True)
+                os.kill(os.getpid(), signal.SIGALRM)
 
-    push._answered = answered_and_bell
+    wire.poll = poll_and_bell
     try:
         with pytest.raises(TaskTimeoutByHand):
             push.run()
@@ -609,10 +629,10 @@ def test_a_socket_beyond_what_select_can_watch_burns_no_processor(night: Night) 
     try:
         run = night.ready(2)
         with Server(answer) as server:
-            push = night.prepare_push(run, server.url)
-            turn = push._turn
-            push._turn = lambda: (turns.append(True), turn())
-            assert push.run().accepted == 2
+            wire = curl(server.url)
+            poll = wire.poll
+            wire.poll = lambda wait_seconds: (turns.append(True), poll(wait_seconds))[1]
+            assert night.push(run, wire).accepted == 2
     finally:
         for number in opened:
             os.close(number)

@@ -46,16 +46,16 @@ def test_what_was_in_time_when_it_was_read_is_judged_again_before_it_is_sent(nig
 
 def test_a_run_that_lasts_across_the_edge_ends_with_what_it_lost(night: Night, simulator: SimulatorProcess) -> None:
     run = night.ready(3)
-    push = night.prepare_push(run, simulator.url, settings={"concurrency": 1})
-    committed = push._ledger.claim
+    queue = night.queue(run)
+    committed = queue.claim
 
     def claim(*arguments):
         claimed = committed(*arguments)
         night.clock.at = NOW + 8 * HOUR + timedelta(milliseconds=2.5)  # c1 and c2 happened 40 hours ago, and 1 and 2 milliseconds
         return claimed
 
-    push._ledger.claim = claim
-    push.run()
+    queue.claim = claim
+    night.push(run, simulator.url, ledger=queue, settings={"concurrency": 1})
     assert night.states() == {"c1": ("expired", "expired_unsent"), "c2": ("expired", "expired_unsent"), "c3": ("accepted", None)}
     assert night.problems(run) == ["sales: 2 conversions (2.00) grew older than 2 days without being accepted (expired_unsent)"]
 

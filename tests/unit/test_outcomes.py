@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webflow_conversions.delivery.outcomes import LONGEST_RETRY_AFTER, Answer, Outcome, Trouble, classify, retry_after_seconds
+from webflow_conversions.delivery.answers import LONGEST_RETRY_AFTER, Answer, Trouble, retry_after_seconds
+from webflow_conversions.delivery.outcomes import TREATMENTS, Outcome, classify, settlement
 from webflow_conversions.delivery.protocols import Claimed
-from webflow_conversions.delivery.settlements import settlement
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.states import Reason, State, explain
 
@@ -141,7 +141,7 @@ def test_any_retry_after_is_none_or_between_now_and_an_hour(header):
 def settle(outcome, answer=None, *, resend=True, failures=0, chance=0.5):
     return settlement(
         Claimed(id=7, event=EVENT, attempts=0, failures=failures),
-        outcome,
+        TREATMENTS[outcome],
         answer or Answer(),
         sent_at=1_773_525_600.0,
         resend=resend,

@@ -1,53 +1,55 @@
-"""The table of troubles in docs/delivery.md says what the code does, names every class, and names tests that exist."""
+"""The tables of answers in docs/delivery.md are what the code says, name every class, and name tests that exist."""
 
 import re
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify
+from webflow_conversions.delivery.answers import Trouble
+from webflow_conversions.delivery.outcomes import TREATMENTS, Outcome
+from webflow_conversions.delivery.settings import PushCounts
+from webflow_conversions.troubles import EXAMPLES, Example, updated
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
-ROWS = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in DOCUMENT.partition("## The table of troubles")[2].splitlines()
-    if line.startswith("| ") and not line.startswith("| What happened")
-]
-SENT = b'{"actionId":"a"}'
-
-
-def answer(text: str) -> Answer:
-    """The answer that a part of the second column writes down: ``lost 200``, ``503``, ``200 with another body``."""
-    found = re.fullmatch(r"([a-z_]+)?(?: ?(\d{3}))?( with another body)?", text)
-    assert found, text
-    trouble, status, other = found.groups()
-    return Answer(
-        status=int(status) if status else None,
-        trouble=Trouble(trouble) if trouble else None,
-        body=b"{}" if other else SENT,
-    )
-
-
-ANSWERS = [(part, row[2]) for row in ROWS if row[1] != "–" for part in row[1].split(", ")]
-
-
-@pytest.mark.parametrize(("text", "outcome"), ANSWERS)
-def test_each_answer_is_of_the_class_that_the_table_says(text: str, outcome: str) -> None:
-    assert classify(SENT, answer(text)).name.lower() == outcome
-
-
-def test_every_class_and_every_trouble_has_its_row() -> None:
-    assert {outcome for _, outcome in ANSWERS} == {outcome.name.lower() for outcome in Outcome}
-    assert {given.trouble for text, _ in ANSWERS if (given := answer(text)).trouble} == set(Trouble)
-
-
-def test_every_row_names_tests_that_exist() -> None:
-    tests = chain.from_iterable(
+TESTS = set(
+    chain.from_iterable(
         re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE) for path in ROOT.glob("tests/**/test_*.py")
     )
-    named = [set(re.findall(r"`(test_\w+)`", row[5])) for row in ROWS]
-    assert all(named)
-    assert set().union(*named) <= set(tests)
-    assert {len(row) for row in ROWS} == {6}
+)
+
+
+def test_the_tables_in_the_docs_are_those_that_the_code_writes() -> None:
+    assert updated(DOCUMENT) == DOCUMENT
+
+
+def test_the_tables_are_written_without_airflow(tmp_path: Path) -> None:
+    copy = tmp_path / "delivery.md"
+    copy.write_text(DOCUMENT, encoding="utf-8")
+    check = f"import sys, runpy; sys.argv = ['', {str(copy)!r}]; runpy.run_module('webflow_conversions.troubles', run_name='__main__'); assert 'airflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT / "plugins")
+    assert copy.read_text(encoding="utf-8") == DOCUMENT
+
+
+def test_every_class_has_a_treatment_and_every_class_and_trouble_an_example() -> None:
+    assert set(TREATMENTS) == set(Outcome)
+    assert set().union(*(example.outcomes for example in EXAMPLES)) == set(Outcome)
+    assert {example.trouble for example in EXAMPLES} == {None, *Trouble}
+
+
+def test_what_a_treatment_counts_is_a_field_of_the_counts() -> None:
+    assert {treatment.counter for treatment in TREATMENTS.values()} - {None} <= set(PushCounts().to_json())
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.happened)
+def test_an_example_is_of_one_class_and_names_tests_that_exist(example: Example) -> None:
+    assert len(example.outcomes) == 1
+    assert example.tests
+    assert set(example.tests) <= TESTS
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    assert set(re.findall(r"`(test_\w+)`", DOCUMENT)) <= TESTS

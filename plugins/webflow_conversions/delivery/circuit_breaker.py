@@ -1,40 +1,42 @@
-"""Whether it is the rows that are wrong, or the address that they were sent to."""
+"""The circuit breaker: are the rows wrong, or the address that they were sent to?"""
 
 from collections import Counter
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from webflow_conversions.delivery.outcomes import Answer
+from webflow_conversions.delivery.answers import Answer
+from webflow_conversions.delivery.outcomes import Evidence
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.errors import Stopped
 from webflow_conversions.rules.states import State
 
 TRIP_AFTER = 20
-"""Refusals in a row after which the breaker opens: the address may be wrong, not the rows."""
+"""Refusals in a row that trip the breaker: the address may be wrong, not the rows."""
 REFUSALS_OF_THE_ADDRESS = frozenset({404, 410})
-"""They concern the event only where the same address accepts others."""
+"""Statuses that concern the event only where the same address accepts others."""
 
 
 class Stage(Enum):
-    """How far a suspicion has come. While there is one, nothing is sent but others."""
+    """The stages of the breaker. Unless it is closed, only probe rows are sent."""
 
-    NONE = auto()
-    SEEKING = auto()
-    """Others are to be claimed, as soon as nothing is out."""
-    TRYING = auto()
-    """Others are out."""
-    JUDGING = auto()
-    """Others were refused, or there are none: unless another push knows better, it is the address."""
+    CLOSED = auto()
+    OPEN = auto()
+    """It tripped: probe rows are to be claimed, as soon as no request is out."""
+    HALF_OPEN = auto()
+    """Probe rows are out."""
+    UNDECIDED = auto()
+    """Probe rows were refused, or there are none: unless another push had events accepted, the address is wrong."""
 
 
 class CircuitBreaker:
-    """Keeps refusals back that may be meant for all, until an event is accepted.
+    """Keeps back refusals that may concern every event, until an event is accepted.
 
-    Before anything was accepted every refusal is suspicious; afterwards only those of the address. An answer that is
+    Before an event was accepted every refusal is suspicious; afterwards only those of the address. An answer that is
     not the API's is suspicious at any time.
 
-    What expires first goes out first, and rows that expire together may well be wrong together. So after many refusals
-    in a row others are tried, as unlike them as can be had: only if these are refused, too, it is the address.
+    Rows that expire first are sent first, and rows that expire together may well be wrong together. So after a streak of
+    refusals the breaker trips, and probe rows are sent, as unlike the refused ones as possible: only if they are refused,
+    too, the address is wrong.
 
     :param destination: the connection, for the sentence.
     """
@@ -45,82 +47,100 @@ class CircuitBreaker:
         self._kept: list[Settlement] = []
         self._in_a_row: Counter[str] = Counter()
         self._probes: set[int] = set()
-        self.stage = Stage.NONE
+        self.stage = Stage.CLOSED
         self.verdict: Stopped | None = None
-        """Set once it is clear that the address is wrong."""
+        """Set once the address is known to be wrong."""
 
     @property
     def kept(self) -> list[int]:
         """The conversions whose refusals are kept back."""
         return [refusal.id for refusal in self._kept]
 
-    def seek(self) -> None:
-        """Others are wanted, once more if they were before."""
-        self.stage = Stage.SEEKING
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing may be sent: probe rows are to be found first, or were refused."""
+        return self.stage is Stage.OPEN or self.stage is Stage.UNDECIDED
+
+    def trip(self) -> None:
+        """Ask for probe rows, or for more of them."""
+        self.stage = Stage.OPEN
 
     def probe(self, conversions: Iterable[int]) -> None:
-        """These are the others, about to be sent; nothing else is out."""
+        """Wait for the answers to these probe rows; no other request is out."""
         self._probes = set(conversions)
-        self.stage = Stage.TRYING if self._probes else Stage.JUDGING
+        self.stage = Stage.HALF_OPEN if self._probes else Stage.UNDECIDED
 
     def call_off(self) -> None:
-        """The others were given back before they were answered."""
-        if self.stage is Stage.TRYING:
-            self.seek()
+        """The probe rows were given back before they were answered."""
+        if self.stage is Stage.HALF_OPEN:
+            self.trip()
 
-    def accepted(self) -> list[Settlement]:
+    def judge(self, evidence: Evidence, answer: Answer, result: Settlement) -> list[Settlement]:
+        """Take an answer for evidence; the outcomes to be recorded now."""
+        match evidence:
+            case Evidence.ACCEPTED:
+                return [result, *self._accepted()]
+            case Evidence.REFUSED:
+                return self._refused(result)
+            case Evidence.STRANGE:
+                self._strange(answer)
+            case Evidence.NONE:
+                pass
+        self.put_off(result.id)
+        return [result]
+
+    def _accepted(self) -> list[Settlement]:
         """The API is there and takes our events: what it refused before is refused."""
         self._is_proven = True
         self._in_a_row.clear()
-        self.stage = Stage.NONE
+        self.stage = Stage.CLOSED
         kept, self._kept = self._kept, []
         return kept
 
     def accepted_elsewhere(self) -> list[Settlement]:
-        """Another push of the run had events accepted, at whatever time; what is to be recorded for it.
+        """Another push of the run had events accepted, at whatever time; the outcomes to be recorded.
 
-        What says that there is nothing at this address is still suspicious: there may have been before.
+        Refusals of the address stay suspicious: it may have gone away since.
         """
         self._is_proven = True
         own = [refusal for refusal in self._kept if not _is_of_the_address(refusal)]
         self._kept = [refusal for refusal in self._kept if _is_of_the_address(refusal)]
         if not self._kept:
             self._in_a_row.clear()
-            self.stage = Stage.NONE
+            self.stage = Stage.CLOSED
         return own
 
-    def refused(self, refusal: Settlement) -> list[Settlement]:
-        """What is to be recorded now that this event was refused."""
+    def _refused(self, refusal: Settlement) -> list[Settlement]:
         if self._is_proven and not _is_of_the_address(refusal):
             self.put_off(refusal.id)
             return [refusal]
         self._kept.append(refusal)
         self._in_a_row[f"HTTP {refusal.http_status}"] += 1
-        if self.stage is Stage.TRYING:
+        if self.stage is Stage.HALF_OPEN:
             self._probes.discard(refusal.id)
             if not self._probes:
-                self.stage = Stage.JUDGING
-        elif self.stage is Stage.NONE and self._in_a_row.total() >= TRIP_AFTER:
-            self.seek()
+                self.stage = Stage.UNDECIDED
+        elif self.stage is Stage.CLOSED and self._in_a_row.total() >= TRIP_AFTER:
+            self.trip()
         return []
 
-    def strange(self, answer: Answer) -> None:
-        """Something answered that is not the API, or not in its words."""
+    def _strange(self, answer: Answer) -> None:
+        """A server answered that is not the API, or the API in other words than its own."""
         self._in_a_row[f"HTTP {answer.status}{' without our event' if answer.status and answer.status < 300 else ''}"] += 1
         if self._in_a_row.total() >= TRIP_AFTER:
             self.decide()
 
     def put_off(self, conversion: int) -> None:
-        """This one got no answer that says anything about the address; if it was the last of the others, more are needed."""
-        if self.stage is Stage.TRYING:
+        """The answer to this row says nothing about the address; after the last probe row, more are needed."""
+        if self.stage is Stage.HALF_OPEN:
             self._probes.discard(conversion)
             if not self._probes:
-                self.seek()
+                self.trip()
 
     def end(self, *, is_empty: bool) -> list[Settlement]:
-        """What becomes of the refusals that are kept back.
+        """The outcomes of the refusals that are kept back.
 
-        :param is_empty: whether all that was due was tried: then a few refusals are the rows' own.
+        :param is_empty: whether all due rows were tried: then a few refusals are the rows' own.
         """
         few = is_empty and self.verdict is None
         kept, self._kept = self._kept, []
@@ -131,14 +151,15 @@ class CircuitBreaker:
             for refusal in kept
         ]
 
-    def decide(self) -> None:
-        """It is the address: neither were others accepted, nor are there any."""
+    def decide(self) -> Stopped:
+        """The address is wrong: no probe row was accepted, or there is none; the verdict."""
         if self.verdict is None:
             answers = ", ".join(f"{answer} ({times})" for answer, times in self._in_a_row.most_common())
             self.verdict = Stopped(
                 f"None of the last {self._in_a_row.total()} events was accepted: {answers}. Check host and customer ID of "
                 f"connection {self._destination}, the goals, and the proxy if there is one; what was refused stays ready."
             )
+        return self.verdict
 
 
 def _is_of_the_address(refusal: Settlement) -> bool:

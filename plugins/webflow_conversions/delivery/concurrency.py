@@ -1,6 +1,8 @@
-"""How many requests at once, and when to rest: additive increase, multiplicative decrease, full jitter."""
+"""How many requests at once, when to rest, and when to give up: additive increase, multiplicative decrease, full jitter."""
 
 from collections.abc import Callable
+
+from webflow_conversions.errors import Unavailable
 
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 60.0
@@ -40,7 +42,7 @@ class Pace:
         return int(self._limit)
 
     def clean(self, seconds: float) -> None:
-        """An answer came after so many seconds, and the API was well."""
+        """A good answer came after this number of seconds."""
         self._troubles = 0
         if seconds <= self._quick_seconds:
             step = 1.0 if self._limit < self._threshold else 1.0 / self._limit
@@ -65,5 +67,42 @@ class Pace:
         return seconds
 
     def rest_for(self, seconds: float, now: float) -> None:
-        """Rest at least so long from now."""
+        """Rest for at least this number of seconds from now."""
         self.rest_until = max(self.rest_until, now + seconds)
+
+
+class Patience:
+    """How long the API has given bad answers alone."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether no good answer came since the last trouble."""
+        return self._since is not None
+
+    def good(self) -> None:
+        """A good answer came."""
+        self._since = None
+
+    def bad(self, now: float, trouble: str) -> Unavailable | None:
+        """A bad answer came; the error that ends the push, once the patience is over."""
+        if self._since is None:
+            self._since = now
+        waited = now - self._since
+        if waited <= self._seconds:
+            return None
+        return Unavailable(
+            f"The API gave no good answer for {waited:.0f} seconds (last trouble: {trouble}): "
+            "what is left stays ready for the next run."
+        )
+
+    def pause(self, seconds: float) -> Unavailable | None:
+        """The API asks for a pause of this length; the error that ends the push, if it is longer than the patience."""
+        if seconds <= self._seconds:
+            return None
+        return Unavailable(
+            f"The API asks to wait {seconds:.0f} seconds, more than delivery.patience_seconds: the rest stays ready."
+        )

@@ -10,6 +10,9 @@ from webflow_conversions.errors import Unavailable
 T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
+"""Seconds between two tries of a job while the ledger is away."""
+POLL_SECONDS = 0.01
+"""Seconds that a push waits for answers, of the API or of the ledger, before it looks at everything else."""
 
 
 class LedgerThread:
@@ -24,7 +27,7 @@ class LedgerThread:
     def __init__(self, name: str = "ledger") -> None:
         self.away: Unavailable | None = None
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._jobs: dict[str, tuple[Future[Any], Callable[[Any], None]]] = {}
+        self._jobs: dict[str, tuple[Future[Any], Callable[[], None]]] = {}
         self._closing = Event()
 
     def is_busy(self, kind: str) -> bool:
@@ -38,20 +41,21 @@ class LedgerThread:
 
     def ask(self, kind: str, job: Callable[[], T], then: Callable[[T], None]) -> None:
         """Do a job; ``then`` gets its result in :meth:`collect`."""
-        self._jobs[kind] = self._pool.submit(self._until_done, job), then
+        future = self._pool.submit(self._until_done, job)
+        self._jobs[kind] = future, lambda: then(future.result())
 
     def collect(self) -> None:
         """Hand over the results of the jobs that are done.
 
         :raises Exception: what a job raised, unless the ledger was away.
         """
-        for kind, (future, then) in list(self._jobs.items()):
+        for kind, (future, deliver) in list(self._jobs.items()):
             if future.done():
                 del self._jobs[kind]
-                then(future.result())
+                deliver()
 
     def wait(self, seconds: float) -> None:
-        """Wait until a job is done, at most so long."""
+        """Wait until a job is done, at most this long."""
         wait([future for future, _ in self._jobs.values()], timeout=seconds, return_when="FIRST_COMPLETED")
 
     def close(self, *, wait: bool = True) -> None:

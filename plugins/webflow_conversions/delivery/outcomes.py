@@ -1,74 +1,157 @@
-"""What an answer of the API means for the conversion. ``docs/delivery.md`` has the table for people."""
+"""What an answer means, and what follows from it: for the row, the pace, the circuit breaker and the push.
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from enum import Enum, StrEnum, auto
-from typing import NamedTuple
+``TREATMENTS`` is the one table of it. ``docs/delivery.md`` shows it with examples (``webflow_conversions.troubles``).
+"""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from webflow_conversions.delivery.answers import Answer, Trouble, excerpt
+from webflow_conversions.delivery.concurrency import backoff_seconds
+from webflow_conversions.delivery.protocols import Claimed, Settlement
+from webflow_conversions.errors import Stopped
 from webflow_conversions.rules.event import is_echo
-
-
-class Trouble(StrEnum):
-    """What kept an exchange from ending well, apart from what the API said."""
-
-    UNSENT = "unsent"
-    """No byte of the request left: refused, no such host, no TLS, no connection in time."""
-    WITHHELD = "withheld"
-    """No byte of the request left: by the time its connection was there, it was not to leave any more."""
-    UNTRUSTED = "untrusted"
-    """No byte of the request left, because the other side could not prove who it is."""
-    LOST = "lost"
-    """The request left, or part of it, and no whole answer came."""
-    TOO_LARGE = "too_large"
-    """The answer was larger than any echo can be, and was not read."""
-
-    @property
-    def is_before_the_request(self) -> bool:
-        """Whether no byte of the request left."""
-        return self in (Trouble.UNSENT, Trouble.WITHHELD, Trouble.UNTRUSTED)
-
-
-class Answer(NamedTuple):
-    """How one request ended.
-
-    ``status`` is None if no answer began; ``retry_after`` is the header as it came; ``detail`` is for people.
-    ``seconds`` is the time from the start of the request to its end.
-    """
-
-    status: int | None = None
-    body: bytes = b""
-    retry_after: str | None = None
-    trouble: Trouble | None = None
-    detail: str = ""
-    seconds: float = 0.0
+from webflow_conversions.rules.states import Reason, State, refused
 
 
 class Outcome(Enum):
-    """What follows for the conversion."""
+    """The class of an answer."""
 
     ACCEPTED = auto()
-    """The API has it: 200, and the body is our data."""
+    """The API has the event: 200, and the body is our data."""
     MISMATCHED = auto()
-    """A success whose body is not our data: it may have been received, and is not sent again."""
+    """A success whose body is not our data: the event may have been received, and is not sent again."""
     REFUSED = auto()
     """The API refuses this event for good."""
     MISROUTED = auto()
-    """Something that is not the API answered, whatever the event: it goes out later, unless nothing else is accepted either."""
+    """A server that is not the API answered, whatever the event."""
     LATER = auto()
-    """The API did not take it now: everybody slows down, and it goes out later."""
+    """The API did not take the event now: all pushes slow down."""
     UNSENT = auto()
-    """It never left."""
+    """No byte left."""
     WITHHELD = auto()
-    """It was not to leave any more; it takes its turn again."""
+    """The request was not allowed to leave any more."""
     IN_DOUBT = auto()
-    """It may have been received."""
+    """The event may have been received."""
     STOP = auto()
-    """It would be the same for every conversion: the push ends, and this one keeps waiting."""
+    """The answer would be the same for every conversion."""
+
+
+class Row(Enum):
+    """What becomes of the row."""
+
+    ACCEPTED = auto()
+    REFUSED = auto()
+    """``rejected``, ``refused_<status>``, with the API's words."""
+    MISMATCHED = auto()
+    """``rejected``, ``echo_mismatch``."""
+    READY = auto()
+    DOUBTFUL = auto()
+    """By ``delivery.in_doubt``: ``ready``, or ``sending`` until a person decides."""
+    NEXT = auto()
+    """It stays claimed, and is the next to be sent."""
+
+
+class BackOff(Enum):
+    """By which number the row's own back-off grows."""
+
+    NONE = auto()
+    ATTEMPTS = auto()
+    FAILURES = auto()
+
+
+class Tempo(Enum):
+    """What the answer tells the pace."""
+
+    NONE = auto()
+    CLEAN = auto()
+    SLOW_DOWN = auto()
+    """Halve the concurrency; with no good answer since the last trouble, also rest by back-off."""
+    REST = auto()
+    """Halve the concurrency, and rest by back-off."""
+    REST_AS_ASKED = auto()
+    """Halve the concurrency, and rest as ``Retry-After`` says, all pushes of the destination; without one, by back-off."""
+
+
+class Evidence(Enum):
+    """What the answer tells the circuit breaker."""
+
+    NONE = auto()
+    ACCEPTED = auto()
+    REFUSED = auto()
+    STRANGE = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treatment:
+    """What follows from an answer of one class.
+
+    ``is_in_doubt``: adds to ``attempts_in_doubt``. ``is_failure``: adds to the failures that ``attempts_per_run`` limits.
+    ``counter``: the field of :class:`~webflow_conversions.delivery.settings.PushCounts` that grows. ``is_good``: whether it
+    ends a series of bad answers; False begins or continues one, None does neither. ``end``: the error that ends the push.
+    """
+
+    row: Row
+    tempo: Tempo
+    evidence: Evidence = Evidence.NONE
+    back_off: BackOff = BackOff.NONE
+    is_in_doubt: bool = False
+    is_failure: bool = False
+    counter: str | None = None
+    is_good: bool | None = None
+    end: Callable[[Answer, str], Stopped] | None = None
+
+
+def why_stopped(answer: Answer, connection: str) -> Stopped:
+    """Why no event can be sent over this connection."""
+    if answer.trouble is Trouble.UNTRUSTED:
+        return Stopped(f"The host of connection {connection} cannot prove who it is ({answer.detail}): nothing is sent to it.")
+    return Stopped(
+        f"Webflow refuses the token (HTTP {answer.status}): put a valid off-site conversion token (Insights > Tracking settings) "
+        f"into connection {connection}. No conversion was lost for it."
+    )
+
+
+TREATMENTS: Mapping[Outcome, Treatment] = {
+    Outcome.ACCEPTED: Treatment(
+        row=Row.ACCEPTED, tempo=Tempo.CLEAN, evidence=Evidence.ACCEPTED, counter="accepted", is_good=True
+    ),
+    Outcome.REFUSED: Treatment(row=Row.REFUSED, tempo=Tempo.CLEAN, evidence=Evidence.REFUSED, is_good=True),
+    Outcome.MISMATCHED: Treatment(row=Row.MISMATCHED, tempo=Tempo.CLEAN, evidence=Evidence.STRANGE, is_good=True),
+    Outcome.MISROUTED: Treatment(
+        row=Row.READY,
+        tempo=Tempo.NONE,
+        evidence=Evidence.STRANGE,
+        back_off=BackOff.FAILURES,
+        is_failure=True,
+        counter="deferred",
+        is_good=False,
+    ),
+    # The others first: it may be this event alone that the API does not take now.
+    Outcome.LATER: Treatment(
+        row=Row.READY, tempo=Tempo.REST_AS_ASKED, back_off=BackOff.ATTEMPTS, counter="deferred", is_good=False
+    ),
+    Outcome.UNSENT: Treatment(row=Row.READY, tempo=Tempo.REST, counter="deferred", is_good=False),
+    Outcome.WITHHELD: Treatment(row=Row.NEXT, tempo=Tempo.NONE),
+    Outcome.IN_DOUBT: Treatment(
+        row=Row.DOUBTFUL,
+        tempo=Tempo.SLOW_DOWN,
+        back_off=BackOff.FAILURES,
+        is_in_doubt=True,
+        is_failure=True,
+        counter="in_doubt",
+        is_good=False,
+    ),
+    Outcome.STOP: Treatment(row=Row.READY, tempo=Tempo.NONE, end=why_stopped),
+}
 
 
 def classify(sent: bytes, answer: Answer) -> Outcome:
     """The outcome of a request; total, and doubt is one of its answers."""
     match answer.trouble:
+        case None:
+            return _by_status(sent, answer)
         case Trouble.UNSENT:
             return Outcome.UNSENT
         case Trouble.WITHHELD:
@@ -79,6 +162,11 @@ def classify(sent: bytes, answer: Answer) -> Outcome:
             return Outcome.MISMATCHED
         case Trouble.LOST if answer.status is None or answer.status < 300:
             return Outcome.IN_DOUBT
+        case Trouble.TOO_LARGE | Trouble.LOST:
+            return _by_status(sent, answer)
+
+
+def _by_status(sent: bytes, answer: Answer) -> Outcome:
     match answer.status:
         case None:
             return Outcome.IN_DOUBT
@@ -100,21 +188,54 @@ def classify(sent: bytes, answer: Answer) -> Outcome:
             return Outcome.REFUSED
 
 
-LONGEST_RETRY_AFTER = 3_600.0
-"""Seconds; what asks for more is taken as this, so that one absurd header cannot stop tomorrow's run."""
+def settlement(
+    conversion: Claimed,
+    treatment: Treatment,
+    answer: Answer,
+    *,
+    sent_at: float,
+    resend: bool,
+    token: str,
+    chance: Callable[[], float],
+) -> Settlement:
+    """What to record of an attempt.
+
+    :param resend: whether a conversion in doubt is sent again, or waits for a person.
+    :param token: a secret that must not be recorded, should the other side repeat it.
+    """
+    if treatment.row is Row.ACCEPTED:
+        return Settlement(id=conversion.id, state=State.ACCEPTED, http_status=answer.status, attempts=1, sent_at=sent_at)
+    status, has_left = answer.status, answer.trouble is None or not answer.trouble.is_before_the_request
+    state, reason, trouble = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
+    match treatment.row:
+        case Row.REFUSED if status is not None:
+            said = excerpt(answer.body, (token, conversion.event.user_id))
+            state, reason, trouble = State.REJECTED, refused(status), said or trouble
+        case Row.MISMATCHED:
+            state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value
+        case Row.DOUBTFUL if not resend:
+            state, reason = State.SENDING, Reason.IN_DOUBT.value
+        case _:
+            pass
+    return Settlement(
+        id=conversion.id,
+        state=state,
+        reason=reason,
+        trouble=trouble,
+        http_status=status,
+        attempts=int(has_left),
+        doubts=int(treatment.is_in_doubt),
+        failures=int(treatment.is_failure),
+        retry_seconds=_retry_seconds(conversion, treatment.back_off, chance) if state is State.READY else None,
+        sent_at=sent_at if has_left else None,
+    )
 
 
-def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """The delay that ``Retry-After`` asks for: seconds or a date (RFC 9110, 10.2.3); None for none and for nonsense."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdecimal():
-        seconds = float(text[:20])
-    else:
-        try:
-            moment = parsedate_to_datetime(text)
-        except (ValueError, TypeError, OverflowError):
+def _retry_seconds(conversion: Claimed, back_off: BackOff, chance: Callable[[], float]) -> float | None:
+    match back_off:
+        case BackOff.NONE:
             return None
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else None
+        case BackOff.ATTEMPTS:
+            return backoff_seconds(conversion.attempts + 1, chance)
+        case BackOff.FAILURES:
+            return backoff_seconds(conversion.failures + 1, chance)

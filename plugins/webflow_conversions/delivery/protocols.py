@@ -1,6 +1,6 @@
 """What the push needs of the ledger, of the wire and of time.
 
-What is made once for each event is a NamedTuple here, in ``outcomes`` and in ``rules.event``: it takes a third of the time
+What is made once for each event is a NamedTuple here, in ``answers`` and in ``rules.event``: it takes a third of the time
 of a frozen dataclass.
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
+from webflow_conversions.delivery.answers import Answer
 from webflow_conversions.delivery.forecast import Forecast, Waiting
-from webflow_conversions.delivery.outcomes import Answer
 from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.states import State
 
@@ -18,7 +18,7 @@ from webflow_conversions.rules.states import State
 class Claimed(NamedTuple):
     """A conversion that this push may send.
 
-    ``attempts`` are its earlier ones, ``failures`` those of this run that are to be repeated a limited number of times.
+    ``attempts``: its earlier ones. ``failures``: those that ``attempts_per_run`` limits.
     """
 
     id: int
@@ -47,7 +47,7 @@ class Settlement(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """``rows`` that got their outcome, and what is to be settled again, since another session has its row locked."""
+    """``rows`` that got their outcome; ``locked``: outcomes to be settled again, since another session has their rows locked."""
 
     rows: int
     locked: Sequence[Settlement] = ()
@@ -56,8 +56,8 @@ class Settled(NamedTuple):
 class Elsewhere(NamedTuple):
     """What other pushes to the destination do.
 
-    ``accepted`` events of those of this run; ``has_earlier`` and ``has_later`` if one that is at work, and began earlier or
-    later than this one, has claimed what this one could send.
+    ``accepted``: events of other pushes of this run. ``has_earlier``, ``has_later``: whether a running push that began before or
+    after this one has claimed rows that this one could send.
     """
 
     accepted: int
@@ -72,13 +72,13 @@ class PushLedger(Protocol):
         """Register this push, and declare earlier tries of it dead."""
 
     def recover(self, now: datetime) -> int:
-        """Take up what dead pushes left in doubt; how many. It may go out once no request of theirs can be out."""
+        """Mark the rows of dead pushes as in doubt; how many. They may go out once no request of a dead push can be out."""
 
     def claim(self, rows: int, now: datetime) -> Sequence[Claimed]:
         """Claim the rows that expire first, and commit the claim; in the order of expiry."""
 
     def claim_probes(self, rows: int, now: datetime) -> Sequence[Claimed]:
-        """Claim so many rows of each source, of those that expire last, and commit the claim."""
+        """Claim this number of rows of each source, of those that expire last, and commit the claim."""
 
     def reserve(self, permits: int, seconds_apart: float) -> float:
         """Reserve the next permits of the destination, for this push alone; the seconds until the first."""
@@ -102,7 +102,7 @@ class PushLedger(Protocol):
         """When the next row of this run may be claimed; None if there is none."""
 
     def elsewhere(self, now: datetime) -> Elsewhere:
-        """What the others do."""
+        """What other pushes to the destination do."""
 
     def end(self, counts: dict[str, Any]) -> None:
         """Give the lease back: nothing is out any more."""
@@ -129,7 +129,7 @@ class Transport(Protocol):
         """Start a request. ``may_leave(tag)`` is asked right before its first byte leaves; if not, it ends as withheld."""
 
     def poll(self, wait_seconds: float) -> list[tuple[int, Answer]]:
-        """The requests that ended; waits for at most so long if none has."""
+        """The requests that ended; waits at most this long if there is none."""
 
     def drop(self, tags: Collection[int]) -> None:
         """Break these requests off."""
@@ -153,5 +153,5 @@ class Clock:
         return time.clock_gettime(_STEADY_CLOCK)
 
     def sleep(self, seconds: float) -> None:
-        """Do nothing for so long."""
+        """Do nothing for this time."""
         time.sleep(seconds)

@@ -1,11 +1,14 @@
-"""The rate limit, which all pushes to a destination keep together."""
+"""The rate limit of a destination, shared by all its pushes."""
 
 from collections import deque
 from itertools import takewhile
 from sys import maxsize
 
+from webflow_conversions.delivery.ledger_thread import LedgerThread
+from webflow_conversions.delivery.protocols import Clock, PushLedger
+
 PERMIT_SECONDS = 0.05
-"""How late a request may still use its permit. A permit that was missed is lost: by now others may send."""
+"""Seconds after its moment in which a permit may still be used. A permit that was missed is lost: another push may send now."""
 
 
 class RateLimit:
@@ -31,11 +34,11 @@ class RateLimit:
         self._longer_at = float("-inf")
 
     def add(self, first: float, number: int) -> None:
-        """So many permits are ours, the first of them at this moment."""
+        """Add this number of permits, the first of them at this moment."""
         self._moments.extend(first + place * self.seconds_apart for place in range(number))
 
     def missing(self, requests: int, now: float) -> int:
-        """How many permits to ask for, for so many requests; none while half of them have one."""
+        """How many permits to ask for, for this number of requests; none while half of them have one."""
         if not self._are_limited or requests <= 0:
             return 0
         self._forget(now)
@@ -81,6 +84,18 @@ class RateLimit:
 
     def _has_next_ahead(self, now: float) -> bool:
         return len(self._moments) > 1 and now < self._moments[1] < self._moments[0] + 1.5 * self.seconds_apart
+
+
+def ask_for_permits(rate_limit: RateLimit, requests: int, ledger: PushLedger, jobs: LedgerThread, clock: Clock) -> None:
+    """Reserve permits for this number of requests where they are missing; does not wait."""
+    number = rate_limit.missing(requests, clock.monotonic())
+
+    def reserve() -> float:
+        asked_at = clock.monotonic()  # The earlier clock, since the ledger's commit may take its time.
+        return asked_at + ledger.reserve(number, rate_limit.seconds_apart)
+
+    if number > 0 and not jobs.is_busy("reserve"):
+        jobs.ask("reserve", reserve, lambda first: rate_limit.add(first, number))
 
 
 def _is_missed(moment: float, now: float) -> bool:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 LEASE_MARGIN_SECONDS = 10.0
+"""Seconds that a lease lasts longer than two requests."""
 _CONNECT_TIMEOUT_SECONDS = 10.0
 
 
@@ -20,7 +21,10 @@ class PushSettings:
 
     ``concurrency`` requests at once; ``requests_per_second`` for all pushes to the destination together;
     ``patience_seconds`` without a good answer, then it gives up. ``clock_offset`` is the API's clock minus ours.
-    ``token`` is what must be recorded nowhere, should the other side repeat it. ``forecast_seconds``: seconds between forecasts.
+    ``token`` is a secret that must not be recorded, should the other side repeat it.
+    ``forecast_seconds`` is the time between forecasts. ``grace_seconds`` is how long requests may take to end
+    after a stop: Airflow kills 5 seconds after SIGTERM.
+    ``told_troubles`` limits how many troubles of a class are logged one by one.
     """
 
     destination: str
@@ -33,6 +37,8 @@ class PushSettings:
     clock_offset: timedelta = timedelta()
     token: str = field(default="", repr=False)
     forecast_seconds: float = 15.0
+    grace_seconds: float = 2.5
+    told_troubles: int = 100
 
     @property
     def lease_seconds(self) -> float:
@@ -53,6 +59,12 @@ class PushCounts:
     deferred: int = 0
     expired: int = 0
     complete: bool = False
+
+    def add(self, counter: str | None, requests: int) -> None:
+        """Count an answer: in the field of this name, and the requests that it took."""
+        self.requests += requests
+        if counter is not None:
+            setattr(self, counter, getattr(self, counter) + 1)
 
     def to_json(self) -> dict[str, Any]:
         """For the ledger and an XCom."""

@@ -10,7 +10,8 @@ import requests
 from airflow.sdk import BaseHook
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from webflow_conversions.delivery.outcomes import Answer, Outcome, Trouble, classify
+from webflow_conversions.delivery.answers import Answer, Trouble
+from webflow_conversions.delivery.outcomes import Outcome, classify
 from webflow_conversions.delivery.settings import connect_timeout_seconds
 from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable
 from webflow_conversions.hooks.connections import connection_named

@@ -86,7 +86,7 @@ class PushQueue:
         self._push = found[0].id
 
     def recover(self, now: datetime) -> int:
-        """Take up what dead pushes left in doubt; how many. It may go out once no request of theirs can be out."""
+        """Mark the rows of dead pushes as in doubt; how many. They may go out once no request of a dead push can be out."""
         with self._session.transaction() as cursor:
             cursor.execute(statement("push/reap"), {"destination": self._worker.destination})
             cursor.execute(
@@ -106,7 +106,7 @@ class PushQueue:
         return self._claim("push/claim", rows, now)
 
     def claim_probes(self, rows: int, now: datetime) -> list[Claimed]:
-        """Claim so many rows of each source, of those that expire last, and commit the claim."""
+        """Claim this number of rows of each source, of those that expire last, and commit the claim."""
         return self._claim("push/claim_probes", rows, now)
 
     def reserve(self, permits: int, seconds_apart: float) -> float:
@@ -176,7 +176,7 @@ class PushQueue:
         return None if seconds is None else float(seconds)
 
     def elsewhere(self, now: datetime) -> Elsewhere:
-        """What the others do."""
+        """What other pushes to the destination do."""
         parameters = _sendable(self._run, self._worker, now).parameters() | {"run": self._run.id, "push": self._push}
         (found,) = self._session.fetch("push/elsewhere", parameters)
         return Elsewhere(accepted=int(found.accepted), has_earlier=found.has_earlier, has_later=found.has_later)

@@ -13,12 +13,12 @@ from time import monotonic, sleep
 import certifi
 import pycurl
 
-from webflow_conversions.delivery.outcomes import Answer, Trouble
+from webflow_conversions.delivery.answers import Answer, Trouble
 from webflow_conversions.delivery.settings import connect_timeout_seconds
 from webflow_conversions.transport.api import LARGEST_ANSWER
 
 BROKEN_IN_A_ROW = 3
-"""So many connections that broke when they were used again, and none is any more: the other side closes them unannounced."""
+"""After this number of connections that broke when they were reused, none is reused: the other side closes them unannounced."""
 
 _UNTRUSTED = frozenset({pycurl.E_SSL_CACERT, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
@@ -64,7 +64,7 @@ class CurlTransport:
         self._multi.add_handle(exchange.curl)
 
     def poll(self, wait_seconds: float) -> list[tuple[int, Answer]]:
-        """The requests that ended; waits for at most so long if none has."""
+        """The requests that ended; waits at most this long if there is none."""
         self._multi.perform()
         ended = self._ended()
         if not ended and self._out and wait_seconds > 0:
