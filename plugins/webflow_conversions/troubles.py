@@ -10,12 +10,12 @@ from webflow_conversions.delivery.outcomes import TREATMENTS, BackOff, Evidence,
 from webflow_conversions.reasons import table
 
 BEGIN, END = "<!-- Written by `python -m webflow_conversions.troubles docs/delivery.md` -->", "<!-- Until here -->"
-ECHO = b'{"actionId":"a"}'
+ECHO, REWRITTEN = b'{"actionId":"a","userId":"u","eventName":"e"}', b'{"action_id":"a","userId":"u","eventName":"e"}'
 
 _ROWS = {
     Row.ACCEPTED: "`accepted`",
     Row.REFUSED: "`rejected`, `refused_<status>`, until the source row or the configuration changes",
-    Row.MISMATCHED: "`rejected`, `echo_mismatch`: it is not sent again",
+    Row.MISMATCHED: "`rejected`, `echo_mismatch`: it is not sent again by itself",
     Row.READY: "`ready`",
     Row.DOUBTFUL: "by `delivery.in_doubt`: `ready`, or `sending` until a person decides",
     Row.NEXT: "stays claimed, and is the next to be sent",
@@ -36,8 +36,11 @@ _EVIDENCE = {
     Evidence.NONE: "–",
     Evidence.ACCEPTED: "closes",
     Evidence.REFUSED: "a refusal: 20 in a row trip it, unless an event was accepted before (404 and 410: even then)",
-    Evidence.STRANGE: "a strange answer: 20 suspicious answers in a row stop the push",
+    Evidence.STRANGE: "not the API: 3 in a row stop the push, 20 once an event was accepted",
 }
+
+
+_BODIES = {ECHO: "", REWRITTEN: " with other JSON", b"<html>": " with HTML"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,29 +67,41 @@ class Example:
 
 EXAMPLES: Sequence[Example] = (
     Example(
-        happened="The API has it: our data came back, in whatever order and with whatever fields more",
-        statuses=(200,),
+        happened="The API has it: a JSON object came back with the event's actionId, itself or in an envelope",
+        statuses=(200, 201, 202),
+        note="Other fields, another order or writing, and gzip or deflate make no difference; differences are logged once.",
         tests=(
             "test_everything_that_is_due_arrives_once_and_is_accepted",
             "test_an_echo_in_another_order_and_with_more_fields_is_an_echo",
+            "test_an_echo_in_another_form_is_an_echo_and_noted_once",
         ),
     ),
     Example(
-        happened="A body that is not our data, or no JSON; another success",
-        statuses=(200, 201, 202, 204),
-        body=b"{}",
-        note="It may have been received.",
+        happened="A JSON object with fields of the event, but without its actionId: a proxy writes it anew",
+        statuses=(200, 201),
+        body=REWRITTEN,
+        note="It may have been received. The next run begins with one request, and stops if its answer is no better.",
         tests=(
-            "test_a_success_that_is_not_our_data_is_never_sent_again",
-            "test_answers_without_our_events_stop_the_push_and_none_of_these_goes_out_again",
+            "test_an_echo_that_never_matches_costs_a_few_rows_and_the_next_run_one",
+            "test_an_event_of_which_another_one_came_back_is_not_sent_again",
         ),
     ),
     Example(
-        happened="A body of over 64 kB, of announced length or not, up to 1 GB",
+        happened="A success that is not the API's: HTML, text, another JSON, nothing at all",
+        statuses=(200, 201, 202, 204),
+        body=b"<html>",
+        note="It may have been received. After 3 before anything was accepted the push stops, and says who answered.",
+        tests=(
+            "test_a_success_that_is_not_the_api_s_stops_the_push_and_rejects_nothing",
+            "test_what_answered_is_told_without_markup_and_secrets",
+        ),
+    ),
+    Example(
+        happened="A body of over 64 kB, of announced length or not, up to 1 GB; gzip that grows beyond 256 kB; endless headers",
         statuses=(200,),
         trouble=Trouble.TOO_LARGE,
         note="The body is not read to its end; the connection is closed.",
-        tests=("test_a_success_that_is_not_our_data_is_never_sent_again",),
+        tests=("test_an_answer_without_an_end_costs_neither_memory_nor_time",),
     ),
     Example(
         happened="The API refuses this event",
@@ -111,7 +126,7 @@ EXAMPLES: Sequence[Example] = (
         ),
     ),
     Example(
-        happened="A redirect, or a server that is not the API",
+        happened="A redirect, or a server that is not the API and refuses what it gets",
         statuses=(301, 302, 303, 304, 307, 308, 405, 407, 421, 426),
         note="Redirects are not followed: they would carry the token elsewhere.",
         tests=(
@@ -122,12 +137,17 @@ EXAMPLES: Sequence[Example] = (
     Example(
         happened="The token is refused",
         statuses=(401, 403),
-        tests=("test_a_refused_token_stops_at_once_and_consumes_no_row",),
+        note="Where the body is neither empty nor a JSON object, the push says who answered instead.",
+        tests=(
+            "test_a_refused_token_stops_at_once_and_consumes_no_row",
+            "test_a_proxy_that_refuses_is_not_taken_for_webflow",
+        ),
     ),
     Example(
-        happened="The API is busy, or did not wait for the request",
+        happened="The API is busy, or did not wait for the request; a gateway says so whose backend may have stored the event",
         statuses=(408, 425, 429, 503),
         tests=(
+            "test_what_a_gateway_puts_off_may_have_been_received",
             "test_a_status_that_says_later_is_tried_again_until_it_is_taken",
             "test_retry_after_lets_every_worker_rest",
         ),
@@ -262,9 +282,9 @@ def _name(outcome: Outcome) -> str:
 
 
 def _label(example: Example) -> str:
-    """``lost, lost 200``; ``200, 204 with another body``."""
+    """``lost, lost 200``; ``200, 204 with HTML``."""
     answers = (" ".join(str(part) for part in (example.trouble, status) if part is not None) for status in example.statuses)
-    return ", ".join(answers) + ("" if example.body == ECHO else " with another body")
+    return ", ".join(answers) + _BODIES[example.body]
 
 
 if __name__ == "__main__":

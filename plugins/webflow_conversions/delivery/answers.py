@@ -1,9 +1,11 @@
-"""What comes back from one request: its status, its body, or how the exchange broke."""
+"""What comes back from one request: its status, its body, or how the exchange broke; and who answered."""
 
 import json
 import re
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from html import unescape
@@ -36,17 +38,49 @@ class Trouble(StrEnum):
 class Answer(NamedTuple):
     """How one request ended.
 
-    ``status``: None if no answer began. ``retry_after``: the header as it came. ``detail``: for people.
+    ``status``: None if no answer began. ``headers``: lines as they came. ``detail``: for people.
     ``seconds``: from the start of the request to its end.
     """
 
     status: int | None = None
     body: bytes = b""
-    retry_after: str | None = None
+    headers: Sequence[bytes] = ()
     trouble: Trouble | None = None
     detail: str = ""
     seconds: float = 0.0
 
+    def header(self, name: bytes) -> str | None:
+        """The value of the header with this name, in lower case; None if there is none."""
+        for line in reversed(self.headers):
+            key, _, value = line.partition(b":")
+            if key.strip().lower() == name:
+                return value.strip().decode("latin-1")
+            if line.startswith(b"HTTP/"):  # before it come an interim answer, or that of a proxy
+                return None
+        return None
+
+    def json_object(self) -> dict[str, object] | None:
+        """The body as a JSON object, its numbers as decimals; None if it is none."""
+        body = _decoded(self)
+        if not body:
+            return None
+        try:
+            found = json.loads(_text(body), parse_float=Decimal, parse_int=Decimal)
+        except (ValueError, ArithmeticError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the body shows that another server than the API answered: it is neither empty nor a JSON object."""
+        return bool(self.body.strip()) and self.json_object() is None
+
+
+LARGEST_DECODED = 256 * 1024
+"""Bytes. A compressed body that is larger when it is decoded is not read."""
+_READ_FOR_WORDS = 4 * 1024
+_LONGEST_WORDS, _LONGEST_HEADER = 200, 80
+_MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 
 LONGEST_RETRY_AFTER = 3_600.0
 """Seconds. A longer ``Retry-After`` counts as this: one absurd header must not stop tomorrow's run."""
@@ -71,14 +105,73 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
 def excerpt(body: bytes, secrets: Iterable[str]) -> str | None:
     """The beginning of what the API said, for people; None if it is unreadable, or repeats a secret in any writing of the web."""
     text = body.decode("utf-8", "replace").replace("\x00", "\ufffd")
+    return None if _repeats(text, secrets) else text[:_LONGEST_WORDS].strip() or None
+
+
+def who_answered(answer: Answer, secrets: Iterable[str]) -> str:
+    """Who answered, and its first words: ``HTTP 200, text/html, Server: nginx, Via: 1.1 squid: “Please log in”``."""
+    told = tuple(secrets)
+    facts = [f"HTTP {answer.status}"]
+    for label, name in (("", b"content-type"), ("Server: ", b"server"), ("Via: ", b"via")):
+        value = _printable(answer.header(name) or "")[:_LONGEST_HEADER]
+        if value and not _repeats(value, told):
+            facts.append(label + value)
+    words = _first_words(answer, told)
+    return ", ".join(facts) + (f": {words}" if words else "") + (f" ({answer.detail})" if answer.detail else "")
+
+
+def _first_words(answer: Answer, secrets: Sequence[str]) -> str:
+    """The beginning of the body without markup and secrets; of a JSON object that has them, the names of its fields."""
+    text = _text(_decoded(answer) or b"")[:_READ_FOR_WORDS]
+    if not _repeats(text, secrets):
+        words = _printable(unescape(_MARKUP.sub(" ", text)))
+        if not _repeats(words, secrets) and not _repeats(words.replace(" ", ""), secrets):
+            return f"“{words[:_LONGEST_WORDS].strip()}”" if words else ""
+    names = _printable(", ".join(answer.json_object() or ()))[:_LONGEST_WORDS]
+    return "" if not names or _repeats(names, secrets, also=()) else f"JSON with {names}"
+
+
+def _printable(text: str) -> str:
+    """The text in one line, without characters that cannot be printed."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+
+
+def _decoded(answer: Answer) -> bytes | None:
+    """The body without its content coding (RFC 9110, 8.4); None if it cannot be decoded, or is too large then."""
+    coding = (answer.header(b"content-encoding") or "").lower()
+    if coding in ("", "identity"):
+        return answer.body
+    if coding in ("gzip", "x-gzip"):
+        return _inflated(answer.body, zlib.MAX_WBITS | 16)
+    if coding == "deflate":  # zlib's format, though some send it without its header
+        return _inflated(answer.body, zlib.MAX_WBITS) or _inflated(answer.body, -zlib.MAX_WBITS)
+    return None
+
+
+def _inflated(body: bytes, window_bits: int) -> bytes | None:
+    inflating = zlib.decompressobj(window_bits)
+    try:
+        decoded = inflating.decompress(body, LARGEST_DECODED)
+    except zlib.error:
+        return None
+    return decoded if inflating.eof else None
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
+
+
+def _repeats(text: str, secrets: Iterable[str], also: Sequence[str] = ("userId", "Authorization", "ApiKey")) -> bool:
+    """Whether a text holds a secret, or a word beside which one stands, in any writing of the web, or cannot be read."""
     try:
         read = [one.casefold() for one in (text, unquote_plus(text), unquote(text), unescape(text), _from_json(text))]
     except ValueError:  # a number of thousands of digits
-        return None
-    told = ("userId", "Authorization", "ApiKey", *filter(None, secrets))
-    if any(one.casefold() in each for one in told for each in read):
-        return None
-    return text[:200].strip() or None
+        return True
+    told = (*also, *filter(None, secrets))
+    return any(one.casefold() in each for one in told for each in read)
 
 
 def _from_json(text: str) -> str:

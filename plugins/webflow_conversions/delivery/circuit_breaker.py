@@ -12,6 +12,9 @@ from webflow_conversions.rules.states import State
 
 TRIP_AFTER = 20
 """Refusals in a row that trip the breaker: the address may be wrong, not the rows."""
+STOP_AFTER = 3
+"""Answers in a row that are not the API's, before anything was accepted, that stop the push; and answers with another
+event at any time: each may have been received."""
 REFUSALS_OF_THE_ADDRESS = frozenset({404, 410})
 """Statuses that concern the event only where the same address accepts others."""
 
@@ -47,9 +50,21 @@ class CircuitBreaker:
         self._kept: list[Settlement] = []
         self._in_a_row: Counter[str] = Counter()
         self._probes: set[int] = set()
+        self._strange_in_a_row = 0
+        self._stop_after = STOP_AFTER
+        self._who_answered = ""
         self.stage = Stage.CLOSED
         self.verdict: Stopped | None = None
         """Set once the address is known to be wrong."""
+
+    @property
+    def is_misled(self) -> bool:
+        """Whether answers that are not the API's ended the push."""
+        return self.verdict is not None and self._strange_in_a_row > 0
+
+    def distrust(self) -> None:
+        """The last push was ended by answers that were not the API's: stop at the first one."""
+        self._stop_after = 1
 
     @property
     def kept(self) -> list[int]:
@@ -83,7 +98,7 @@ class CircuitBreaker:
             case Evidence.REFUSED:
                 return self._refused(result)
             case Evidence.STRANGE:
-                self._strange(answer)
+                self._strange(answer, result)
             case Evidence.NONE:
                 pass
         self.put_off(result.id)
@@ -93,6 +108,7 @@ class CircuitBreaker:
         """The API is there and takes our events: what it refused before is refused."""
         self._is_proven = True
         self._in_a_row.clear()
+        self._strange_in_a_row = 0
         self.stage = Stage.CLOSED
         kept, self._kept = self._kept, []
         return kept
@@ -124,10 +140,13 @@ class CircuitBreaker:
             self.trip()
         return []
 
-    def _strange(self, answer: Answer) -> None:
+    def _strange(self, answer: Answer, result: Settlement) -> None:
         """A server answered that is not the API, or the API in other words than its own."""
         self._in_a_row[f"HTTP {answer.status}{' without our event' if answer.status and answer.status < 300 else ''}"] += 1
-        if self._in_a_row.total() >= TRIP_AFTER:
+        self._strange_in_a_row += 1
+        self._who_answered = result.trouble or ""
+        is_lenient = self._is_proven and result.state is State.READY
+        if self._strange_in_a_row >= (TRIP_AFTER if is_lenient else self._stop_after) or self._in_a_row.total() >= TRIP_AFTER:
             self.decide()
 
     def put_off(self, conversion: int) -> None:
@@ -155,9 +174,13 @@ class CircuitBreaker:
         """The address is wrong: no probe row was accepted, or there is none; the verdict."""
         if self.verdict is None:
             answers = ", ".join(f"{answer} ({times})" for answer, times in self._in_a_row.most_common())
+            none = f"None of the last {self._in_a_row.total()} events was accepted: {answers}."
             self.verdict = Stopped(
-                f"None of the last {self._in_a_row.total()} events was accepted: {answers}. Check host and customer ID of "
-                f"connection {self._destination}, the goals, and the proxy if there is one; what was refused stays ready."
+                f"{none} It was not Webflow's API that answered: {self._who_answered}. Check the host of connection "
+                f"{self._destination} and the proxy on the way; what is not marked echo_mismatch stays ready."
+                if self._strange_in_a_row
+                else f"{none} Check host and customer ID of connection {self._destination}, the goals, and the proxy if there is "
+                "one; what was refused stays ready."
             )
         return self.verdict
 

@@ -41,6 +41,10 @@ class Pace:
         """How many requests may be out at once."""
         return int(self._limit)
 
+    def begin_with_one(self) -> None:
+        """Begin with one request at a time, since nothing proves yet that the API answers."""
+        self._limit = 1.0
+
     def clean(self, seconds: float) -> None:
         """A good answer came after this number of seconds."""
         self._troubles = 0

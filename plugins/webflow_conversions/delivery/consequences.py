@@ -8,6 +8,7 @@ from webflow_conversions.delivery.answers import Answer, retry_after_seconds
 from webflow_conversions.delivery.circuit_breaker import CircuitBreaker
 from webflow_conversions.delivery.claims import Claims
 from webflow_conversions.delivery.concurrency import Pace, Patience
+from webflow_conversions.delivery.echo import differences
 from webflow_conversions.delivery.ending import Ending
 from webflow_conversions.delivery.in_flight import Request
 from webflow_conversions.delivery.outcomes import TREATMENTS, Outcome, Row, Tempo, classify, settlement
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 LONG_REST_SECONDS = 5.0
 """Release claimed rows before a rest of this length: a crash during it must not leave them in doubt."""
+ECHOES_TO_COMPARE = 100
+"""Echoes in another form than the event's that are compared with it, until one differs: comparing takes time."""
 
 
 class Consequences:
@@ -50,6 +53,7 @@ class Consequences:
         self._chance = chance
         self._patience = Patience(settings.patience_seconds)
         self._told = Counter[Outcome]()
+        self._echoes_to_compare = ECHOES_TO_COMPARE
 
     def apply(self, request: Request, answer: Answer) -> None:
         """Do what follows from this answer."""
@@ -59,6 +63,8 @@ class Consequences:
         if treatment.row is Row.NEXT:
             self._claims.queue.appendleft(conversion)
             return
+        if outcome is Outcome.ACCEPTED and answer.body != request.body:
+            self._note_differences(request, answer)
         result = settlement(
             conversion,
             treatment,
@@ -78,9 +84,22 @@ class Consequences:
             self._tell(outcome, conversion.event.action_id, trouble)
             self._ending.because(self._patience.bad(now, trouble))
         if treatment.end is not None:
-            self._ending.because(treatment.end(answer, self._settings.destination))
+            self._ending.because(treatment.end(answer, self._settings.destination, self._settings.token))
         self._settling.add(self._breaker.judge(treatment.evidence, answer, result))
         self._ending.because(self._breaker.verdict)
+        self._counts.misled = self._breaker.is_misled
+
+    def _note_differences(self, request: Request, answer: Answer) -> None:
+        """Log once in which fields the echoes differ from what was sent: they are accepted."""
+        if self._echoes_to_compare > 0:
+            self._echoes_to_compare -= 1
+            if fields := differences(request.body, answer):
+                self._echoes_to_compare = 0
+                log.warning(
+                    "The API has the events, but its echo differs from what was sent in %s: something on the way may write it "
+                    "anew. This is said once.",
+                    ", ".join(fields),
+                )
 
     def _keep_pace(self, tempo: Tempo, answer: Answer, started_at: float, now: float) -> None:
         match tempo:
@@ -93,7 +112,7 @@ class Consequences:
             case Tempo.SLOW_DOWN | Tempo.REST:
                 self._rest(self._pace.rest(started_at=started_at, now=now, asked_seconds=None))
             case Tempo.REST_AS_ASKED:
-                asked = retry_after_seconds(answer.retry_after, self._clock.now() + self._settings.clock_offset)
+                asked = retry_after_seconds(answer.header(b"retry-after"), self._clock.now() + self._settings.clock_offset)
                 self._rest(self._pace.rest(started_at=started_at, now=now, asked_seconds=asked))
                 if asked is not None:
                     self._pause.ask(asked)

@@ -45,25 +45,31 @@ class Lease:
         """Whether the lease has ended."""
         return self._clock.monotonic() >= self._until
 
-    def begin(self) -> None:
-        """Register the push; waits until it is done.
+    def begin(self) -> bool:
+        """Register the push; waits until it is done. Whether answers that were not the API's ended the push before it.
 
         :raises Stopped: if the ledger does not let this push begin, or the push was stopped meanwhile.
         :raises Unavailable: if the ledger is away for longer than the lease.
         """
         give_up_at = self._clock.monotonic() + self._seconds
 
-        def job() -> float:
-            began = self._clock.monotonic()
-            self._ledger.begin(self._seconds)
-            return began + self._seconds
+        was_misled = False
 
-        self._jobs.ask("begin", job, self._begun)
+        def job() -> tuple[float, bool]:
+            began = self._clock.monotonic()
+            return began + self._seconds, self._ledger.begin(self._seconds)
+
+        def begun(found: tuple[float, bool]) -> None:
+            nonlocal was_misled
+            self._until, was_misled = found
+
+        self._jobs.ask("begin", job, begun)
         while self._jobs.is_busy("begin"):
             self._jobs.wait(POLL_SECONDS)
             self._jobs.collect()
             if self._jobs.is_busy("begin") and (self._ending.error or self._clock.monotonic() >= give_up_at):
                 raise self._ending.error or self._jobs.away or Unavailable("The ledger did not answer in time.")
+        return was_misled
 
     def renew(self, counts: Callable[[], dict[str, Any]]) -> None:
         """Renew the lease if it is time to; does not wait."""
@@ -73,9 +79,6 @@ class Lease:
         elif now >= self._renew_at and not self._jobs.is_busy("renew"):
             self._renew_at, until, known = now + RENEW_SECONDS, now + self._seconds, counts()
             self._jobs.ask("renew", lambda: self._ledger.renew(self._seconds, known), lambda pause: self._renewed(until, pause))
-
-    def _begun(self, until: float) -> None:
-        self._until = until
 
     def _renewed(self, until: float, pause_seconds: float | None) -> None:
         if pause_seconds is None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from webflow_conversions.delivery.answers import Answer, Trouble, excerpt
+from webflow_conversions.delivery.answers import Answer, Trouble, excerpt, who_answered
 from webflow_conversions.delivery.concurrency import backoff_seconds
+from webflow_conversions.delivery.echo import Likeness, likeness
 from webflow_conversions.delivery.protocols import Claimed, Settlement
 from webflow_conversions.errors import Stopped
-from webflow_conversions.rules.event import is_echo
 from webflow_conversions.rules.states import Reason, State, refused
 
 
@@ -19,15 +19,17 @@ class Outcome(Enum):
     """The class of an answer."""
 
     ACCEPTED = auto()
-    """The API has the event: 200, and the body is our data."""
+    """The API has the event: a success, and the body has its actionId."""
     MISMATCHED = auto()
-    """A success whose body is not our data: the event may have been received, and is not sent again."""
+    """A success that speaks of our event, but not by its actionId: it may have been received, and is not sent again."""
+    UNPROVEN = auto()
+    """A success that does not prove to be the API's: no JSON object, or one without our event."""
     REFUSED = auto()
     """The API refuses this event for good."""
     MISROUTED = auto()
-    """A server that is not the API answered, whatever the event."""
+    """A server that is not the API answered, whatever the event, and did not take it."""
     LATER = auto()
-    """The API did not take the event now: all pushes slow down."""
+    """The API did not take the event now, or a gateway says so whose backend may have: all pushes slow down."""
     UNSENT = auto()
     """No byte left."""
     WITHHELD = auto()
@@ -45,7 +47,7 @@ class Row(Enum):
     REFUSED = auto()
     """``rejected``, ``refused_<status>``, with the API's words."""
     MISMATCHED = auto()
-    """``rejected``, ``echo_mismatch``."""
+    """``rejected``, ``echo_mismatch``: possibly received."""
     READY = auto()
     DOUBTFUL = auto()
     """By ``delivery.in_doubt``: ``ready``, or ``sending`` until a person decides."""
@@ -100,13 +102,18 @@ class Treatment:
     is_failure: bool = False
     counter: str | None = None
     is_good: bool | None = None
-    end: Callable[[Answer, str], Stopped] | None = None
+    end: Callable[[Answer, str, str], Stopped] | None = None
 
 
-def why_stopped(answer: Answer, connection: str) -> Stopped:
+def why_stopped(answer: Answer, connection: str, token: str) -> Stopped:
     """Why no event can be sent over this connection."""
     if answer.trouble is Trouble.UNTRUSTED:
         return Stopped(f"The host of connection {connection} cannot prove who it is ({answer.detail}): nothing is sent to it.")
+    if answer.is_foreign:
+        return Stopped(
+            f"A server that is not Webflow's API refuses the requests of connection {connection}: "
+            f"{who_answered(answer, (token,))}. Check its host, and the proxy on the way. No conversion was lost for it."
+        )
     return Stopped(
         f"Webflow refuses the token (HTTP {answer.status}): put a valid off-site conversion token (Insights > Tracking settings) "
         f"into connection {connection}. No conversion was lost for it."
@@ -118,10 +125,20 @@ TREATMENTS: Mapping[Outcome, Treatment] = {
         row=Row.ACCEPTED, tempo=Tempo.CLEAN, evidence=Evidence.ACCEPTED, counter="accepted", is_good=True
     ),
     Outcome.REFUSED: Treatment(row=Row.REFUSED, tempo=Tempo.CLEAN, evidence=Evidence.REFUSED, is_good=True),
-    Outcome.MISMATCHED: Treatment(row=Row.MISMATCHED, tempo=Tempo.CLEAN, evidence=Evidence.STRANGE, is_good=True),
+    Outcome.MISMATCHED: Treatment(row=Row.MISMATCHED, tempo=Tempo.NONE, evidence=Evidence.STRANGE, is_in_doubt=True),
+    Outcome.UNPROVEN: Treatment(
+        row=Row.READY,
+        tempo=Tempo.SLOW_DOWN,
+        evidence=Evidence.STRANGE,
+        back_off=BackOff.FAILURES,
+        is_in_doubt=True,
+        is_failure=True,
+        counter="deferred",
+        is_good=False,
+    ),
     Outcome.MISROUTED: Treatment(
         row=Row.READY,
-        tempo=Tempo.NONE,
+        tempo=Tempo.SLOW_DOWN,
         evidence=Evidence.STRANGE,
         back_off=BackOff.FAILURES,
         is_failure=True,
@@ -130,7 +147,12 @@ TREATMENTS: Mapping[Outcome, Treatment] = {
     ),
     # The others first: it may be this event alone that the API does not take now.
     Outcome.LATER: Treatment(
-        row=Row.READY, tempo=Tempo.REST_AS_ASKED, back_off=BackOff.ATTEMPTS, counter="deferred", is_good=False
+        row=Row.DOUBTFUL,
+        tempo=Tempo.REST_AS_ASKED,
+        back_off=BackOff.ATTEMPTS,
+        is_in_doubt=True,
+        counter="deferred",
+        is_good=False,
     ),
     Outcome.UNSENT: Treatment(row=Row.READY, tempo=Tempo.REST, counter="deferred", is_good=False),
     Outcome.WITHHELD: Treatment(row=Row.NEXT, tempo=Tempo.NONE),
@@ -158,8 +180,8 @@ def classify(sent: bytes, answer: Answer) -> Outcome:
             return Outcome.WITHHELD
         case Trouble.UNTRUSTED:
             return Outcome.STOP
-        case Trouble.TOO_LARGE if answer.status == 200:
-            return Outcome.MISMATCHED
+        case Trouble.TOO_LARGE if answer.status is not None and 200 <= answer.status < 300:
+            return Outcome.UNPROVEN
         case Trouble.LOST if answer.status is None or answer.status < 300:
             return Outcome.IN_DOUBT
         case Trouble.TOO_LARGE | Trouble.LOST:
@@ -170,14 +192,14 @@ def _by_status(sent: bytes, answer: Answer) -> Outcome:
     match answer.status:
         case None:
             return Outcome.IN_DOUBT
-        case 200:
-            return Outcome.ACCEPTED if is_echo(sent, answer.body) else Outcome.MISMATCHED
+        case 200 if answer.body == sent:
+            return Outcome.ACCEPTED
+        case status if 200 <= status < 300:
+            return _by_likeness(likeness(sent, answer))
         case 401 | 403:
             return Outcome.STOP
         case 408 | 425 | 429 | 503:
             return Outcome.LATER
-        case status if 200 < status < 300:
-            return Outcome.MISMATCHED
         case status if status >= 500:
             return Outcome.IN_DOUBT
         case 405 | 407 | 421 | 426:
@@ -186,6 +208,16 @@ def _by_status(sent: bytes, answer: Answer) -> Outcome:
             return Outcome.MISROUTED
         case _:
             return Outcome.REFUSED
+
+
+def _by_likeness(found: Likeness) -> Outcome:
+    match found:
+        case Likeness.ECHO:
+            return Outcome.ACCEPTED
+        case Likeness.SIMILAR:
+            return Outcome.MISMATCHED
+        case Likeness.FOREIGN:
+            return Outcome.UNPROVEN
 
 
 def settlement(
@@ -207,9 +239,12 @@ def settlement(
         return Settlement(id=conversion.id, state=State.ACCEPTED, http_status=answer.status, attempts=1, sent_at=sent_at)
     status, has_left = answer.status, answer.trouble is None or not answer.trouble.is_before_the_request
     state, reason, trouble = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
+    secrets = (token, conversion.event.user_id)
+    if status is not None and (treatment.evidence is Evidence.STRANGE or treatment.end is not None):
+        trouble = who_answered(answer, secrets)
     match treatment.row:
         case Row.REFUSED if status is not None:
-            said = excerpt(answer.body, (token, conversion.event.user_id))
+            said = excerpt(answer.body, secrets)
             state, reason, trouble = State.REJECTED, refused(status), said or trouble
         case Row.MISMATCHED:
             state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value

@@ -68,8 +68,8 @@ class Elsewhere(NamedTuple):
 class PushLedger(Protocol):
     """The ledger as one push sees it. Every method raises :class:`~webflow_conversions.errors.Unavailable` if it is away."""
 
-    def begin(self, lease_seconds: float) -> None:
-        """Register this push, and declare earlier tries of it dead."""
+    def begin(self, lease_seconds: float) -> bool:
+        """Register this push, and declare earlier tries of it dead; whether the push before it to the destination was misled."""
 
     def recover(self, now: datetime) -> int:
         """Mark the rows of dead pushes as in doubt; how many. They may go out once no request of a dead push can be out."""

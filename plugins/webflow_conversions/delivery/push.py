@@ -111,7 +111,9 @@ class Push:
     def _run(self) -> PushCounts:
         with ExitStack() as shut_down:
             shut_down.push(partial(self._take, Phase.CLOSING, self._close))
-            self._lease.begin()
+            if self._lease.begin():
+                self._pace.begin_with_one()
+                self._breaker.distrust()
             # An ExitStack begins with the last, and leaves none out because of an error that another one raised.
             for phase, step in reversed(self._steps_of_shut_down()):
                 shut_down.push(partial(self._take, phase, step))

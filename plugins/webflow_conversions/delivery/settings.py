@@ -48,7 +48,10 @@ class PushSettings:
 
 @dataclass(slots=True)
 class PushCounts:
-    """What a push did, in conversions; ``requests`` left, or may have left; ``complete`` if it ended in good order."""
+    """What a push did, in conversions; ``requests`` left, or may have left; ``complete`` if it ended in good order.
+
+    ``misled``: answers that were not the API's ended it.
+    """
 
     claimed: int = 0
     requests: int = 0
@@ -59,6 +62,7 @@ class PushCounts:
     deferred: int = 0
     expired: int = 0
     complete: bool = False
+    misled: bool = False
 
     def add(self, counter: str | None, requests: int) -> None:
         """Count an answer: in the field of this name, and the requests that it took."""

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from time import monotonic
 from typing import Any
 
 import requests
 from airflow.sdk import BaseHook
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from webflow_conversions.delivery.answers import Answer, Trouble
-from webflow_conversions.delivery.outcomes import Outcome, classify
+from webflow_conversions.delivery.answers import Answer, Trouble, who_answered
+from webflow_conversions.delivery.outcomes import Outcome, classify, why_stopped
 from webflow_conversions.delivery.settings import connect_timeout_seconds
-from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable
+from webflow_conversions.errors import ConversionsError, InDoubt, Unavailable, Unusable
 from webflow_conversions.hooks.connections import connection_named
 from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.identity import looks_like_personal_data
@@ -89,6 +90,7 @@ class WebflowHook(BaseHook):
         body = event.body(api.customer_id)
         answer = _post(api, body)
         trouble = answer.detail or f"HTTP {answer.status}"
+        who = who_answered(answer, (api.token, user_id))
         match classify(body, answer):
             case Outcome.ACCEPTED:
                 self.log.info("event %s was received", action_id)
@@ -96,18 +98,19 @@ class WebflowHook(BaseHook):
                 raise Unusable(f"Webflow refuses event {action_id} ({trouble}): compare it with the API's contract.")
             case Outcome.MISROUTED:
                 raise Unusable(
-                    f"{api.url} answers event {action_id} as no API would ({trouble}): correct the host of connection "
+                    f"{api.url} answers event {action_id} as no API would ({who}): correct the host of connection "
                     f"{self.webflow_conn_id}, or the proxy on the way."
                 )
-            case Outcome.STOP if answer.trouble is Trouble.UNTRUSTED:
-                raise Stopped(f"{api.url} cannot prove who it is ({trouble}): nothing is sent to it.")
             case Outcome.STOP:
-                raise Stopped(
-                    f"Webflow refuses the token of connection {self.webflow_conn_id} ({trouble}): put a valid one there."
-                )
-            case Outcome.LATER | Outcome.UNSENT | Outcome.WITHHELD:
+                raise why_stopped(answer, self.webflow_conn_id, api.token)
+            case Outcome.UNSENT | Outcome.WITHHELD:
                 raise Unavailable(f"Webflow did not take event {action_id} now ({trouble}): send it again later.")
-            case Outcome.MISMATCHED | Outcome.IN_DOUBT:
+            case Outcome.MISMATCHED | Outcome.UNPROVEN:
+                raise InDoubt(
+                    f"Event {action_id} may have been received, but the answer is not Webflow's ({who}). Sending it again may "
+                    f"count it twice; check the host of connection {self.webflow_conn_id}, and the proxy on the way."
+                )
+            case Outcome.LATER | Outcome.IN_DOUBT:
                 raise InDoubt(f"Event {action_id} may have been received ({trouble}): sending it again may count it twice.")
 
     def probe(self) -> Probe:
@@ -129,10 +132,15 @@ class WebflowHook(BaseHook):
             clock_offset=_clock_offset(response.headers.get("Date"), sent_at, datetime.now(UTC)),
         )
 
-    def is_token_refused(self) -> bool:
-        """Whether the API refuses the token of an event that lacks all but the customer ID, and so can count for nobody."""
+    def check_token(self) -> None:
+        """Send an event that lacks all but the customer ID, and so can count for nobody.
+
+        :raises Stopped: if the API refuses the token, or another server answers in its place that nothing may pass.
+        """
         api = self.get_conn()
-        return _post(api, Event.incomplete(api.customer_id)).status in (401, 403)
+        answer = _post(api, Event.incomplete(api.customer_id))
+        if answer.status in (401, 403):
+            raise why_stopped(answer, self.webflow_conn_id, api.token)
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether conversions could be sent, in words, without sending one.
@@ -147,10 +155,16 @@ class WebflowHook(BaseHook):
         answer = _post(api, Event.incomplete(api.customer_id))
         if answer.status is None:
             return False, f"{api.url} does not answer: {answer.detail}."
-        return _verdict(api, answer.status)
+        return _verdict(api, answer.status, answer)
 
 
-def _verdict(api: Api, status: int) -> tuple[bool, str]:
+def _verdict(api: Api, status: int, answer: Answer) -> tuple[bool, str]:
+    is_success = 200 <= status < 300 and answer.json_object() is None
+    if is_success or (answer.is_foreign and status in (400, 401, 403, 422)):
+        return False, (
+            f"{api.url} is not answered by Webflow's API: {who_answered(answer, (api.token,))}. Check the API host, and the "
+            "proxy on the way."
+        )
     match status:
         case 401 | 403:
             return (
@@ -162,7 +176,7 @@ def _verdict(api: Api, status: int) -> tuple[bool, str]:
                 f"{api.url} answers, and does not refuse the token: it refused an incomplete event (HTTP {status}), as it "
                 "should. No conversion was sent. Not proved: that the customer ID is yours, and that goals and users exist."
             )
-        case 200:
+        case _ if 200 <= status < 300:
             return True, (
                 f"{api.url} answers, and took an incomplete event, which can count for nobody. "
                 "Not proved: that it looks at the token, that the customer ID is yours, and that goals and users exist."
@@ -211,6 +225,7 @@ def _checked_event(
 
 
 def _post(api: Api, body: bytes) -> Answer:
+    ends_at = monotonic() + 2 * api.timeout_seconds
     try:
         response = requests.post(
             api.url,
@@ -222,7 +237,7 @@ def _post(api: Api, body: bytes) -> Answer:
             stream=True,
         )
         with response:
-            received = response.raw.read(LARGEST_ANSWER + 1, decode_content=True)
+            received = _read(response, ends_at)
     except requests.exceptions.SSLError as error:
         return Answer(trouble=Trouble.UNTRUSTED, detail=_cause(error))
     except (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL) as error:
@@ -233,7 +248,21 @@ def _post(api: Api, body: bytes) -> Answer:
     except (requests.RequestException, HTTPError, OSError) as error:
         return Answer(trouble=Trouble.LOST, detail=_cause(error))
     too_large = Trouble.TOO_LARGE if len(received) > LARGEST_ANSWER else None
-    return Answer(status=response.status_code, body=received, trouble=too_large)
+    headers = [f"{name}: {value}".encode("latin-1", "replace") for name, value in response.headers.items()]
+    return Answer(status=response.status_code, body=received, headers=headers, trouble=too_large)
+
+
+def _read(response: requests.Response, ends_at: float) -> bytes:
+    """The beginning of the body, as it came.
+
+    :raises OSError: if it does not come in time: the time-outs of requests begin anew with each byte.
+    """
+    received = b""
+    while len(received) <= LARGEST_ANSWER and (more := response.raw.read1(LARGEST_ANSWER, decode_content=False)):
+        received += more
+        if monotonic() > ends_at:
+            raise TimeoutError("the answer did not end in time: Read timed out")
+    return received
 
 
 def _by_our_token(request: requests.PreparedRequest) -> requests.PreparedRequest:

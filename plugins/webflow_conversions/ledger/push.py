@@ -58,8 +58,8 @@ class PushQueue:
         self._config_digest = config_digest
         self._push: int | None = None
 
-    def begin(self, lease_seconds: float) -> None:
-        """Register this push, and declare earlier tries of it dead.
+    def begin(self, lease_seconds: float) -> bool:
+        """Register this push, and declare earlier tries of it dead; whether the push before it to the destination was misled.
 
         :raises Stopped: if the guards have not approved the run for sending, or a later try of the task is at it.
         """
@@ -84,6 +84,7 @@ class PushQueue:
         if not found:
             raise Stopped("This run is not approved for sending: see why its identify task failed.")
         self._push = found[0].id
+        return bool(found[0].was_misled)
 
     def recover(self, now: datetime) -> int:
         """Mark the rows of dead pushes as in doubt; how many. They may go out once no request of a dead push can be out."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, Variable
 
-from webflow_conversions.errors import Stopped, Unavailable, Unusable
+from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.hooks import scheduler
 from webflow_conversions.operators.base import ConversionsOperator, now
 from webflow_conversions.rules.window import Window, WindowError, parse_date
@@ -138,11 +138,8 @@ class PlanConversionsOperator(ConversionsOperator):
                 self.log.warning("%s The push will try again.", error)
                 continue
             # The contract knows POST alone: what stands before the API may refuse HEAD for its own reasons.
-            if probe.status in (401, 403) and WebflowHook(destination).is_token_refused():
-                raise Stopped(
-                    f"Webflow refuses the token (HTTP {probe.status}): put a valid off-site conversion token "
-                    f"(Insights > Tracking settings) into connection {destination}."
-                )
+            if probe.status in (401, 403):
+                WebflowHook(destination).check_token()
             if probe.clock_offset is not None:
                 offsets.append(probe.clock_offset)
                 if probe.clock_offset:

@@ -1,4 +1,4 @@
-"""The event as the API takes it: its identity, its body, and whether an answer is its echo."""
+"""The event as the API takes it: its identity and its body."""
 
 import hashlib
 import json
@@ -80,24 +80,6 @@ class Event(NamedTuple):
 
 
 _quoted = json.encoder.encode_basestring_ascii
-
-
-def is_echo(sent: bytes, received: bytes) -> bool:
-    """Whether the body of an answer is the event that was sent (docs/webflow-api.md, The response).
-
-    Equal to the letter or, whatever the order and the writing, the same JSON object: what was sent
-    must be there unchanged; fields that the API adds do not matter.
-    """
-    if received == sent:
-        return True
-    try:
-        theirs = json.loads(received, parse_float=Decimal, parse_int=Decimal)
-    except (ValueError, ArithmeticError, RecursionError):
-        return False
-    if not isinstance(theirs, dict):
-        return False
-    ours = json.loads(sent, parse_float=Decimal, parse_int=Decimal)
-    return all(name in theirs and type(theirs[name]) is type(value) and theirs[name] == value for name, value in ours.items())
 
 
 def as_json_number(value: Decimal) -> str:

@@ -46,7 +46,7 @@ STANDINGS: dict[State, Standing] = {
         meaning="Claimed by a push: a request has left or may have, and its outcome is not known yet.",
         leaves="When the outcome is recorded. If the push died, it is in doubt, and delivery.in_doubt decides.",
     ),
-    State.ACCEPTED: Standing(meaning="Webflow answered 200, with the event that was sent.", leaves="Never."),
+    State.ACCEPTED: Standing(meaning="Webflow answered with the event that was sent.", leaves="Never."),
     State.REJECTED: Standing(
         meaning="It cannot be sent as it is, or was refused for good.",
         leaves="When the source row or the configuration changes, while it is younger than 2 days.",
@@ -279,7 +279,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.ECHO_MISMATCH: Explanation(
         state=State.REJECTED,
-        meaning="The answer was a success, but its body was not the event that was sent; Webflow may have it.",
+        meaning="The answer was a success that speaks of the event, but not by its actionId; Webflow may have it.",
         remedy="Check what stands between Airflow and the API (a proxy?); send it again only if Webflow does not have it.",
     ),
     Reason.IN_DOUBT: Explanation(

@@ -166,7 +166,7 @@ class _Exchange:
         return Answer(
             status=status,
             body=self._received.getvalue(),
-            retry_after=None if status == 200 else self._header(b"retry-after"),
+            headers=self._headers,
             trouble=None if code == pycurl.E_OK else self._trouble(code),
             detail="" if code == pycurl.E_OK else _in_words(code, message),
             seconds=curl.getinfo(pycurl.TOTAL_TIME),
@@ -190,13 +190,6 @@ class _Exchange:
         if self._has_left:
             return Trouble.LOST
         return Trouble.WITHHELD if code == pycurl.E_ABORTED_BY_CALLBACK else Trouble.UNSENT
-
-    def _header(self, name: bytes) -> str | None:
-        for line in reversed(self._headers):
-            key, _, value = line.partition(b":")
-            if key.strip().lower() == name:
-                return value.strip().decode("latin-1")
-        return None
 
 
 def _in_words(code: int, message: str) -> str:

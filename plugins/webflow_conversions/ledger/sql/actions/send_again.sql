@@ -1,5 +1,4 @@
--- Lets conversions go out again. Whoever sends again what was in doubt, or was answered with something else than its
--- echo, may send it twice: that attempt counts as one in doubt. retry_at stays: what a dead push had claimed goes out when
+-- Lets conversions go out again. The attempt of a dead push counts as one in doubt; other attempts in doubt were counted before. retry_at stays: what a dead push had claimed goes out when
 -- its lease is over, since until then a request of it may be out.
 WITH judged AS (
     SELECT c.id, c.state, c.reason, c.push_id, {effect_of_send_again} AS effect FROM webflow.conversions c WHERE c.id = ANY (%(ids)s)
@@ -8,8 +7,7 @@ WITH judged AS (
     SET state = 'ready',
         reason = NULL,
         attempts = c.attempts + (j.state = 'sending' AND j.push_id IS NOT NULL)::integer,
-        attempts_in_doubt = c.attempts_in_doubt
-            + (j.state = 'sending' AND j.push_id IS NOT NULL OR coalesce(j.reason = 'echo_mismatch', false))::integer,
+        attempts_in_doubt = c.attempts_in_doubt + (j.state = 'sending' AND j.push_id IS NOT NULL)::integer,
         failures = 0,
         settled_at = NULL,
         refused_with = NULL,

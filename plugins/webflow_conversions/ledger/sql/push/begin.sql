@@ -1,7 +1,8 @@
 -- Earlier tries of the same task claim and record nothing more: Airflow starts another only when it gave them up. One
 -- whose process is gone has nothing out; what another may have out ends with its lease. A run that the guards have
 -- not approved gets no push. The first push to a destination after the guards have approved the run, and the first after its
--- end where somebody cleared its tasks in Airflow, give what waits its attempts anew.
+-- end where somebody cleared its tasks in Airflow, give what waits its attempts anew. was_misled: answers that were not the API's
+-- ended the last push to the destination that sent anything.
 WITH superseded AS (
     UPDATE webflow.pushes
     SET ended_at = clock_timestamp(),
@@ -25,4 +26,11 @@ SELECT
     clock_timestamp() + make_interval(secs => %(lease_seconds)s)
 FROM webflow.runs
 WHERE id = %(run)s AND approved_at IS NOT NULL
-RETURNING id
+RETURNING
+    id,
+    coalesce((
+        SELECT (p.counts ->> 'misled')::boolean FROM webflow.pushes p
+        WHERE p.destination = %(destination)s AND (p.counts ->> 'requests')::bigint > 0
+        ORDER BY p.id DESC
+        LIMIT 1
+    ), false) AS was_misled

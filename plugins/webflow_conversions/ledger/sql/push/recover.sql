@@ -24,6 +24,8 @@ WITH doubtful AS (
             WHEN NOT %(resend)s THEN 'in_doubt'
         END,
         attempts = c.attempts + d.is_new::integer,
+        http_status = CASE WHEN NOT d.is_new THEN c.http_status END,
+        trouble = CASE WHEN d.is_new THEN 'the worker died with the row claimed' ELSE c.trouble END,
         attempts_in_doubt = c.attempts_in_doubt + d.is_new::integer,
         retry_at = coalesce(d.expires_at, c.retry_at),
         settled_at = CASE WHEN c.action_timestamp_ms < %(oldest_ms)s THEN clock_timestamp() END,

@@ -1,4 +1,5 @@
--- What came of claimed rows. A row that is no longer this push's is left alone.
+-- What came of claimed rows. A row that is no longer this push's is left alone. trouble and http_status are those of the last
+-- attempt alone; an outcome without both is of no attempt.
 WITH outcome AS (
     SELECT * FROM unnest(
         %(ids)s::bigint[], %(states)s::text[], %(reasons)s::text[], %(troubles)s::text[], %(statuses)s::smallint[],
@@ -8,8 +9,8 @@ WITH outcome AS (
     UPDATE webflow.conversions c
     SET state = o.state,
         reason = CASE WHEN o.state = 'expired' AND c.attempts_in_doubt > 0 THEN 'expired_in_doubt' ELSE o.reason END,
-        trouble = CASE WHEN o.state = 'ready' THEN coalesce(o.trouble, c.trouble) ELSE o.trouble END,
-        http_status = coalesce(o.http_status, c.http_status),
+        trouble = CASE WHEN o.trouble IS NULL AND o.http_status IS NULL THEN c.trouble ELSE o.trouble END,
+        http_status = CASE WHEN o.trouble IS NULL AND o.http_status IS NULL THEN c.http_status ELSE o.http_status END,
         attempts = c.attempts + o.attempts,
         attempts_in_doubt = c.attempts_in_doubt + o.doubts,
         failures = c.failures + o.failures,
