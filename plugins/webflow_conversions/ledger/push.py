@@ -66,7 +66,7 @@ class PushQueue:
         place = {"run": self._run.id, "destination": self._worker.destination, "worker": self._worker.number}
         host = socket.gethostname()
         tries = self._session.fetch("push/earlier_tries", place)
-        if any(row.try_number > self._worker.try_number and row.is_leased for row in tries):
+        if any(row.try_number > self._worker.try_number and row.is_alive for row in tries):
             raise Stopped("A later try of this task has taken over; this one sends nothing.")
         gone = [row.id for row in tries if row.host == host and not _is_running(row.pid)]
         found = self._session.fetch(
@@ -104,11 +104,11 @@ class PushQueue:
 
     def claim(self, rows: int, now: datetime) -> list[Claimed]:
         """Claim the rows that expire first, and commit the claim; in the order of expiry."""
-        return self._claim("push/claim", rows, now)
+        return self._claim("due_first", rows, now)
 
     def claim_probes(self, rows: int, now: datetime) -> list[Claimed]:
-        """Claim this number of rows of each source, of those that expire last, and commit the claim."""
-        return self._claim("push/claim_probes", rows, now)
+        """Claim at most ``rows`` rows of each source, those that expire last, and commit the claim."""
+        return self._claim("due_probes", rows, now)
 
     def reserve(self, permits: int, seconds_apart: float) -> float:
         """Reserve the next permits of the destination, for this push alone; the seconds until the first."""
@@ -186,9 +186,9 @@ class PushQueue:
         """Give the lease back: nothing is out any more."""
         self._session.execute("push/end", {"push": self._push, "counts": Json(counts)})
 
-    def _claim(self, name: str, rows: int, now: datetime) -> list[Claimed]:
+    def _claim(self, due: str, rows: int, now: datetime) -> list[Claimed]:
         parameters = {"rows": rows, "push": self._push, "run_id": self._run.run_id, "max_failures": self._attempts_per_run}
-        found = self._session.fetch(name, _sendable(self._run, self._worker, now).parameters() | parameters)
+        found = self._session.fetch("push/claim", _sendable(self._run, self._worker, now).parameters() | parameters, due=due)
         return sorted(map(_claimed, found), key=_by_expiry)
 
 

@@ -162,6 +162,10 @@ class Runs:
             found.setdefault(row.source, []).append(Amount(rows=row.rows, value=row.value))
         return found
 
+    def end_pushes(self, run: Run) -> None:
+        """Declare the pushes of a run dead: Airflow has ended them all when it starts reconcile."""
+        self._session.execute("runs/end_pushes", {"run": run.id})
+
     def pushes(self, run: Run) -> list[PushAccount]:
         """The pushes of the run."""
         return [

@@ -85,10 +85,10 @@ class Session:
             self.close()
             raise Unavailable(f"The ledger's database does not answer: {_first_line(error)}.") from error
 
-    def fetch(self, name: str, parameters: Mapping[str, Any]) -> list[Any]:
+    def fetch(self, name: str, parameters: Mapping[str, Any], **parts: str) -> list[Any]:
         """The rows of one statement in a transaction of its own; none for a statement that returns none."""
         with self.transaction() as cursor:
-            cursor.execute(statement(name), parameters)
+            cursor.execute(statement(name, **parts), parameters)
             return cursor.fetchall() if cursor.description else []
 
     def execute(self, name: str, parameters: Mapping[str, Any]) -> int:

@@ -52,6 +52,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
             return {"sources": shown}
         destinations = self.config.destinations(run.sources)
         Identification(session, session, run, destinations).expire(now())
+        runs.end_pushes(run)
         evidence = runs.evidence(run, destinations, now())
         verdict = judge(evidence, Limits(**self.config.guards.model_dump()))
         document = counts(evidence.accounts, evidence.pushes)

@@ -1,5 +1,4 @@
--- Lets conversions go out again. The attempt of a dead push counts as one in doubt; other attempts in doubt were counted before. retry_at stays: what a dead push had claimed goes out when
--- its lease is over, since until then a request of it may be out.
+-- Lets conversions go out again. The attempt of a dead push counts as one in doubt; other attempts in doubt were counted before.
 WITH judged AS (
     SELECT c.id, c.state, c.reason, c.push_id, {effect_of_send_again} AS effect FROM webflow.conversions c WHERE c.id = ANY (%(ids)s)
 ), changed AS (
@@ -9,6 +8,7 @@ WITH judged AS (
         attempts = c.attempts + (j.state = 'sending' AND j.push_id IS NOT NULL)::integer,
         attempts_in_doubt = c.attempts_in_doubt + (j.state = 'sending' AND j.push_id IS NOT NULL)::integer,
         failures = 0,
+        retry_at = {free_at},
         settled_at = NULL,
         refused_with = NULL,
         push_id = NULL

@@ -1,5 +1,5 @@
--- What could go out now, and has a request without an answer behind it.
-SELECT source, count(*) AS rows, coalesce(sum(value), 0) AS value
-FROM webflow.conversions
-WHERE attempts_in_doubt > 0 AND state = 'ready' AND action_timestamp_ms >= %(oldest_ms)s
-GROUP BY source
+-- Conversions that can go out now, although an earlier request of them has no answer.
+SELECT c.source, count(*) AS rows, coalesce(sum(c.value), 0) AS value
+FROM webflow.conversions c
+WHERE {is_ready_in_doubt} AND c.action_timestamp_ms >= %(oldest_ms)s
+GROUP BY c.source

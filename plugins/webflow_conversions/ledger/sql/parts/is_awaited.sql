@@ -1,4 +1,3 @@
--- Whether a push may still hear of a conversion; a part of statements. One that is not known yet may.
-c.push_id IS NOT NULL AND NOT EXISTS (
-    SELECT FROM webflow.pushes p WHERE p.id = c.push_id AND p.expires_at <= clock_timestamp()
-)
+-- A conversion (c) that is sending is awaited while the push that claimed it is alive. A claim is committed after its push:
+-- a push that is not in the ledger was removed, and waits for nothing.
+EXISTS (SELECT FROM webflow.pushes p WHERE p.id = c.push_id AND {is_alive})

@@ -4,11 +4,11 @@
 -- end where somebody cleared its tasks in Airflow, give what waits its attempts anew. was_misled: answers that were not the API's
 -- ended the last push to the destination that sent anything.
 WITH superseded AS (
-    UPDATE webflow.pushes
+    UPDATE webflow.pushes p
     SET ended_at = clock_timestamp(),
         expires_at = CASE WHEN id = ANY (%(gone)s::bigint[]) THEN least(expires_at, clock_timestamp()) ELSE expires_at END
-    WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
-      AND (try_number <= %(try_number)s OR expires_at <= clock_timestamp())
+    WHERE p.run = %(run)s AND p.destination = %(destination)s AND p.worker = %(worker)s AND p.ended_at IS NULL
+      AND (p.try_number <= %(try_number)s OR NOT {is_alive})
 ), attempts_anew AS (
     UPDATE webflow.conversions c
     SET failures = 0

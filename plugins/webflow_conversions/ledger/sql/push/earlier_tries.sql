@@ -1,4 +1,4 @@
--- The tries of a task that have not ended; a dead one that nobody has reaped yet has no lease any more.
-SELECT id, host, pid, try_number, expires_at > clock_timestamp() AS is_leased
-FROM webflow.pushes
-WHERE run = %(run)s AND destination = %(destination)s AND worker = %(worker)s AND ended_at IS NULL
+-- The tries of a task that have not ended; one whose lease is over is dead, though nobody has reaped it yet.
+SELECT p.id, p.host, p.pid, p.try_number, {is_alive} AS is_alive
+FROM webflow.pushes p
+WHERE p.run = %(run)s AND p.destination = %(destination)s AND p.worker = %(worker)s AND p.ended_at IS NULL

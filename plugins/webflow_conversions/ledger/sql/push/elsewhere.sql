@@ -4,7 +4,7 @@ WITH other AS (
     SELECT
         p.id,
         CASE WHEN p.run = %(run)s THEN (p.counts ->> 'accepted')::bigint END AS accepted,
-        p.ended_at IS NULL AND p.expires_at > clock_timestamp() AND EXISTS (
+        {is_alive} AND EXISTS (
             SELECT FROM webflow.conversions c
             WHERE c.state = 'sending' AND c.push_id = p.id
               AND {in_scope}

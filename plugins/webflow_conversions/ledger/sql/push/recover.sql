@@ -1,11 +1,12 @@
--- Rows that a dead push had claimed are in doubt: their requests may have left. They go out again when its lease is
--- over, since until then a request of it may be out. Rows that wait for a decision are taken up, too, once the policy
--- says resend. What is too old by now can only be written down as such.
+-- Decides about rows that are sending and not awaited. Rows that a dead push had claimed go out again when its lease is
+-- over, since until then a request of it may be out. Rows that wait for a person follow once the policy says resend. Rows
+-- that are too old expire. Only a push that is recorded as ended counts as dead here (reap.sql comes before): one whose
+-- lease seems over may be renewing it at this moment.
 WITH doubtful AS (
-    SELECT c.id, c.push_id IS NOT NULL AS is_new, p.expires_at
+    SELECT c.id, c.push_id IS NOT NULL AS is_new
     FROM webflow.conversions c
     LEFT JOIN webflow.pushes p ON p.id = c.push_id
-    WHERE c.state = 'sending'
+    WHERE {is_unawaited}
       AND c.destination = %(destination)s
       AND (
           c.push_id IS NULL AND (%(resend)s OR c.action_timestamp_ms < %(oldest_ms)s)
@@ -27,7 +28,7 @@ WITH doubtful AS (
         http_status = CASE WHEN NOT d.is_new THEN c.http_status END,
         trouble = CASE WHEN d.is_new THEN 'the worker died with the row claimed' ELSE c.trouble END,
         attempts_in_doubt = c.attempts_in_doubt + d.is_new::integer,
-        retry_at = coalesce(d.expires_at, c.retry_at),
+        retry_at = {free_at},
         settled_at = CASE WHEN c.action_timestamp_ms < %(oldest_ms)s THEN clock_timestamp() END,
         run_id = CASE WHEN c.action_timestamp_ms < %(oldest_ms)s THEN %(run_id)s ELSE c.run_id END,
         push_id = NULL

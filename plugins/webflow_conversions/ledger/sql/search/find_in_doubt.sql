@@ -1,16 +1,12 @@
--- What has a request without an answer behind it: what waits for a action, and what is to be sent again. The newest
--- first.
-WITH doubted AS (
-    SELECT id FROM webflow.conversions WHERE attempts_in_doubt > 0 AND state = 'ready'
+-- Conversions in doubt, the newest first. Both small sets are read by their indexes; find_filters decides.
+WITH candidate AS (
+    SELECT c.id FROM webflow.conversions c WHERE {is_ready_in_doubt}
     UNION ALL
-    SELECT s.id
-    FROM webflow.conversions s
-    WHERE s.state = 'sending'
-      AND NOT EXISTS (SELECT FROM webflow.pushes p WHERE p.id = s.push_id AND p.expires_at > clock_timestamp())
+    SELECT c.id FROM webflow.conversions c WHERE c.state = 'sending'
 )
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
-JOIN doubted USING (id)
+JOIN candidate USING (id)
 WHERE {find_filters}
   AND (%(id)s::bigint IS NULL OR id < %(id)s)
 ORDER BY id DESC
