@@ -100,10 +100,12 @@ class Stage:
         )
         self._rows += rows
 
-    def start(self, run: Run, worker: int, *, host: str | None = None, concurrency: int = 4) -> ForkServerProcess:
+    def start(
+        self, run: Run, worker: int, *, host: str | None = None, concurrency: int = 4, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> ForkServerProcess:
         """Another try of a push task."""
         self._tries += 1
-        extra = {"concurrency": concurrency, "timeout_seconds": TIMEOUT_SECONDS}
+        extra = {"concurrency": concurrency, "timeout_seconds": timeout_seconds}
         webflow = {"conn_type": "webflow", "host": f"http://127.0.0.1:{self.webflow_port}", "extra": extra}
         environment = {
             "AIRFLOW_CONN_WEBFLOW_DEFAULT": json.dumps(webflow | {"login": CUSTOMER_ID, "password": TOKEN}),

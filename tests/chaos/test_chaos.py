@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
@@ -14,6 +15,11 @@ from demo.postgres import PostgresServer
 from tests.chaos.conftest import Stage
 from tests.chaos.life import GAVE_UP
 from tests.chaos.network import Network
+from tests.night import DESTINATION
+from webflow_conversions.ledger.notices import stake
+from webflow_conversions.ledger.overview import read_overview
+from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.rules.amounts import Amount
 
 KILLS = int(os.environ.get("CHAOS_KILLS") or 20)
 
@@ -83,6 +89,36 @@ def test_a_frozen_worker_that_airflow_took_for_dead_sends_nothing_at_the_same_ti
     stage.see_through([(run, 0)])
     assert stage.simulator.summary()["twice_at_once"] == {"count": 0, "first": []}
     stage.check()
+
+
+def test_a_run_whose_last_try_was_killed_is_open_for_reconcile_the_page_and_the_notices_alike(stage: Stage) -> None:
+    night, webflow = stage.night, {DESTINATION: ["sales"]}
+    run = night.read("first")
+    stage.feed(200)
+    stage.simulator.faults([{"action": "stall", "store": True}])
+    last = stage.start(run, 0, timeout_seconds=30)
+    eventually(lambda: len(stage.simulator.action_ids()) >= 4)
+    os.kill(last.pid, signal.SIGKILL)
+    assert stage.finish([last]) == [-signal.SIGKILL]
+    out = sum(row.state == "sending" for row in night.rows().values())
+    assert out >= 4
+    assert night.sql("SELECT bool_and(ended_at IS NULL AND expires_at > now() + interval '10 s') FROM webflow.pushes") == [
+        (True,)
+    ]
+    night.sql("DELETE FROM webflow.conversions WHERE state = 'ready'")
+
+    assert night.problems(run) == [
+        f"sales: {Amount(rows=out, value=Decimal(out))} in doubt: a request left, and its answer was lost"
+    ]
+
+    overview = read_overview(night.session, "nightly", night.clock.at)
+    assert (overview.awaited, overview.in_doubt["sales"].rows) == ({}, out)
+    assert stake(night.session, "nightly", night.clock.at, webflow, night.clock.at).in_doubt.rows == out
+    assert len(Conversions(night.session).ids(Filter(only=Only.IN_DOUBT), 1_000)) == out
+    later = night.queue(night.read("later"))
+    later.begin(60)
+    later.recover(night.clock.at)
+    assert later.claim(10, night.clock.at) == [], "a request of the dead push may be out until its lease is over"
 
 
 def test_two_workers_of_two_runs_without_trouble_send_each_event_once(stage: Stage) -> None:

@@ -19,7 +19,13 @@ with tempfile.TemporaryDirectory() as folder:
         "{sources: [{name: s, sql: s.sql, timestamps: {kind: aware}}], known_users: {sql: u.sql}}", encoding="utf-8"
     )
     nowhere = f"127.0.0.1:{free_port()}"
-    webflow = {"conn_type": "webflow", "host": f"http://{nowhere}", "login": "nobody", "password": "no-such-token"}
+    webflow = {
+        "conn_type": "webflow",
+        "host": f"http://{nowhere}",
+        "login": "nobody",
+        "password": "no-such-token",
+        "extra": {"timeout_seconds": 0.5},
+    }
     environment = {
         "AIRFLOW_CONN_WEBFLOW_DEFAULT": json.dumps(webflow),
         "AIRFLOW_CONN_WEBFLOW_LEDGER": f"postgresql://nobody@{nowhere}/nothing",

@@ -573,18 +573,27 @@ def test_what_the_ledger_forbids_stays_as_it_is(
 
 
 @pytest.mark.parametrize("action", Action)
-@pytest.mark.parametrize("ended", [False, True])
-def test_what_a_push_may_still_hear_of_is_left_to_it(night: Night, actions: Actions, action: Action, ended: bool):
-    identifier = put(night, "sending", push_id=push_of(night, lease="1 minute", ended=ended))
+def test_what_a_push_may_still_hear_of_is_left_to_it(night: Night, actions: Actions, action: Action):
+    identifier = put(night, "sending", push_id=push_of(night, lease="1 minute"))
 
     assert do(night, actions, action, identifier) == {Effect.AWAITED: 1}
     assert night.row("c1").state == "sending"
 
 
-def test_a_push_that_is_not_known_yet_is_a_living_one(night: Night, actions: Actions):
+@pytest.mark.parametrize("action", Action)
+def test_what_was_claimed_by_a_push_that_is_declared_dead_is_in_doubt_and_does_not_go_out_before_its_lease_is_over(
+    night: Night, actions: Actions, action: Action
+):
+    identifier = put(night, "sending", push_id=push_of(night, lease="1 minute", ended=True))
+
+    assert do(night, actions, action, identifier) == {Effect.CHANGED: 1}
+    assert night.sql("SELECT retry_at > clock_timestamp() + interval '50 s' FROM webflow.conversions") == [(True,)]
+
+
+def test_what_a_push_that_is_not_in_the_ledger_claimed_is_in_doubt(night: Night, actions: Actions):
     identifier = put(night, "sending", push_id=12345)
 
-    assert do(night, actions, Action.SEND_AGAIN, identifier) == {Effect.AWAITED: 1}
+    assert do(night, actions, Action.SEND_AGAIN, identifier) == {Effect.CHANGED: 1}
 
 
 @pytest.mark.parametrize(
