@@ -201,7 +201,8 @@ class Night:
         return [finding.sentence for finding in self.verdict(run).findings if finding.level is Level.FAILED]
 
     def verdict(self, run: Run, **guards: Any) -> Verdict:
-        """The verdict on a run."""
+        """The verdict on a run, as reconcile comes to it."""
+        self.runs.end_pushes(run)
         limits = Limits(**Guards(**guards).model_dump())
         return judge(self.runs.evidence(run, {DESTINATION: run.sources}, self.clock.at), limits)
 

@@ -33,3 +33,8 @@ class Stopped(ConversionsError):
 
 class Unfinished(ConversionsError):
     """A run's account has something open."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without its full stop; the name of the error's class if it has no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

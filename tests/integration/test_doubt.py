@@ -76,7 +76,7 @@ def test_every_reader_says_the_same_of_a_row(night: Night, situation: str) -> No
     conversions = Conversions(night.session)
     rows = Amount(rows=int(is_in_doubt), value=Amount().value + int(is_in_doubt))
     readers = {
-        "reconcile of another run": night.runs.accounts(another, [DESTINATION], NOW)["sales"].in_doubt == rows,
+        "reconcile of another run": night.runs.accounts(another, {DESTINATION: ["sales"]}, NOW)["sales"].in_doubt == rows,
         "notices": stake(night.session, "nightly", NOW, {DESTINATION: ["sales"]}, NOW).in_doubt == rows,
         "the page's overview": (overview.in_doubt.get("sales", Amount()) == rows) and bool(overview.awaited) is not is_in_doubt,
         "the page's list": bool(conversions.page(Filter(only=Only.IN_DOUBT), 9).conversions) is is_in_doubt,

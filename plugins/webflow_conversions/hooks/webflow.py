@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 from webflow_conversions.delivery.answers import Answer, Trouble, who_answered
 from webflow_conversions.delivery.outcomes import Outcome, classify, why_stopped
 from webflow_conversions.delivery.settings import connect_timeout_seconds
-from webflow_conversions.errors import ConversionsError, InDoubt, Unavailable, Unusable
+from webflow_conversions.errors import ConversionsError, InDoubt, Unavailable, Unusable, first_line
 from webflow_conversions.hooks.connections import connection_named
 from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.identity import looks_like_personal_data
@@ -279,7 +279,7 @@ def _cause(error: BaseException) -> str:
     """The innermost message, without the request's own text around it."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return first_line(error)
 
 
 def _clock_offset(date: str | None, sent_at: datetime, received_at: datetime) -> timedelta | None:

@@ -42,13 +42,13 @@ class DryRunExtraction:
             cursor.execute(statement("dry_run/states_of_staged"))
             for row in cursor.fetchall():
                 key = (row.state, row.reason)
-                self.states[key] = self.states.get(key, Amount()) + Amount(rows=row.rows, value=row.value)
+                self.states[key] = self.states.get(key, Amount()) + Amount.of_row(row)
             if len(self.first_ready) < PREVIEWS:
                 cursor.execute(statement("dry_run/first_ready_of_staged"), {"rows": PREVIEWS - len(self.first_ready)})
                 self.first_ready += [as_event(row) for row in cursor.fetchall()]
             cursor.connection.rollback()
         self._session.execute("dry_run/add_seen", {"action_ids": conversions["action_id"].tolist()})
-        return Met(again=Amount(rows=shown.rows, value=shown.value))
+        return Met(again=Amount.of_row(shown))
 
     def end(self, tally: Tally, now: datetime) -> None:
         """Nothing is kept."""

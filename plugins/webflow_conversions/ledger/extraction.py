@@ -69,7 +69,7 @@ class Extraction:
     def stage(self, cursor: Cursor, conversions: pd.DataFrame) -> None:
         """Put judged conversions into the temporary table of this transaction."""
         cursor.execute(statement("extraction/create_staging"))
-        cursor.copy_expert(statement("extraction/copy_staged"), as_csv(conversions, _STAGED))
+        cursor.copy_expert(statement("extraction/copy_staged"), as_copy_text(conversions, _STAGED))
 
     def merge(self, cursor: Cursor, now: datetime) -> Met:
         """Bring what is staged into the ledger, in this transaction."""
@@ -88,8 +88,8 @@ class Extraction:
         )
         met = cursor.fetchone()
         return Met(
-            again=Amount(rows=met.again_rows, value=met.again_value),
-            conflicting=Amount(rows=met.conflicting_rows, value=met.conflicting_value),
+            again=Amount.of_row(met, "again_"),
+            conflicting=Amount.of_row(met, "conflicting_"),
         )
 
     def end(self, tally: Tally, now: datetime) -> None:
@@ -116,7 +116,7 @@ class Extraction:
             )
 
 
-def as_csv(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:
+def as_copy_text(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:
     """The frame for ``COPY … WITH (FORMAT csv)``: null is an empty field, so no text in it may be empty."""
     text = StringIO()
     csv.writer(text).writerows(zip(*(_values(frame[name]) for name in columns), strict=True))

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from webflow_conversions.ledger.extraction import as_csv
+from webflow_conversions.ledger.extraction import as_copy_text
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.window import sendable
@@ -72,6 +72,6 @@ class Identification:
         with self._writer.transaction() as cursor:
             cursor.execute(statement("identification/create_identified"))
             cursor.copy_expert(
-                statement("identification/copy_identified"), as_csv(users, ("id", "user_domain", "user_id", "reason"))
+                statement("identification/copy_identified"), as_copy_text(users, ("id", "user_domain", "user_id", "reason"))
             )
             cursor.execute(statement("identification/assign_users"), {"now": now, "run_id": self._run.run_id})

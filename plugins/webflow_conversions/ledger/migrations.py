@@ -9,7 +9,7 @@ from importlib.resources import files
 from psycopg2.errors import InsufficientPrivilege
 from psycopg2.extensions import cursor as Cursor
 
-from webflow_conversions.errors import Unusable
+from webflow_conversions.errors import Unusable, first_line
 from webflow_conversions.ledger.session import Session
 
 OLDEST_SERVER = 14_00_00
@@ -58,7 +58,7 @@ def migrate(session: Session, *, up_to: int | None = None) -> list[str]:
     except InsufficientPrivilege as error:
         raise Unusable(
             f"The ledger has to be brought to version {known[-1].version}, and the role of its connection may not do it "
-            f"({str(error).splitlines()[0]}): run python -m webflow_conversions.ledger as the ledger's owner."
+            f"({first_line(error)}): run python -m webflow_conversions.ledger as the ledger's owner."
         ) from error
 
 

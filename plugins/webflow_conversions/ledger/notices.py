@@ -35,9 +35,9 @@ def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, 
     for destination, of_destination in sources.items():
         scope = Scope(destination=destination, sources=of_destination, interval=sendable(now)).parameters()
         for row in session.fetch("runs/ready_in_scope", scope):
-            ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount(rows=row.rows, value=row.value)
+            ready[row.trouble] = ready.get(row.trouble, Amount()) + Amount.of_row(row)
         for row in session.fetch("runs/in_doubt", scope):
-            in_doubt += Amount(rows=row.rows, value=row.value)
+            in_doubt += Amount.of_row(row)
     night = session.fetch("notices/night_record", {"dag_id": dag_id, "since": since})
     return Stake(run=_run_record(night[0]) if night else None, ready=ready, in_doubt=in_doubt)
 

@@ -157,7 +157,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
     def by_source(rows: Sequence[Any], prefix: str = "") -> dict[str, Amount]:
         found: dict[str, Amount] = {}
         for row in rows:
-            amount = Amount(rows=getattr(row, f"{prefix}rows"), value=getattr(row, f"{prefix}value"))
+            amount = Amount.of_row(row, prefix)
             if amount.rows:
                 found[row.source] = found.get(row.source, Amount()) + amount
         return found
@@ -188,10 +188,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         runs=runs,
         shown=shown,
         extractions=extractions,
-        held=[
-            Held(source=row.source, hours_left=row.hours_left, amount=Amount(rows=row.rows, value=row.value))
-            for row in fetch("overview/held")
-        ],
+        held=[Held(source=row.source, hours_left=row.hours_left, amount=Amount.of_row(row)) for row in fetch("overview/held")],
         ready=by_source(ready) if ready_at is None else waiting,
         ready_at=ready_at,
         doubted=by_source(fetch("overview/doubted")),
@@ -206,7 +203,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
                 source=row.source,
                 state=row.state,
                 reason=row.reason or "",
-                amount=Amount(rows=row.rows, value=row.value),
+                amount=Amount.of_row(row),
             )
             for row in fetch("overview/turned_away")
         ],
@@ -244,19 +241,16 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
         if run.ended_at and record is not None and (row.recorded_rows > LARGEST_LIVE_RUN or _is_past(run, now)):
             at, states = run.ended_at, record
         elif row.recorded_rows <= LARGEST_LIVE_RUN:
-            states = {
-                (one.state, one.reason): Amount(rows=one.rows, value=one.value)
-                for one in fetch("overview/states", extraction=row.id)
-            }
+            states = {(one.state, one.reason): Amount.of_row(one) for one in fetch("overview/states", extraction=row.id)}
         extractions.append(
             SourceExtraction(
                 source=source,
                 at=at,
-                read=Amount(rows=row.read_rows, value=row.read_value),
-                duplicates=Amount(rows=row.duplicate_rows, value=row.duplicate_value),
-                conflicting=Amount(rows=row.conflicting_rows, value=row.conflicting_value),
-                outside=Amount(rows=row.outside_rows, value=row.outside_value),
-                too_old=Amount(rows=row.too_old_rows, value=row.too_old_value),
+                read=Amount.of_row(row, "read_"),
+                duplicates=Amount.of_row(row, "duplicate_"),
+                conflicting=Amount.of_row(row, "conflicting_"),
+                outside=Amount.of_row(row, "outside_"),
+                too_old=Amount.of_row(row, "too_old_"),
                 states=states,
             )
         )

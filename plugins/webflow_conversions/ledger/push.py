@@ -209,9 +209,9 @@ class RunForecasts:
         }
         (found,) = self._session.fetch("push/count_waiting", parameters)
         return Waiting(
-            total=Amount(rows=found.rows, value=found.value),
-            late=Amount(rows=found.late_rows, value=found.late_value),
-            expiring=Amount(rows=found.expiring_rows, value=found.expiring_value),
+            total=Amount.of_row(found),
+            late=Amount.of_row(found, "late_"),
+            expiring=Amount.of_row(found, "expiring_"),
         )
 
     def record(self, forecast: Forecast) -> None:

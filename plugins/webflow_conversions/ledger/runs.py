@@ -88,9 +88,7 @@ class Runs:
         found: dict[str, list[Earlier]] = {}
         for row in self._session.fetch("runs/earlier", {"dag_id": self._dag_id, "run": run.id, "runs": EARLIER_RUNS}):
             is_usual = Window(start=row.window_start, end=row.window_end).spans_two_days
-            earlier = Earlier(
-                read_rows=row.read_rows if is_usual else None, sent=Amount(rows=row.sent_rows, value=row.sent_value)
-            )
+            earlier = Earlier(read_rows=row.read_rows if is_usual else None, sent=Amount.of_row(row, "sent_"))
             found.setdefault(row.source, []).append(earlier)
         return found
 
@@ -106,9 +104,9 @@ class Runs:
         for destination, sources in destinations.items():
             due = run.due(destination, sources, now).parameters()
             for row in self._session.fetch("runs/ready_in_scope", due):
-                ready.setdefault(row.source, {})[row.trouble] = Amount(rows=row.rows, value=row.value)
+                ready.setdefault(row.source, {})[row.trouble] = Amount.of_row(row)
             for row in self._session.fetch("runs/in_doubt", due):
-                in_doubt[row.source] = Amount(rows=row.rows, value=row.value)
+                in_doubt[row.source] = Amount.of_row(row)
         stands = {source: self._fetch_states(run, row.id) for source, row in extractions.items()}
         return {
             source: SourceAccount(
@@ -118,7 +116,7 @@ class Runs:
                 in_window=_by_state(stands.get(source, ()), "window_"),
                 new=_by_state(stands.get(source, ()), "new_"),
                 altered=sum((_altered(row) for row in stands.get(source, ())), Altered()),
-                sent=Amount(rows=sent[source].rows, value=sent[source].value) if source in sent else Amount(),
+                sent=Amount.of_row(sent[source]) if source in sent else Amount(),
                 sent_again=sent[source].sent_again if source in sent else 0,
                 ready=ready.get(source, {}),
                 in_doubt=in_doubt.get(source, Amount()),
@@ -150,7 +148,7 @@ class Runs:
                 reason=row.reason,
                 words=row.words,
                 had_time=bool(row.had_time),
-                amount=Amount(rows=row.rows, value=row.value),
+                amount=Amount.of_row(row),
             )
             for row in self._session.fetch("runs/ended", parameters)
         ]
@@ -159,7 +157,7 @@ class Runs:
         """What each source gave in the earlier nights of the run's weekday, the latest first."""
         found: dict[str, list[Amount]] = {}
         for row in self._session.fetch("runs/usual", {"run": run.id, "weeks": USUAL_WEEKS}):
-            found.setdefault(row.source, []).append(Amount(rows=row.rows, value=row.value))
+            found.setdefault(row.source, []).append(Amount.of_row(row))
         return found
 
     def end_pushes(self, run: Run) -> None:
@@ -194,10 +192,7 @@ class Runs:
 
 def _by_state(rows: Sequence[Any], part: str) -> dict[tuple[str, str | None], Amount]:
     """The amounts of one part (all, of the window, new) by state and reason."""
-    found = {
-        (row.state or MISSING, row.reason): Amount(rows=getattr(row, f"{part}rows"), value=getattr(row, f"{part}value"))
-        for row in rows
-    }
+    found = {(row.state or MISSING, row.reason): Amount.of_row(row, part) for row in rows}
     return {key: amount for key, amount in found.items() if amount.rows}
 
 
@@ -207,10 +202,10 @@ def _altered(row: Any) -> Altered:
 
 def _tally(row: Any) -> Tally:
     return Tally(
-        read=Amount(rows=row.read_rows, value=row.read_value),
-        recorded=Amount(rows=row.recorded_rows, value=row.recorded_value),
-        duplicates=Amount(rows=row.duplicate_rows, value=row.duplicate_value),
-        conflicting=Amount(rows=row.conflicting_rows, value=row.conflicting_value),
-        outside=Amount(rows=row.outside_rows, value=row.outside_value),
-        too_old=Amount(rows=row.too_old_rows, value=row.too_old_value),
+        read=Amount.of_row(row, "read_"),
+        recorded=Amount.of_row(row, "recorded_"),
+        duplicates=Amount.of_row(row, "duplicate_"),
+        conflicting=Amount.of_row(row, "conflicting_"),
+        outside=Amount.of_row(row, "outside_"),
+        too_old=Amount.of_row(row, "too_old_"),
     )

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import NamedTupleCursor
 
-from webflow_conversions.errors import Unavailable
+from webflow_conversions.errors import Unavailable, first_line
 
 Connect = Callable[[], Connection]
 
@@ -83,7 +83,7 @@ class Session:
             raise
         except psycopg2.Error as error:
             self.close()
-            raise Unavailable(f"The ledger's database does not answer: {_first_line(error)}.") from error
+            raise Unavailable(f"The ledger's database does not answer: {first_line(error)}.") from error
 
     def fetch(self, name: str, parameters: Mapping[str, Any], **parts: str) -> list[Any]:
         """The rows of one statement in a transaction of its own; none for a statement that returns none."""
@@ -112,7 +112,3 @@ class Session:
                 cursor.execute("SET lock_timeout = %s", (int((self._lock_seconds or 0) * 1000),))
             self._connection = connection
         return self._connection
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

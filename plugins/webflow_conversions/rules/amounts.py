@@ -25,6 +25,11 @@ class Amount:
         return f"{self.rows:,} conversion{'' if self.rows == 1 else 's'} ({self.value:,.2f})"
 
     @classmethod
+    def of_row(cls, row: object, prefix: str = "") -> "Amount":
+        """The amount in the columns ``<prefix>rows`` and ``<prefix>value`` of a database row."""
+        return cls(rows=getattr(row, f"{prefix}rows"), value=getattr(row, f"{prefix}value"))
+
+    @classmethod
     def of(cls, values: Iterable[Decimal | None]) -> "Amount":
         """The amount of rows with these values."""
         listed = list(values)

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedTable
 
-from webflow_conversions.errors import Unavailable
+from webflow_conversions.errors import Unavailable, first_line
 from webflow_conversions.ledger.session import Connect, Session
 
 MOST_CONNECTIONS = 8
@@ -58,8 +58,9 @@ def _session(timeout: str, **characteristics: Any) -> Iterator[Session]:
     except (InvalidSchemaName, UndefinedTable, UndefinedColumn) as error:
         raise NoLedger("The ledger has no tables of this release yet: the plan task of the next run makes them.") from error
     except InsufficientPrivilege as error:
-        why = str(error).splitlines()[0]
-        raise Unavailable(f"The role of connection webflow_ledger may not do this ({why}): see the ledger's roles.") from error
+        raise Unavailable(
+            f"The role of connection webflow_ledger may not do this ({first_line(error)}): see the ledger's roles."
+        ) from error
     finally:
         session.close()
         _free.release()

@@ -15,7 +15,7 @@ import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from webflow_conversions.errors import Unavailable, Unusable
+from webflow_conversions.errors import Unavailable, Unusable, first_line
 
 log = logging.getLogger(__name__)
 
@@ -273,5 +273,5 @@ def _statement(sql: str, parameters: Mapping[str, Any]) -> sa.TextClause:
 
 
 def _first_line(error: Exception) -> str:
-    original = getattr(error, "orig", None) or error
-    return (str(original).strip().splitlines() or [type(original).__name__])[0].rstrip(".")
+    """The first line of what the driver said, without what SQLAlchemy adds."""
+    return first_line(getattr(error, "orig", None) or error)
