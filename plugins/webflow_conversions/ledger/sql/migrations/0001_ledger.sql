@@ -40,7 +40,7 @@ COMMENT ON COLUMN webflow.conversions.attempts_in_doubt IS 'Attempts without a k
 COMMENT ON COLUMN webflow.conversions.detail IS 'What the source gave where it is wrong.';
 COMMENT ON COLUMN webflow.conversions.trouble IS 'How the last attempt went wrong.';
 COMMENT ON COLUMN webflow.conversions.failures IS 'Attempts of the run run_id that are to be repeated.';
-COMMENT ON COLUMN webflow.conversions.push_id IS 'The push that claimed the row last; a sending row of an ended push is in doubt.';
+COMMENT ON COLUMN webflow.conversions.push_id IS 'The push that claimed the row last; a sending row of a push that is not alive is in doubt.';
 COMMENT ON COLUMN webflow.conversions.refused_with IS 'Digest of the configuration with which the API refused the row.';
 COMMENT ON COLUMN webflow.conversions.run_id IS 'The run that brought the row into its present state.';
 
