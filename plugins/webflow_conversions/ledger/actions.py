@@ -1,4 +1,4 @@
-"""What people do to conversions: send them again, write them off; each action is recorded with who did it."""
+"""Actions of people on conversions: send again, write off; each is recorded with the person."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.window import sendable
 
 MOST_CONVERSIONS = 100_000
-"""What one action may touch."""
+"""Conversions that one action may touch."""
 
 
 DOWNLOAD = "download"
-"""An action that changes nothing, and is recorded."""
+"""The action that changes nothing, and is recorded."""
 
 
 class Action(StrEnum):
-    """What can be done to conversions."""
+    """An action on conversions."""
 
     SEND_AGAIN = "send_again"
     WRITE_OFF = "write_off"
 
 
 class Effect(StrEnum):
-    """What an action comes to for a conversion (``ledger/sql/parts/effect_of_*.sql``).
+    """The effect of an action on a conversion (``ledger/sql/parts/effect_of_*.sql``).
 
-    ``changed`` is one that it did; ``busy`` is one that a push or another act is working on at this moment.
+    ``changed`` is done; ``busy`` is a conversion that a push or another action has locked at this moment.
     """
 
     CHANGED = "changed"
@@ -45,7 +45,7 @@ class Effect(StrEnum):
 
 
 Effects = Mapping[Effect, int]
-"""Conversions by what an action came to, or would."""
+"""Number of conversions by effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Actions:
         self._session = session
 
     def preview(self, action: Action, ids: Sequence[int], now: datetime) -> Effects:
-        """What an action would come to."""
+        """Count the effects that an action would have."""
         effects: dict[Effect, int] = {}
         for batch in _batches(ids):
             with self._session.transaction() as cursor:
@@ -82,7 +82,7 @@ class Actions:
         return effects
 
     def do(self, action: Action, chosen: Filter, ids: Sequence[int], person: str, now: datetime) -> int:
-        """Send again, or write off, batch by batch, what the rules of the ledger let and nobody else is working on.
+        """Send again, or write off, batch by batch, the conversions that the rules allow and no other session has locked.
 
         :return: the number of the action.
         :raises Unavailable: if the ledger went away; what was done until then is recorded.
@@ -105,12 +105,12 @@ class Actions:
         return number
 
     def begin(self, action: str, chosen: Filter, person: str) -> int:
-        """Record that somebody does something; its number."""
+        """Record an action; returns its number."""
         (row,) = self._session.fetch("actions/begin", {"person": person, "action": action, "filter": Json(chosen.query())})
         return int(row.id)
 
     def count(self, number: int, conversions: int) -> None:
-        """Record that an action touched so many conversions more."""
+        """Add to the number of conversions that an action touched."""
         self._session.execute("actions/count", {"id": number, "conversions": conversions, "outcome": None})
 
     def started(self, number: int, run_id: str) -> None:

@@ -18,7 +18,7 @@ from webflow_conversions.rules.states import State
 
 
 class DryRunExtraction:
-    """Shows what recording would bring about. Only a temporary table outlives a chunk: which conversions were shown."""
+    """Records each chunk and takes it back, to show the states. A temporary table with the conversions shown outlives a chunk."""
 
     def __init__(self, session: Session, run: Run, rules: SourceRules, config_digest: str) -> None:
         self._session = session
@@ -51,10 +51,10 @@ class DryRunExtraction:
         return Met(again=Amount.of_row(shown))
 
     def end(self, tally: Tally, now: datetime) -> None:
-        """Nothing is kept."""
+        """Do nothing: a dry run keeps no record."""
 
     def waiting(self, state: State, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
-        """What waits in the window in this state, is due and was not read again, in pages."""
+        """Yield pages of the due conversions of the window in this state that the dry run did not read again."""
         scope = self._run.sendable(self._rules.destination, [self._rules.source], now)
         parameters = scope.parameters() | {"state": str(state), "rows": page_rows}
         after = {"after_ms": -(2**62), "after_id": 0}

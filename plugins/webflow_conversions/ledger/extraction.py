@@ -93,7 +93,7 @@ class Extraction:
         )
 
     def end(self, tally: Tally, now: datetime) -> None:
-        """Note what differs from what was sent, and close the account of this extraction."""
+        """Note changes since a conversion was sent, and close the account of this extraction."""
         amounts: dict[str, Any] = {
             f"{name}_{part}": getattr(getattr(tally, field), part)
             for name, field in (

@@ -38,7 +38,7 @@ class Identification:
         self._arrived: list[int] = []
 
     def expire(self, now: datetime) -> int:
-        """Record what grew older than 2 days while it waited, of every window; how many."""
+        """Expire waiting conversions of every window that are older than 2 days; returns their number."""
         parameters = {"oldest_ms": sendable(now).start_ms, "now": now, "run_id": self._run.run_id, "rows": _BATCH_ROWS}
         expired = 0
         while batch := self._writer.execute("identification/expire_waiting", parameters):
@@ -46,7 +46,7 @@ class Identification:
         return expired
 
     def arrive(self, now: datetime) -> int:
-        """Let what lay in the future and is due by now wait for its user; how many."""
+        """Move future conversions whose time has come to ``held``; returns their number."""
         due = [self._run.due(destination, sources, now) for destination, sources in self._destinations.items()]
         self._arrived = [
             row.id for scope in due for row in self._writer.fetch("identification/arrive_future", scope.parameters())

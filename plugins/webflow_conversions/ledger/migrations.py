@@ -13,7 +13,7 @@ from webflow_conversions.errors import Unusable, first_line
 from webflow_conversions.ledger.session import Session
 
 OLDEST_SERVER = 14_00_00
-"""The first with an infinite ``numeric``, as ``PQserverVersion()`` numbers it."""
+"""The first version with an infinite ``numeric``, as ``PQserverVersion()`` numbers it."""
 _LOCK = 0x776566666C6F77
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -33,7 +33,7 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """All that this release knows, in order."""
+    """The migrations of this release, in order."""
     folder = files("webflow_conversions.ledger").joinpath("sql", "migrations")
     found = [(entry, _NAME.fullmatch(entry.name)) for entry in folder.iterdir()]
     return sorted(

@@ -1,4 +1,4 @@
-"""What a notice needs to know of the ledger."""
+"""The ledger as notices read it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from webflow_conversions.rules.window import sendable
 
 
 def run_problems(session: Session, dag_id: str, run_id: str) -> list[str]:
-    """What reconcile found wrong with a run; nothing if it did not come so far.
+    """Problems that reconcile found in a run; none if reconcile did not run.
 
     :raises Unavailable: if the ledger is away.
     """
@@ -23,7 +23,7 @@ def run_problems(session: Session, dag_id: str, run_id: str) -> list[str]:
 
 
 def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, Sequence[str]], now: datetime) -> Stake:
-    """What could still go out at ``now`` from the given sources by destination, and how the night stands.
+    """Conversions of the given sources, by destination, that can still go out at ``now``, and the record of the night.
 
     :param since: when the first run of the night was due.
     :raises Unavailable: if the ledger is away.

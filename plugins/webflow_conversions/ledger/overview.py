@@ -1,4 +1,4 @@
-"""The ledger as the conversions page reads it: what a night came to, what waits, what is in doubt; all of one moment."""
+"""The ledger as the conversions page reads it: the result of a night, waiting rows, rows in doubt; all of one moment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import sendable
 
 RUNS = 20
-"""The last runs, however long ago they were."""
+"""Number of runs shown."""
 DAYS = 14
 LARGEST_LIVE_RUN = 100_000
 """Rows up to which something is counted anew each time. A larger run is shown as it stood at its end; while it goes on, by
@@ -91,7 +91,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnedAway:
-    """What was rejected, or expired while it waited, on a UTC day."""
+    """Conversions that were rejected, or expired while they waited, on a UTC day."""
 
     day: date
     source: str
@@ -102,7 +102,7 @@ class TurnedAway:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewData:
-    """Everything, at one moment.
+    """The data of the overview, at one moment.
 
     ``shown`` is the run whose ``extractions`` these are; None if there is none. ``ready`` could go out now, by source, or by
     destination as pushes counted it at ``ready_at``, which is None for what is counted now; ``doubted`` of it has a request
@@ -130,7 +130,7 @@ class OverviewData:
 def read_overview(
     session: Session, dag_id: str, now: datetime, run: int | None = None, *, next_run_at: datetime | None = None
 ) -> OverviewData:
-    """What the overview shows, from one snapshot of the ledger.
+    """Read the data of the overview from one snapshot of the ledger.
 
     :param session: one whose transactions see a single snapshot.
     :param run: the number of the run to look at; default the last whole one.

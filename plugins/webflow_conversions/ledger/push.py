@@ -26,7 +26,7 @@ LOCK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """Which task of the run pushes: one of several for a destination, at its n-th try."""
+    """A push task of the run: one of several for a destination, and its try number."""
 
     destination: str
     sources: Sequence[str]
@@ -87,7 +87,7 @@ class PushQueue:
         return bool(found[0].was_misled)
 
     def recover(self, now: datetime) -> int:
-        """Mark the rows of dead pushes as in doubt; how many. They may go out once no request of a dead push can be out."""
+        """Decide about rows that dead pushes left in doubt; returns their number. They go out when the lease is over."""
         with self._session.transaction() as cursor:
             cursor.execute(statement("push/reap"), {"destination": self._worker.destination})
             cursor.execute(
@@ -118,7 +118,7 @@ class PushQueue:
         return float(seconds)
 
     def settle(self, settlements: Sequence[Settlement]) -> Settled:
-        """Record outcomes of the rows that are still this push's."""
+        """Record outcomes of the rows that this push still owns."""
         if not settlements:
             return Settled(0)
         try:
@@ -156,20 +156,20 @@ class PushQueue:
         return int(settled)
 
     def release(self, known: Sequence[int]) -> int:
-        """Give back what is recorded as claimed by this push and is none of these; how many."""
+        """Release rows that are recorded as claimed by this push, except ``known``; returns their number."""
         return self._session.execute("push/release_unknown", {"push": self._push, "known": list(known)})
 
     def renew(self, lease_seconds: float, counts: Mapping[str, Any]) -> float | None:
-        """Keep the lease; the seconds for which the destination rests, or None if this push was declared dead."""
+        """Renew the lease; returns the seconds for which the destination rests, or None if this push is not alive."""
         found = self._session.fetch("push/renew", {"push": self._push, "lease_seconds": lease_seconds, "counts": Json(counts)})
         return float(found[0].pause_seconds) if found else None
 
     def rest(self, seconds: float) -> None:
-        """Let all pushes to the destination rest."""
+        """Pause all pushes to the destination."""
         self._session.execute("push/pause_destination", {"destination": self._worker.destination, "seconds": seconds})
 
     def seconds_to_retry(self, now: datetime) -> float | None:
-        """When the next row of this run may be claimed; None if there is none."""
+        """Seconds until the next row of this run may be claimed; None if there is none."""
         ((seconds,),) = self._session.fetch(
             "push/seconds_to_retry",
             _sendable(self._run, self._worker, now).parameters() | {"max_failures": self._attempts_per_run},
@@ -177,13 +177,13 @@ class PushQueue:
         return None if seconds is None else float(seconds)
 
     def elsewhere(self, now: datetime) -> Elsewhere:
-        """What other pushes to the destination do."""
+        """Look at the other pushes to the destination."""
         parameters = _sendable(self._run, self._worker, now).parameters() | {"run": self._run.id, "push": self._push}
         (found,) = self._session.fetch("push/elsewhere", parameters)
         return Elsewhere(accepted=int(found.accepted), has_earlier=found.has_earlier, has_later=found.has_later)
 
     def end(self, counts: Mapping[str, Any]) -> None:
-        """Give the lease back: nothing is out any more."""
+        """End the push and its lease: no request of it is out."""
         self._session.execute("push/end", {"push": self._push, "counts": Json(counts)})
 
     def _claim(self, due: str, rows: int, now: datetime) -> list[Claimed]:

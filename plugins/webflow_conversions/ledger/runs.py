@@ -75,16 +75,16 @@ class Runs:
         self._session.execute("runs/approve", {"run": run.id})
 
     def note(self, run: Run, problem: str) -> None:
-        """Note what did not stop the run, for reconcile to report."""
+        """Note a problem that did not stop the run; reconcile reports it."""
         self._session.execute("runs/add_note", {"run": run.id, "note": problem})
 
     def notes(self, run: Run) -> list[str]:
-        """What was noted so far."""
+        """The problems noted so far."""
         (row,) = self._session.fetch("runs/notes", {"run": run.id})
         return list(row.notes)
 
     def earlier(self, run: Run) -> dict[str, list[Earlier]]:
-        """What each source gave in the last runs, the latest first."""
+        """Rows read and sent by each source in the last runs, the latest first."""
         found: dict[str, list[Earlier]] = {}
         for row in self._session.fetch("runs/earlier", {"dag_id": self._dag_id, "run": run.id, "runs": EARLIER_RUNS}):
             is_usual = Window(start=row.window_start, end=row.window_end).spans_two_days

@@ -1,4 +1,4 @@
-"""Finding conversions in the ledger: by filter, in pages, and by what people know of one."""
+"""Finding conversions in the ledger: by filter, in pages, and by an ID."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ _KIND = re.compile(r"([^/?]*)/([^/?]*)/([^/?]*)/")
 
 
 class Only(StrEnum):
-    """What a list may be narrowed to, beside a state."""
+    """A filter of a list, beside its state."""
 
     IN_DOUBT = "in_doubt"
     SENT_AGAIN = "sent_again"
@@ -83,7 +83,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """A row of the ledger. ``is_in_doubt`` has a request without an answer behind it, and nobody who waits for one."""
+    """A row of the ledger. ``is_in_doubt`` is defined in ``ledger/sql/parts/is_in_doubt.sql``."""
 
     id: int
     destination: str
@@ -113,7 +113,7 @@ class Conversion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """Something that happened to a conversion and its row does not tell: an attempt, a change, an action of a person."""
+    """An event in the history of a conversion: an attempt, a change, an action of a person."""
 
     at: datetime
     what: str
@@ -138,7 +138,7 @@ class Conversions:
         self._session = session
 
     def page(self, chosen: Filter, rows: int, after: Place | None = None) -> Page:
-        """A page of at most so many conversions.
+        """A page of at most ``rows`` conversions.
 
         :raises Unavailable: if the ledger is away, or the filter costs more time than there is.
         """
@@ -160,7 +160,7 @@ class Conversions:
             after = page.next
 
     def ids(self, chosen: Filter, rows: int) -> list[int]:
-        """The ledger's numbers of at most so many conversions."""
+        """The ledger's numbers of at most ``rows`` conversions."""
         with self._session.transaction() as cursor:
             return [identifier for identifier, _ in _find(cursor, chosen, rows)]
 
@@ -175,7 +175,7 @@ class Conversions:
             return next(iter(_fetch(cursor, [identifier])), None)
 
     def history(self, conversion: Conversion) -> list[Happening]:
-        """What happened to a conversion, in the order of time."""
+        """The history of a conversion, in the order of time."""
         found = [
             Happening(
                 at=row.at,
@@ -192,7 +192,7 @@ class Conversions:
         return sorted(found, key=lambda happening: happening.at)
 
     def of_user(self, user_ids: Sequence[str]) -> int | None:
-        """The number of the latest conversion of a user, by what the user's ID may be; None if there is none."""
+        """The number of the latest conversion of a user, by the possible IDs of the user; None if there is none."""
         with self._session.transaction() as cursor:
             return next(
                 (identifier for identifier, _ in _run(cursor, "find_of_user", Filter(), 1, None, user_ids=user_ids)), None
@@ -282,7 +282,7 @@ def _action_id_of(cursor: Cursor, after: Place | None) -> str | None:
 
 
 def _action_ids(cursor: Cursor, conversion_id: str) -> list[str]:
-    """What the action ID of a conversion ID may be, with all the destinations, sources and event names that there are."""
+    """The possible action IDs of a conversion ID, with all destinations, sources and event names of the ledger."""
     return [action_id(destination, source, event_name, conversion_id) for destination, source, event_name in _kinds(cursor)]
 
 

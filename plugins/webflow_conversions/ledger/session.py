@@ -23,7 +23,7 @@ SET jit = off;
 SET enable_seqscan = off;
 SET enable_mergejoin = off
 """
-"""What is committed survives a crash of the server: a claim that it forgets would let an event out twice without a word.
+"""Commits survive a crash of the server: a claim that it forgets would let an event out twice without a word.
 Every statement reaches its rows by an index. Left alone, the planner turns from some thousand rows on to a
 hash or merge join over the whole table, and the cost of a row would grow with the history."""
 
@@ -34,7 +34,7 @@ _FAULTS_OF_A_STATEMENT = (
     psycopg2.IntegrityError,
     psycopg2.NotSupportedError,
 )
-"""All else is the server's: it is away, shuts down, became a read-only standby, or lost its nerve in some other way."""
+"""Errors of the statement. All other errors are the server's: it is away, shuts down, or became a read-only standby."""
 
 
 _PART = re.compile(r"\{(\w+)\}")
@@ -65,7 +65,7 @@ class Session:
         self._connection: Connection | None = None
 
     def waiting(self, lock_seconds: float) -> "Session":
-        """Another session on the same ledger, which waits so long for a lock."""
+        """Another session on the same ledger, which waits ``lock_seconds`` for a lock."""
         return Session(self._connect, lock_seconds=lock_seconds)
 
     @contextmanager

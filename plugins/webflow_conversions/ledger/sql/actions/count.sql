@@ -1,4 +1,4 @@
--- What an action came to so far.
+-- Adds to the number of conversions that an action touched.
 UPDATE webflow.actions
 SET conversions = conversions + %(conversions)s, outcome = coalesce(%(outcome)s, outcome)
 WHERE id = %(id)s

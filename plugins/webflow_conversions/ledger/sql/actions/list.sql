@@ -1,4 +1,4 @@
--- The last actions of people, the newest first; or one of them.
+-- The last actions, the newest first; or one action.
 SELECT id, at, person, action, filter, conversions, outcome, run_id
 FROM webflow.actions
 WHERE (%(before)s::bigint IS NULL OR id < %(before)s)

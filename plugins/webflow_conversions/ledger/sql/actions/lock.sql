@@ -1,2 +1,2 @@
--- The conversions of an action that nobody else is working on, locked for it.
+-- Locks the conversions of an action, without those that another session has locked.
 SELECT id FROM webflow.conversions WHERE id = ANY (%(ids)s) FOR UPDATE SKIP LOCKED

@@ -1,4 +1,4 @@
--- What an earlier chunk of a dry run has shown already.
+-- Drops rows that an earlier chunk of the dry run has shown.
 WITH dropped AS (
     DELETE FROM pg_temp.staged s USING pg_temp.seen t WHERE s.action_id = t.action_id RETURNING s.value
 )

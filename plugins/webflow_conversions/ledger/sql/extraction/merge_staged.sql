@@ -1,10 +1,10 @@
--- Brings a chunk of judged source rows into the ledger, and says what it met there.
+-- Merges a chunk of judged source rows into the ledger, and counts what it met there.
 --
--- A row that is new is added. A row that was there is judged again, unless a request for it has left or may have: then
--- the extraction keeps what the source says now, and nothing else happens. What has expired follows the source, but stays
--- expired; what expired while it waited says so. A user that was found stays, as long as the source says the same. Of several rows of one extraction that one
--- stands which rules/evaluation.py would let stand if they came in one chunk. If another run adds the same conversion at
--- the same moment, the statement fails on the unique action_id, and is to be repeated.
+-- A new row is added. A row that is there is judged again, unless a request for it has left or may have: then the
+-- extraction keeps the source's values, and the conversion stays. An expired row follows its source, but stays expired; a
+-- row that expired while it waited says so. A user that was found stays as long as the source says the same. Of several
+-- rows of one extraction, the one stands that rules/evaluation.py would choose if they came in one chunk. If another run
+-- adds the same conversion at the same moment, the statement fails on the unique action_id, and is to be repeated.
 WITH met AS MATERIALIZED (
     SELECT
         s.*,

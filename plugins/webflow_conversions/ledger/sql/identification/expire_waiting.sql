@@ -1,4 +1,4 @@
--- What grew older than 2 days while it waited, whatever window it belongs to: it can never be sent.
+-- Expires conversions of every window that grew older than 2 days while they waited.
 UPDATE webflow.conversions
 SET state = 'expired',
     reason = CASE

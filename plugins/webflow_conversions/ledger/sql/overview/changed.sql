@@ -1,4 +1,4 @@
--- What its source has changed since it was sent.
+-- Conversions whose source row changed after they were sent.
 SELECT source, count(*) AS rows, coalesce(sum(value), 0) AS value
 FROM webflow.conversions
 WHERE changed_after_sent_at >= %(since)s

@@ -1,2 +1,2 @@
--- How long the API has asked to be left alone.
+-- Destinations with a pause (Retry-After), and the end of the pause.
 SELECT destination, paused_until FROM webflow.destinations WHERE paused_until > %(now)s

@@ -1,4 +1,4 @@
--- What waits for its user, by the full hours that it has left; below zero it is too old already.
+-- Conversions that wait for their user, by the full hours left until they expire; below zero they are too old already.
 SELECT
     source,
     floor((action_timestamp_ms - %(oldest_ms)s)::float8 / 3600000)::integer AS hours_left,

@@ -1,4 +1,4 @@
--- What could go out now, by destination and source; which of it will be too old at the next run.
+-- Conversions that can go out now, by destination and source, and those of them that are too old at the next run.
 SELECT
     destination,
     source,

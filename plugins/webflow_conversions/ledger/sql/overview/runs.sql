@@ -1,5 +1,5 @@
--- The runs of a Dag since a moment, its last ones, and the one asked for; the newest first. What is sent by a run that has
--- not ended, as its pushes count it.
+-- The runs of a Dag since a moment, its last ones, and the requested one; the newest first. For a run that has not ended,
+-- accepted_so_far is the number that its pushes counted.
 SELECT
     id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, started_at, approved_at, ended_at, outcome,
     notes, problems, verdict, counts, forecast,

@@ -1,5 +1,5 @@
--- What was rejected, or expired while it waited, since a moment, by the UTC day on which that was decided. What was too old
--- when it was first read never waited: a first run reads a month of it, and says so in its reasons.
+-- Conversions that were rejected, or expired while they waited, since a moment, by the UTC day of settled_at. Rows that were
+-- too old when first read are left out: a first run reads a month of them, and they have a reason of their own.
 SELECT
     (settled_at AT TIME ZONE 'UTC')::date AS day, source, state, reason, count(*) AS rows, coalesce(sum(value), 0) AS value
 FROM webflow.conversions

@@ -1,4 +1,4 @@
--- At most %(rows)s claimable conversions of each source, those that expire last: as unlike as possible to due_first.sql.
+-- The claimable conversions of each source that expire last: as unlike as possible to due_first.sql.
 SELECT of_source.id
 FROM unnest(%(sources)s::text[]) AS wanted (source)
 CROSS JOIN LATERAL (

@@ -1,5 +1,5 @@
--- What sending a conversion again comes to; a part of statements. What was accepted, or has a push that may still hear
--- of it, never goes out again; what its source row or the configuration forbids does not become sendable by a wish.
+-- The effect of *Send again* on a conversion (c). Accepted and awaited conversions never go out again; a conversion that its
+-- source row or the configuration forbids stays rejected.
 CASE
     WHEN c.state = 'accepted' THEN 'accepted'
     WHEN c.state IN ('ready', 'future') THEN 'waits'

@@ -1,4 +1,4 @@
--- What writing a conversion off comes to; a part of statements. Only what is in doubt can be.
+-- The effect of *Write off* on a conversion (c): only a conversion in doubt can be written off.
 CASE
     WHEN {is_ready_in_doubt} THEN 'changed'
     WHEN c.state = 'sending' AND {is_awaited} THEN 'awaited'

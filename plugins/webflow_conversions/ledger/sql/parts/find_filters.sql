@@ -1,4 +1,4 @@
--- What every list of conversions can be narrowed to; a part of the statements find_*.
+-- The filters of every list of conversions (c): search/find_*.sql.
 (%(state)s::text IS NULL OR c.state = %(state)s)
 AND (%(source)s::text IS NULL OR c.source = %(source)s)
 AND (%(reason)s::text IS NULL OR c.reason = %(reason)s)

@@ -1,8 +1,8 @@
--- Earlier tries of the same task claim and record nothing more: Airflow starts another only when it gave them up. One
--- whose process is gone has nothing out; what another may have out ends with its lease. A run that the guards have
--- not approved gets no push. The first push to a destination after the guards have approved the run, and the first after its
--- end where somebody cleared its tasks in Airflow, give what waits its attempts anew. was_misled: answers that were not the API's
--- ended the last push to the destination that sent anything.
+-- Registers a push, and declares earlier tries of its task dead: Airflow starts another try only after it gave them up. A
+-- try whose process is gone has no request out, so its lease ends now; other leases run on. A run that is not approved
+-- gets no push. The first push to a destination after the approval, and the first after the run's end (tasks cleared in
+-- Airflow), set the failed attempts of waiting rows to 0. was_misled: answers that were not the API's ended the last push to the
+-- destination that sent anything.
 WITH superseded AS (
     UPDATE webflow.pushes p
     SET ended_at = clock_timestamp(),

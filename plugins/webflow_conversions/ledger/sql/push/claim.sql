@@ -1,5 +1,5 @@
--- Claims conversions for a push. FOR UPDATE SKIP LOCKED lets any number of workers share the queue. As a plain join, a
--- large claim would be matched with the whole primary key.
+-- Claims conversions for a push. FOR UPDATE SKIP LOCKED lets any number of workers share the queue. The array keeps the
+-- planner from a join with the whole primary key.
 WITH due AS {due}
 UPDATE webflow.conversions c
 SET state = 'sending',

@@ -1,5 +1,5 @@
--- What other pushes to the destination do, or did since this one began: what those of this run had accepted, as they told when
--- they last renewed their lease; and whether any that is at work has claimed rows of this scope.
+-- Other pushes to the destination since this one began: the number that pushes of this run had accepted at their last
+-- renewal, and whether an earlier or later push that is alive has claimed rows of this scope.
 WITH other AS (
     SELECT
         p.id,

@@ -1,4 +1,4 @@
--- Of these rows, those that are still this push's and that no other session has locked.
+-- Locks those of the given rows that this push still owns and no other session has locked.
 SELECT id
 FROM webflow.conversions
 WHERE id = ANY (%(ids)s::bigint[]) AND state = 'sending' AND push_id = %(push)s

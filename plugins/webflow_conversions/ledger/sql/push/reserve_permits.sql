@@ -1,5 +1,5 @@
--- The next permits of a destination with a limit of requests per second, for all its workers together: the seconds
--- until the first one. No number of workers reserves permits a minute ahead: then the server's clock was set back.
+-- Reserves the next permits of a destination's rate limit, for all its workers together; the seconds until the first one.
+-- Permits over a minute ahead mean that the server's clock was set back.
 UPDATE webflow.destinations
 SET next_permit_at = CASE
         WHEN next_permit_at < clock_timestamp() + make_interval(secs => 60 + 100 * %(seconds_apart)s)

@@ -1,4 +1,4 @@
--- When the next row that is to be repeated in this run is due; null when there is none.
+-- Seconds until the next row of this run may be claimed; null if there is none.
 SELECT CASE WHEN count(*) > 0 THEN
     greatest(extract(epoch FROM min(coalesce(retry_at, clock_timestamp())) - clock_timestamp()), 0)::float8
 END

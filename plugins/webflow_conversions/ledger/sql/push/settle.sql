@@ -1,5 +1,5 @@
--- What came of claimed rows. A row that is no longer this push's is left alone. trouble and http_status are those of the last
--- attempt alone; an outcome without both is of no attempt.
+-- Records the outcomes of claimed rows, except rows that this push no longer owns.
+-- trouble and http_status are those of the last attempt alone; an outcome without both is of no attempt.
 WITH outcome AS (
     SELECT * FROM unnest(
         %(ids)s::bigint[], %(states)s::text[], %(reasons)s::text[], %(troubles)s::text[], %(statuses)s::smallint[],

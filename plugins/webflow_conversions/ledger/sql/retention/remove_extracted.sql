@@ -1,4 +1,4 @@
--- Which conversions a run read matters until it is reconciled; some days are kept for people.
+-- Reconcile needs the conversions that a run read; people look at those of the last days.
 DELETE FROM webflow.extracted
 WHERE (extraction, conversion) IN (
     SELECT e.extraction, e.conversion

@@ -1,4 +1,4 @@
--- What has no moment may still be read each night: it goes once no extraction that is kept has it.
+-- Conversions without a moment may still be read each night: they are removed when no kept extraction has them.
 DELETE FROM webflow.conversions c
 WHERE id = ANY (%(ids)s)
   AND state IN ('accepted', 'rejected', 'expired')

@@ -1,5 +1,5 @@
--- A plan that is tried again, or cleared with what follows, finds the run as it began: what was read until then counts no more.
--- started_at stays: the run, like its window, is of the night in which it was first opened, however late somebody clears it.
+-- Opens a run. A plan that is tried again, or cleared with the tasks after it, resets the run: earlier extractions of it no
+-- longer count. started_at stays: the run and its window belong to the night in which the run was first opened.
 INSERT INTO webflow.runs AS r (
     dag_id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, clock_offset_ms, started_at
 )

@@ -1,4 +1,4 @@
--- What each source gave in the last runs that were approved for sending: rows read, and rows and money sent. A run that the guards
+-- By source, the last runs that were approved for sending: rows read, and rows and money sent. A run that the guards
 -- stopped says nothing about what is usual. Rows read are null where the source was not read.
 SELECT
     source.key AS source,

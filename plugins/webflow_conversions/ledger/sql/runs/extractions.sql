@@ -1,4 +1,4 @@
--- The account of each source that was read to its end since plan opened the run; of several tries the last.
+-- The last complete extraction of each source since plan opened the run.
 SELECT DISTINCT ON (x.source) x.*
 FROM webflow.runs r
 JOIN webflow.extractions x ON x.run = r.id AND x.id > r.last_extraction_before

@@ -1,4 +1,4 @@
--- What waits to be sent in the window of a run, by source, with the last trouble that it met.
+-- Ready conversions in scope, by source and last trouble.
 SELECT source, trouble, count(*) AS rows, coalesce(sum(value), 0) AS value
 FROM webflow.conversions c
 WHERE state = 'ready'

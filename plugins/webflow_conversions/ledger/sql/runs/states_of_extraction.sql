@@ -1,6 +1,7 @@
 -- Where the conversions of an extraction stand now, with the money that was read; state is null for what is missing.
 -- Of the window is what happened within that of the run; new is what this run brought into its state.
--- Altered is what has other money in the ledger, though it was to follow this extraction, and no later one has touched it.
+-- Altered conversions have another value in the ledger, although it was to follow this extraction, and no later extraction
+-- touched them.
 SELECT
     state,
     reason,

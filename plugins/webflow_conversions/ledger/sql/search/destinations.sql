@@ -1,2 +1,2 @@
--- Where conversions go to.
+-- The destinations.
 SELECT destination FROM webflow.destinations

@@ -1,4 +1,4 @@
--- Whatever there is, the newest first.
+-- All conversions, the newest first.
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 WHERE {find_filters}

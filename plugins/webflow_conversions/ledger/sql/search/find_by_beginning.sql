@@ -1,5 +1,5 @@
--- Conversions whose action IDs begin like these, in the order of their action IDs; from behind one of them on. No text goes
--- on behind a prefix with a character after the last one of Unicode.
+-- Conversions whose action IDs begin with one of these prefixes, in the order of the action IDs, after a given one. The
+-- upper bound is the prefix and Unicode's last character.
 SELECT found.id, 0::bigint AS place
 FROM unnest(%(prefixes)s::text[]) AS prefix
 CROSS JOIN LATERAL (

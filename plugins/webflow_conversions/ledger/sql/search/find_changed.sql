@@ -1,4 +1,4 @@
--- What its source has changed since it was sent, the newest first.
+-- Conversions whose source row changed after they were sent, the newest first.
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 WHERE changed_after_sent_at IS NOT NULL

@@ -1,5 +1,5 @@
--- The conversions of a source of a destination, the newest first. The prefix of their action IDs lets a small source be read by
--- their order, where a large one is found at once in the order of the numbers.
+-- The conversions of a source of a destination, the newest first. A small source is read by the order of its action
+-- IDs, a large one in the order of the numbers.
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 WHERE action_id >= %(prefix)s AND action_id < %(prefix)s || chr(1114111)

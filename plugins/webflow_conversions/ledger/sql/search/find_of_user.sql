@@ -1,5 +1,5 @@
--- The conversions of a user, the newest first: what is finished by the index of users, what is not in its small sets. What
--- is held has no user yet. Left to itself, the planner goes through all conversions for the newest one.
+-- The conversions of a user, the newest first: finished ones by the index of users, others in their small sets. Held rows
+-- have no user yet. Without MATERIALIZED the planner reads all conversions for the newest one.
 WITH of_user AS MATERIALIZED (
     SELECT id FROM webflow.conversions WHERE user_id = ANY (%(user_ids)s) AND state IN ('accepted', 'rejected', 'expired')
     UNION ALL

@@ -1,4 +1,4 @@
--- What can go out: what expires first, first, of all destinations.
+-- Ready conversions of all destinations, in the order of expiry.
 SELECT found.id, found.action_timestamp_ms AS place
 FROM webflow.destinations d
 CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- What is out, awaited or in doubt, the newest first.
+-- Conversions that are sending, awaited or in doubt, the newest first.
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 WHERE state = 'sending'

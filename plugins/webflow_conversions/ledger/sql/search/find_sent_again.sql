@@ -1,4 +1,4 @@
--- What left more than once, and may have been received more than once; the newest first.
+-- Conversions that were sent more than once, and may have been received more than once; the newest first.
 SELECT id, 0::bigint AS place
 FROM webflow.conversions c
 WHERE attempts_in_doubt > 0 AND attempts > 1

@@ -1,4 +1,4 @@
--- What was rejected or expired, what was decided last first; its place is that moment in microseconds.
+-- Rejected or expired conversions, the last settled first; the place is settled_at in microseconds.
 SELECT id, (extract(epoch FROM settled_at) * 1000000)::bigint AS place
 FROM webflow.conversions c
 WHERE state = %(state)s AND state IN ('rejected', 'expired')

@@ -1,4 +1,4 @@
--- What waits for its user or for its time: what expires first, first.
+-- Conversions that wait for their user or for their time, in the order of expiry.
 SELECT id, action_timestamp_ms AS place
 FROM webflow.conversions c
 WHERE state = %(state)s AND state IN ('held', 'future')

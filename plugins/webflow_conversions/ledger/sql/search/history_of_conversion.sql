@@ -1,4 +1,4 @@
--- What happened to a conversion and its row alone does not tell.
+-- The history of a conversion: what its row does not hold.
 SELECT at, what, http_status, detail, run_id, person
 FROM webflow.history
 WHERE conversion = %(conversion)s

@@ -1,5 +1,5 @@
--- One action ID of each destination, source and event name: from one to the next kind by the order of the action IDs, in
--- which "0" follows "/".
+-- One action ID of each destination, source and event name: each step goes to the next kind by the order of the
+-- action IDs, in which "0" follows "/".
 WITH RECURSIVE kinds AS (
     (SELECT action_id FROM webflow.conversions ORDER BY action_id LIMIT 1)
     UNION ALL
