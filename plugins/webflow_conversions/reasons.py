@@ -28,9 +28,11 @@ def page() -> str:
         ((f"`{state}`", standing.meaning, standing.leaves) for state, standing in STANDINGS.items()),
     )
     for state in State:
-        reasons = [(f"`{code}`", found.meaning, found.remedy) for code, found in explained.items() if found.state is state]
+        reasons = [
+            (f"`{code}`", found.kind, found.meaning, found.remedy) for code, found in explained.items() if found.state is state
+        ]
         if reasons:
-            parts += [f"\n## Reasons for `{state}`\n", *table(("reason", "meaning", "what to do"), reasons)]
+            parts += [f"\n## Reasons for `{state}`\n", *table(("reason", "about", "meaning", "what to do"), reasons)]
     return "\n".join(parts) + "\n"
 
 

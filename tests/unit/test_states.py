@@ -6,10 +6,14 @@ import pytest
 
 from webflow_conversions.rules.states import (
     EXPLANATIONS,
+    FAULTS,
+    UNIDENTIFIED,
     Reason,
+    ReasonKind,
     State,
-    came_from_delivery,
+    Step,
     explain,
+    last_step,
     refused,
 )
 
@@ -71,9 +75,35 @@ def test_a_code_that_no_release_has_used_has_no_explanation():
         explain("no_such_reason")
 
 
-def test_only_the_word_of_the_api_or_of_a_person_came_from_delivery():
-    assert {reason for reason in [*Reason, refused(400), None] if came_from_delivery(reason)} == {
-        "refused_400",
-        Reason.ECHO_MISMATCH,
-        Reason.WRITTEN_OFF,
+@pytest.mark.parametrize("reason", [*Reason, refused(400)])
+def test_every_reason_says_what_it_is_about_and_how_far_the_conversion_came(reason):
+    found = explain(reason)
+    by_kind = {
+        ReasonKind.ROW: {Step.READ},
+        ReasonKind.USER: {Step.IN_WINDOW},
+        ReasonKind.TIME: {Step.READ, Step.IN_WINDOW, Step.KNOWN, Step.SENT},
+        ReasonKind.DELIVERY: {Step.SENT},
     }
+    assert found.came_to in by_kind[found.kind]
+    assert last_step(found.state, reason) == (Step.SENT if found.state is State.SENDING else found.came_to)
+
+
+def test_the_lists_of_reasons_follow_from_what_each_is_about():
+    assert {Reason.MISSING_IDENTITY, Reason.UNKNOWN_GOAL, Reason.INVALID_TIMESTAMP} <= FAULTS
+    assert not FAULTS & {Reason.UNKNOWN_USER, Reason.INVALID_USER, Reason.EXPIRED_UNSENT, Reason.ECHO_MISMATCH}
+    assert UNIDENTIFIED == {Reason.UNKNOWN_USER, Reason.EXPIRED_UNIDENTIFIED}
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        ("held", Step.IN_WINDOW),
+        ("ready", Step.KNOWN),
+        ("sending", Step.SENT),
+        ("accepted", Step.ACCEPTED),
+        ("future", Step.READ),
+        ("missing", Step.READ),
+    ],
+)
+def test_without_a_reason_the_state_says_how_far_a_conversion_came(state, step):
+    assert last_step(state, None) is step

@@ -206,9 +206,13 @@ def test_a_source_that_reads_rows_and_can_send_none_is_never_good_whatever_their
 
 
 def test_the_most_frequent_reasons_are_named_and_the_others_counted():
-    states = {f"rejected__{reason}": rows for reason, rows in [("a", 1), ("b", 7), ("c", 3), ("d", 2), ("e", 1)]}
+    rows = {"missing_timestamp": 1, "invalid_value": 7, "unknown_goal": 3, "missing_identity": 2, "negative_value": 1}
+    states = {f"rejected__{reason}": count for reason, count in rows.items()}
     (finding,) = verdict({"shop": source_of(**states)}).findings
-    assert finding.sentence == "shop: none of 14 rows (14.00) can be sent (b 7, c 3, d 2, others 2)"
+    assert (
+        finding.sentence
+        == "shop: none of 14 rows (14.00) can be sent (invalid_value 7, unknown_goal 3, missing_identity 2, others 2)"
+    )
 
 
 def test_a_run_for_a_date_does_not_judge_a_source_whose_rows_lie_outside_its_window():
@@ -225,6 +229,12 @@ def test_refusals_are_counted_by_webflow_s_words_the_most_frequent_first():
         "shop: Webflow refused 8 conversions (8.00) of 100 that it answered: HTTP 422 “bad user” (5), HTTP 422 “no goal” (2), HTTP 400 (1)"
     )
     assert finding.amount == amount(8, 8)
+
+
+def test_a_success_that_was_not_our_event_is_in_doubt():
+    (finding,) = verdict({}, ended=[ended("shop", "echo_mismatch", amount(3, 30), "HTTP 200 without our event")]).findings
+    assert (finding.cause, finding.level, finding.amount) == (Cause.IN_DOUBT, Level.FAILED, amount(3, 30))
+    assert "HTTP 200 without our event" in finding.sentence
 
 
 def test_a_row_that_had_no_time_left_when_it_was_first_seen_is_no_run_s_fault():
@@ -267,7 +277,11 @@ def test_a_first_night_says_that_it_has_no_usual_volume():
 
 def test_the_worst_finding_comes_first_and_is_the_level_of_its_source_and_of_the_run():
     found = verdict(
-        {"shop": source_of(accepted=1, rejected__x=1), "crm": account(tally=None), "new": source_of(held__unknown_user=1)}
+        {
+            "shop": source_of(accepted=1, rejected__invalid_value=1),
+            "crm": account(tally=None),
+            "new": source_of(held__unknown_user=1),
+        }
     )
     assert [finding.level for finding in found.findings] == [Level.FAILED, Level.ATTENTION, Level.NOTE]
     assert (found.level, found.of("shop"), found.of("crm"), found.of("new")) == (

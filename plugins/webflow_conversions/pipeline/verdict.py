@@ -14,7 +14,7 @@ from typing import Any, Self
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.reconciliation import MISSING, PushAccount, SourceAccount, to_json
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.states import REFUSED_PREFIX, Reason, State, explain
+from webflow_conversions.rules.states import REFUSED_PREFIX, Reason, ReasonKind, State, explain
 
 LISTED_REASONS = 3
 """The reasons that a sentence names at most; the others are counted together."""
@@ -121,7 +121,7 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.IN_DOUBT: Kind(
         level=Level.FAILED,
-        condition="A request left or may have left, and no push waits for its answer.",
+        condition="A request may have left, and no push waits for its answer; or the answer was a success, and not our event.",
         remedy="With in_doubt: resend the next run sends them again; with hold decide on the conversions page.",
     ),
     Cause.EXPIRED_UNSENT: Kind(
@@ -435,12 +435,12 @@ def _nothing_sendable(source: str, account: SourceAccount) -> list[Finding]:
 
 
 def _rejected(account: SourceAccount) -> Amount:
-    """The rows that are wrong themselves; what Webflow refused is told of by the run that sent it."""
+    """The rows that are wrong themselves, or whose user is; what Webflow refused is told of by the run that sent it."""
     return sum(
         (
             amount
             for (state, reason), amount in account.states.items()
-            if state == State.REJECTED and not (reason or "").startswith(REFUSED_PREFIX)
+            if state == State.REJECTED and reason and explain(reason).kind is not ReasonKind.DELIVERY
         ),
         Amount(),
     )
@@ -492,9 +492,14 @@ def _of_endings(evidence: Evidence) -> list[Finding]:
     found: list[Finding] = []
     for source in dict.fromkeys(one.source for one in evidence.ended):
         ended = [one for one in evidence.ended if one.source == source]
-        refused = [one for one in ended if (one.reason or "").startswith(REFUSED_PREFIX) or one.reason == Reason.ECHO_MISMATCH]
+        refused = [one for one in ended if (one.reason or "").startswith(REFUSED_PREFIX)]
         if refused:
             found.append(_refused(source, refused, evidence.accounts.get(source)))
+        mismatched = [one for one in ended if one.reason == Reason.ECHO_MISMATCH]
+        if mismatched:
+            amount, words = _sum(mismatched), ", ".join(sorted({one.words for one in mismatched if one.words}))
+            sentence = f"{amount} possibly received: each answer was a success, and not our event{f' ({words})' if words else ''}"
+            found.append(_finding(Cause.IN_DOUBT, source, sentence, amount))
         for reason in (Reason.EXPIRED_UNSENT, Reason.EXPIRED_IN_DOUBT):
             amount = _sum(one for one in ended if one.reason == reason and one.had_time)
             if amount.rows:
@@ -517,7 +522,7 @@ def _refused(source: str, refused: Sequence[Ended], account: SourceAccount | Non
     amount = _sum(refused)
     by_words: dict[str, int] = {}
     for one in refused:
-        words = f"{_status(one.reason)}{f' “{one.words}”' if one.words else ''}"
+        words = f"HTTP {(one.reason or '').removeprefix(REFUSED_PREFIX)}{f' “{one.words}”' if one.words else ''}"
         by_words[words] = by_words.get(words, 0) + one.amount.rows
     ordered = sorted(by_words.items(), key=lambda item: (-item[1], item[0]))
     listed = [f"{words} ({rows:,})" for words, rows in ordered[:LISTED_WORDS]]
@@ -526,12 +531,6 @@ def _refused(source: str, refused: Sequence[Ended], account: SourceAccount | Non
         listed.append(f"other answers ({rest:,})")
     of = f" of {account.sent.rows + amount.rows:,} that it answered" if account and account.sent.rows else ""
     return _finding(Cause.REFUSED, source, f"Webflow refused {amount}{of}: {', '.join(listed)}", amount)
-
-
-def _status(reason: str | None) -> str:
-    if reason is not None and reason.startswith(REFUSED_PREFIX):
-        return f"HTTP {reason.removeprefix(REFUSED_PREFIX)}"
-    return explain(reason).meaning.rstrip(".") if reason else ""
 
 
 def _sum(ended: Iterable[Ended]) -> Amount:

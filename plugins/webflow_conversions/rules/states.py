@@ -6,7 +6,7 @@ what the ledger stores and what people search for, so a code, once released, kee
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class State(StrEnum):
@@ -58,6 +58,31 @@ STANDINGS: dict[State, Standing] = {
 }
 
 
+class Step(IntEnum):
+    """How far a conversion came, from its row to Webflow."""
+
+    READ = 0
+    IN_WINDOW = 1
+    """Valid, and of the last 2 days."""
+    KNOWN = 2
+    """Its user is known and can be sent."""
+    SENT = 3
+    ACCEPTED = 4
+
+
+class ReasonKind(StrEnum):
+    """What a reason is about."""
+
+    ROW = "row"
+    """The source row itself, whoever its user is and whenever it is read."""
+    USER = "user"
+    """The user behind the row."""
+    TIME = "time"
+    """The age of the conversion."""
+    DELIVERY = "delivery"
+    """What became of a request, or what a person decided."""
+
+
 class Reason(StrEnum):
     """Why a conversion is in its state. Refusals add ``refused_<status>``, see :func:`refused`."""
 
@@ -93,27 +118,6 @@ class Reason(StrEnum):
     WRITTEN_OFF = "written_off"
 
 
-FAULTS = frozenset(
-    {
-        Reason.MISSING_CONVERSION_ID,
-        Reason.INVALID_CONVERSION_ID,
-        Reason.MISSING_EVENT_NAME,
-        Reason.INVALID_EVENT_NAME,
-        Reason.MISSING_TIMESTAMP,
-        Reason.INVALID_TIMESTAMP,
-        Reason.UNKNOWN_TIMEZONE,
-        Reason.AMBIGUOUS_LOCAL_TIME,
-        Reason.NONEXISTENT_LOCAL_TIME,
-        Reason.UNKNOWN_GOAL,
-        Reason.GOAL_NOT_YET_CREATED,
-        Reason.GOAL_RENAMED,
-        Reason.INVALID_VALUE,
-        Reason.NEGATIVE_VALUE,
-        Reason.MISSING_IDENTITY,
-    }
-)
-"""What is wrong with a source row itself, whoever its user is and whenever it is read."""
-
 REFUSED_PREFIX = "refused_"
 
 
@@ -122,21 +126,18 @@ def refused(status: int) -> str:
     return f"{REFUSED_PREFIX}{status}"
 
 
-def came_from_delivery(reason: str | None) -> bool:
-    """Whether a rejection is the API's or a person's word, not a finding about the source row.
-
-    Such a rejection stands until the source row or the configuration changes.
-    """
-    return reason is not None and (reason.startswith(REFUSED_PREFIX) or reason in (Reason.ECHO_MISMATCH, Reason.WRITTEN_OFF))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What a reason means, and what somebody can do about it: a sentence each."""
+    """What a reason means, and what to do about it, a sentence each.
+
+    ``state`` is the one that it explains, ``kind`` what it is about, ``came_to`` the last step that the conversion reached.
+    """
 
     state: State
+    kind: ReasonKind
     meaning: str
     remedy: str
+    came_to: Step = Step.READ
 
 
 def explain(reason: str) -> Explanation:
@@ -147,6 +148,8 @@ def explain(reason: str) -> Explanation:
     if reason.startswith(REFUSED_PREFIX):
         return Explanation(
             state=State.REJECTED,
+            kind=ReasonKind.DELIVERY,
+            came_to=Step.SENT,
             meaning=f"Webflow refused the event for good, with HTTP status {reason.removeprefix(REFUSED_PREFIX)}.",
             remedy="Compare it with the API's contract; it goes out again once row or configuration change, or by hand.",
         )
@@ -159,137 +162,201 @@ def explain(reason: str) -> Explanation:
 EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.MISSING_CONVERSION_ID: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The row has no conversion_id, so it could not be told from another one.",
         remedy="Give every row of the source an ID that never changes.",
     ),
     Reason.INVALID_CONVERSION_ID: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The conversion_id is longer than 500 characters or holds a NUL character.",
         remedy="Return a plain, stable ID from the source's query.",
     ),
     Reason.MISSING_EVENT_NAME: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="Neither the row nor the source's configuration gives an event name.",
         remedy="Set event_name for the source, or return it from the query for every row.",
     ),
     Reason.INVALID_EVENT_NAME: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The event name is not 1 to 40 printable ASCII characters without a space.",
         remedy="Return the custom goal's event name to the letter.",
     ),
     Reason.MISSING_TIMESTAMP: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The row has no occurred_at.",
         remedy="Fill the column, or leave such rows out in the query.",
     ),
     Reason.INVALID_TIMESTAMP: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="occurred_at is no moment of the kind that the source's configuration promises.",
         remedy="Compare detail with timestamps.kind: local has no offset, aware has one, epochs are numbers of that unit.",
     ),
     Reason.UNKNOWN_TIMEZONE: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The row's time zone is missing or is no name of the IANA time zone database.",
         remedy="Return a name such as Europe/Berlin, or set timestamps.timezone as the default.",
     ),
     Reason.AMBIGUOUS_LOCAL_TIME: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="A clock change repeats this local time, and the source is set to reject such times.",
         remedy="Return aware times, or set timestamps.ambiguous to later.",
     ),
     Reason.NONEXISTENT_LOCAL_TIME: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="A clock change skips this local time, and the source is set to reject such times.",
         remedy="Return aware times, or set timestamps.nonexistent to offset_before.",
     ),
     Reason.UNKNOWN_GOAL: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="No goal of the configuration has this event name (an exact match, case too).",
         remedy="Correct the event name, or add the goal to the configuration.",
     ),
     Reason.GOAL_NOT_YET_CREATED: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The conversion happened before a goal had this event name; Webflow does not attribute it.",
         remedy="Nothing, unless valid_from of the goal is wrong in the configuration.",
     ),
     Reason.GOAL_RENAMED: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The goal no longer has this event name; Webflow does not attribute it.",
         remedy="Nothing, unless valid_to of the goal is wrong in the configuration.",
     ),
     Reason.INVALID_VALUE: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The value is no plain decimal number below 10,000,000,000,000.",
         remedy="Return a number without currency sign or thousands separator, or NULL.",
     ),
     Reason.NEGATIVE_VALUE: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The value is below zero, which the API does not take (a refund, perhaps).",
         remedy="Leave refunds out in the query; what was sent cannot be lowered.",
     ),
     Reason.MISSING_IDENTITY: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.ROW,
         meaning="The row has no identity_key (or one of over 500 characters), so no user can ever be found for it.",
         remedy="Return the key that known_users joins on, or leave anonymous sales out.",
     ),
     Reason.UNKNOWN_USER: Explanation(
         state=State.HELD,
+        kind=ReasonKind.USER,
+        came_to=Step.IN_WINDOW,
         meaning="No known user has this identity_key yet; it goes out as soon as one does.",
         remedy="Nothing for a late visitor; if the match rate falls, check that the site still calls wf.setUserId().",
     ),
     Reason.INVALID_USER: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.USER,
+        came_to=Step.IN_WINDOW,
         meaning="The known user has no user_domain or no user_id (or one with a NUL character).",
         remedy="Return from known_users exactly what wf.setUserId() was given.",
     ),
     Reason.PERSONAL_DATA_IN_USER_ID: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.USER,
+        came_to=Step.IN_WINDOW,
         meaning="The user ID looks like an e-mail address or a phone number, which Webflow forbids.",
         remedy="Hash it on the site and set known_users.personal_data to sha256, or use another ID on both sides.",
     ),
     Reason.NOT_VIEWED_BEFORE: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.USER,
+        came_to=Step.IN_WINDOW,
         meaning="The visitor first viewed the optimization after the conversion; Webflow does not attribute it.",
         remedy="Nothing, unless viewed_at in known_users is not the first view.",
     ),
     Reason.OUTSIDE_SESSION: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.USER,
+        came_to=Step.IN_WINDOW,
         meaning="The conversion lies outside the visitor's session (30 minutes without activity, 24 hours at most).",
         remedy="Nothing, unless the session's times in known_users are wrong.",
     ),
     Reason.EXPIRED_BEFORE_SEEN: Explanation(
         state=State.EXPIRED,
+        kind=ReasonKind.TIME,
         meaning="The conversion was older than 2 days when a run first read it.",
         remedy="Load the warehouse sooner, or run the Dag more often.",
     ),
     Reason.EXPIRED_UNSENT: Explanation(
         state=State.EXPIRED,
+        kind=ReasonKind.TIME,
+        came_to=Step.KNOWN,
         meaning="The conversion was ready, but grew older than 2 days before it was accepted.",
         remedy="Look at the failed runs of those days: a stopped guard, a refused token, an API that was away.",
     ),
     Reason.EXPIRED_UNIDENTIFIED: Explanation(
         state=State.EXPIRED,
+        kind=ReasonKind.TIME,
+        came_to=Step.IN_WINDOW,
         meaning="No known user turned up for the conversion within its 2 days.",
         remedy="Nothing for a visitor who never identified; if there are many, check wf.setUserId() on the site.",
     ),
     Reason.EXPIRED_IN_DOUBT: Explanation(
         state=State.EXPIRED,
+        kind=ReasonKind.TIME,
+        came_to=Step.SENT,
         meaning="A request left for the conversion, its answer was lost, and it grew older than 2 days: Webflow may have it.",
         remedy="Nothing can be sent any more; read it as possibly received.",
     ),
     Reason.ECHO_MISMATCH: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.DELIVERY,
+        came_to=Step.SENT,
         meaning="The answer was a success that speaks of the event, but not by its actionId; Webflow may have it.",
         remedy="Check what stands between Airflow and the API (a proxy?); send it again only if Webflow does not have it.",
     ),
     Reason.IN_DOUBT: Explanation(
         state=State.SENDING,
+        kind=ReasonKind.DELIVERY,
+        came_to=Step.SENT,
         meaning="A request left, its answer was lost, and in_doubt is set to hold: a person decides.",
         remedy="Resend it or write it off on the conversions page.",
     ),
     Reason.WRITTEN_OFF: Explanation(
         state=State.REJECTED,
+        kind=ReasonKind.DELIVERY,
+        came_to=Step.SENT,
         meaning="Somebody decided that this conversion is not sent again.",
         remedy="Nothing; it can be sent again by hand while it is younger than 2 days.",
     ),
 }
+
+
+_STEPS = {
+    State.HELD: Step.IN_WINDOW,
+    State.READY: Step.KNOWN,
+    State.SENDING: Step.SENT,
+    State.ACCEPTED: Step.ACCEPTED,
+}
+
+
+def last_step(state: str, reason: str | None) -> Step:
+    """The last step that a conversion reached, by its state and, where it was rejected or expired, by its reason."""
+    if state in (State.REJECTED, State.EXPIRED) and reason is not None:
+        return explain(reason).came_to
+    return _STEPS.get(State(state), Step.READ) if state in set(State) else Step.READ
+
+
+FAULTS = frozenset(reason for reason, explanation in EXPLANATIONS.items() if explanation.kind is ReasonKind.ROW)
+"""What is wrong with a source row itself."""
+
+UNIDENTIFIED = frozenset(
+    reason
+    for reason, explanation in EXPLANATIONS.items()
+    if explanation.came_to is Step.IN_WINDOW and explanation.state is not State.REJECTED
+)
+"""Of conversions for which no user was found."""

@@ -7,12 +7,9 @@ from datetime import datetime
 from webflow_conversions.ledger.overview import SourceExtraction
 from webflow_conversions.pipeline.reconciliation import BESIDE
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.states import Reason, State, came_from_delivery, explain
+from webflow_conversions.rules.states import UNIDENTIFIED, State, explain, last_step
 
 STEPS = ("read", "in_window", "known", "sent", "accepted")
-
-_NO_USER = frozenset({Reason.UNKNOWN_USER, Reason.EXPIRED_UNIDENTIFIED})
-_UNFIT_USER = frozenset({Reason.INVALID_USER, Reason.PERSONAL_DATA_IN_USER_ID, Reason.NOT_VIEWED_BEFORE, Reason.OUTSIDE_SESSION})
 
 _ORDER = ("missing", State.REJECTED, State.EXPIRED, State.HELD, State.SENDING, State.READY, State.FUTURE, "")
 
@@ -87,7 +84,7 @@ def funnel(extraction: SourceExtraction) -> Funnel:
         return Funnel(source=extraction.source, at=extraction.at, read=extraction.read)
     in_window, known, sent, accepted = Amount(), Amount(), Amount(), Amount()
     for (state, reason), amount in extraction.states.items():
-        step = _last_step(state, reason)
+        step = last_step(state, reason)
         in_window += amount if step >= 1 else Amount()
         known += amount if step >= 2 else Amount()
         sent += amount if step >= 3 else Amount()
@@ -131,8 +128,8 @@ def match_rate(states: Mapping[tuple[str, str | None], Amount]) -> float | None:
     """The share of the valid conversions of the last 2 days whose user is known; None where there are none."""
     known = unknown = 0
     for (state, reason), amount in states.items():
-        if _last_step(state, reason) >= 1:
-            if reason in _NO_USER:
+        if last_step(state, reason) >= 1:
+            if reason in UNIDENTIFIED:
                 unknown += amount.rows
             else:
                 known += amount.rows
@@ -158,28 +155,3 @@ def _why(state: str, reason: str, by_source: Mapping[str, Amount]) -> Why:
         meaning=meaning,
         remedy=remedy,
     )
-
-
-def _last_step(state: str, reason: str | None) -> int:
-    """How far a conversion came: 0 read, 1 in the window, 2 known, 3 sent, 4 accepted."""
-    match state:
-        case State.ACCEPTED:
-            return 4
-        case State.SENDING:
-            return 3
-        case State.READY:
-            return 2
-        case State.HELD:
-            return 1
-        case State.REJECTED if came_from_delivery(reason):
-            return 3
-        case State.REJECTED if reason in _UNFIT_USER:
-            return 1
-        case State.EXPIRED if reason == Reason.EXPIRED_IN_DOUBT:
-            return 3
-        case State.EXPIRED if reason == Reason.EXPIRED_UNSENT:
-            return 2
-        case State.EXPIRED if reason == Reason.EXPIRED_UNIDENTIFIED:
-            return 1
-        case _:
-            return 0
