@@ -74,9 +74,19 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
         yield server
 
 
+@pytest.fixture(scope="session")
+def new_database(postgres: PostgresServer) -> Callable[[], Callable[[], Any]]:
+    """Makes an empty database, and gives what opens psycopg2 connections to it."""
+
+    def made() -> Callable[[], Any]:
+        name = f"test_{uuid.uuid4().hex}"
+        postgres.create_database(name)
+        return partial(postgres.connect, name)
+
+    return made
+
+
 @pytest.fixture
-def database(postgres: PostgresServer) -> Callable[[], Any]:
+def database(new_database: Callable[[], Callable[[], Any]]) -> Callable[[], Any]:
     """Opens psycopg2 connections to a new, empty database."""
-    name = f"test_{uuid.uuid4().hex}"
-    postgres.create_database(name)
-    return partial(postgres.connect, name)
+    return new_database()

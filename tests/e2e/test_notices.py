@@ -134,4 +134,4 @@ def test_a_night_that_breaks_is_told_and_so_is_its_recovery(tmp_path: Path, mail
         stage.airflow.post(f"/dags/{DAG_ID}/dagRuns/{run['dag_run_id']}/clear", {"dry_run": False, "only_failed": False})
         wait_until(lambda: len(mail.mails) == 3, "the notice of the recovery", 180)
         assert mail.subjects()[2] == f"Webflow: conversions go out again since {run['dag_run_id']}"
-        assert stage.airflow.get(f"/variables/{DAG_ID}.broken_since")["value"] == ""
+        wait_until(lambda: stage.airflow.get(f"/variables/{DAG_ID}.broken_since")["value"] == "", "the end of what was broken")

@@ -1,9 +1,7 @@
 """A night for each test, in a database and with a simulator that they share."""
 
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,9 @@ from tests.surroundings import Surroundings
 
 
 @pytest.fixture(scope="session")
-def night_database(postgres: PostgresServer) -> Callable[[], Any]:
+def night_database(new_database: Callable[[], Callable[[], Any]]) -> Callable[[], Any]:
     """Opens connections to the database in which the nights take place, one after the other."""
-    name = f"night_{uuid.uuid4().hex}"
-    postgres.create_database(name)
-    return partial(postgres.connect, name)
+    return new_database()
 
 
 _DAWN = """

@@ -1,6 +1,6 @@
 """No statement of a run reads the whole ledger: with a long history behind it, each reaches its rows by an index."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -40,6 +40,12 @@ class Planned(NamedTupleCursor):
 class PlannedConnection(psycopg2.extensions.connection):
     def cursor(self, *_: Any, **__: Any) -> Any:
         return super().cursor(cursor_factory=Planned)
+
+
+@pytest.fixture(scope="module")
+def night_database(new_database: Callable[[], Callable[[], Any]]) -> Callable[[], Any]:
+    """A database of this module alone: a plan goes by statistics, and no other test has left any."""
+    return new_database()
 
 
 @pytest.fixture
