@@ -93,6 +93,8 @@ EXAMPLES: Sequence[Example] = (
         note="It may have been received. After 3 before anything was accepted the push stops, and says who answered.",
         tests=(
             "test_a_success_that_is_not_the_api_s_stops_the_push_and_rejects_nothing",
+            "test_answers_without_our_events_stop_the_push_and_reject_nothing",
+            "test_a_success_that_proves_nothing_leaves_the_row_ready_and_what_went_out_twice_is_known",
             "test_what_answered_is_told_without_markup_and_secrets",
         ),
     ),

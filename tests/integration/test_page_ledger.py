@@ -520,7 +520,7 @@ def do(night: Night, actions: Actions, action: Action, *ids: int) -> dict[Effect
 SENDABLE = [
     ("rejected", {"reason": "refused_422", "refused_with": "x", "settled_at": NOW}, (0, 0)),
     ("rejected", {"reason": "written_off", "attempts": 1, "attempts_in_doubt": 1}, (1, 1)),
-    ("rejected", {"reason": "echo_mismatch", "attempts": 1}, (1, 1)),
+    ("rejected", {"reason": "echo_mismatch", "attempts": 1, "attempts_in_doubt": 1}, (1, 1)),
     ("sending", {"reason": "in_doubt", "attempts": 1, "attempts_in_doubt": 1}, (1, 1)),
 ]
 

@@ -114,9 +114,14 @@ def why_stopped(answer: Answer, connection: str, token: str) -> Stopped:
             f"A server that is not Webflow's API refuses the requests of connection {connection}: "
             f"{who_answered(answer, (token,))}. Check its host, and the proxy on the way. No conversion was lost for it."
         )
-    return Stopped(
-        f"Webflow refuses the token (HTTP {answer.status}): put a valid off-site conversion token (Insights > Tracking settings) "
-        f"into connection {connection}. No conversion was lost for it."
+    return Stopped(f"{token_refused(answer.status, connection)} No conversion was lost for it.")
+
+
+def token_refused(status: int | None, connection: str) -> str:
+    """That the API refuses the token of a connection."""
+    return (
+        f"Webflow refuses the token (HTTP {status}): put a valid off-site conversion token (Insights > Tracking settings) "
+        f"into connection {connection}."
     )
 
 

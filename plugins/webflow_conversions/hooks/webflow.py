@@ -12,9 +12,9 @@ from airflow.sdk import BaseHook
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from webflow_conversions.delivery.answers import Answer, Trouble, who_answered
-from webflow_conversions.delivery.outcomes import Outcome, classify, why_stopped
+from webflow_conversions.delivery.outcomes import Outcome, classify, token_refused, why_stopped
 from webflow_conversions.delivery.settings import connect_timeout_seconds
-from webflow_conversions.errors import ConversionsError, InDoubt, Unavailable, Unusable, first_line
+from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable, first_line
 from webflow_conversions.hooks.connections import connection_named
 from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.identity import looks_like_personal_data
@@ -101,8 +101,14 @@ class WebflowHook(BaseHook):
                     f"{api.url} answers event {action_id} as no API would ({who}): correct the host of connection "
                     f"{self.webflow_conn_id}, or the proxy on the way."
                 )
-            case Outcome.STOP:
+            case Outcome.STOP if answer.is_foreign:
                 raise why_stopped(answer, self.webflow_conn_id, api.token)
+            case Outcome.STOP if answer.trouble is Trouble.UNTRUSTED:
+                raise Stopped(f"{api.url} cannot prove who it is ({trouble}): nothing is sent to it.")
+            case Outcome.STOP:
+                raise Stopped(
+                    f"Webflow refuses the token of connection {self.webflow_conn_id} ({trouble}): put a valid one there."
+                )
             case Outcome.UNSENT | Outcome.WITHHELD:
                 raise Unavailable(f"Webflow did not take event {action_id} now ({trouble}): send it again later.")
             case Outcome.MISMATCHED | Outcome.UNPROVEN:
@@ -140,7 +146,9 @@ class WebflowHook(BaseHook):
         api = self.get_conn()
         answer = _post(api, Event.incomplete(api.customer_id))
         if answer.status in (401, 403):
-            raise why_stopped(answer, self.webflow_conn_id, api.token)
+            if answer.is_foreign:
+                raise why_stopped(answer, self.webflow_conn_id, api.token)
+            raise Stopped(token_refused(answer.status, self.webflow_conn_id))
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether conversions could be sent, in words, without sending one.
