@@ -37,6 +37,7 @@ _EVIDENCE = {
     Evidence.ACCEPTED: "closes",
     Evidence.REFUSED: "a refusal: 20 in a row trip it, unless an event was accepted before (404 and 410: even then)",
     Evidence.STRANGE: "not the API: 3 in a row stop the push, 20 once an event was accepted",
+    Evidence.REWRITTEN: "not the API: 3 in a row stop the push",
 }
 
 

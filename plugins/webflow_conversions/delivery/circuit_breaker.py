@@ -13,8 +13,8 @@ from webflow_conversions.rules.states import State
 TRIP_AFTER = 20
 """Refusals in a row that trip the breaker: the address may be wrong, not the rows."""
 STOP_AFTER = 3
-"""Answers in a row that are not the API's, before anything was accepted, that stop the push; and answers with another
-event at any time: each may have been received."""
+"""Answers in a row that are not the API's and stop the push, before anything was accepted; at any time, if they speak of the
+event: each costs a row."""
 REFUSALS_OF_THE_ADDRESS = frozenset({404, 410})
 """Statuses that concern the event only where the same address accepts others."""
 
@@ -97,8 +97,8 @@ class CircuitBreaker:
                 return [result, *self._accepted()]
             case Evidence.REFUSED:
                 return self._refused(result)
-            case Evidence.STRANGE:
-                self._strange(answer, result)
+            case Evidence.STRANGE | Evidence.REWRITTEN:
+                self._strange(evidence, answer, result.trouble)
             case Evidence.NONE:
                 pass
         self.put_off(result.id)
@@ -140,12 +140,12 @@ class CircuitBreaker:
             self.trip()
         return []
 
-    def _strange(self, answer: Answer, result: Settlement) -> None:
-        """A server answered that is not the API, or the API in other words than its own."""
+    def _strange(self, evidence: Evidence, answer: Answer, who_answered: str | None) -> None:
+        """A server answered that is not the API."""
         self._in_a_row[f"HTTP {answer.status}{' without our event' if answer.status and answer.status < 300 else ''}"] += 1
         self._strange_in_a_row += 1
-        self._who_answered = result.trouble or ""
-        is_lenient = self._is_proven and result.state is State.READY
+        self._who_answered = who_answered or ""
+        is_lenient = self._is_proven and evidence is Evidence.STRANGE
         if self._strange_in_a_row >= (TRIP_AFTER if is_lenient else self._stop_after) or self._in_a_row.total() >= TRIP_AFTER:
             self.decide()
 

@@ -83,6 +83,12 @@ class Evidence(Enum):
     ACCEPTED = auto()
     REFUSED = auto()
     STRANGE = auto()
+    """It is not the API's."""
+    REWRITTEN = auto()
+    """It is not the API's, though it speaks of the event."""
+
+
+NOT_THE_API = frozenset({Evidence.STRANGE, Evidence.REWRITTEN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +136,7 @@ TREATMENTS: Mapping[Outcome, Treatment] = {
         row=Row.ACCEPTED, tempo=Tempo.CLEAN, evidence=Evidence.ACCEPTED, counter="accepted", is_good=True
     ),
     Outcome.REFUSED: Treatment(row=Row.REFUSED, tempo=Tempo.CLEAN, evidence=Evidence.REFUSED, is_good=True),
-    Outcome.MISMATCHED: Treatment(row=Row.MISMATCHED, tempo=Tempo.NONE, evidence=Evidence.STRANGE, is_in_doubt=True),
+    Outcome.MISMATCHED: Treatment(row=Row.MISMATCHED, tempo=Tempo.NONE, evidence=Evidence.REWRITTEN, is_in_doubt=True),
     Outcome.UNPROVEN: Treatment(
         row=Row.READY,
         tempo=Tempo.SLOW_DOWN,
@@ -245,7 +251,7 @@ def settlement(
     status, has_left = answer.status, answer.trouble is None or not answer.trouble.is_before_the_request
     state, reason, trouble = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
     secrets = (token, conversion.event.user_id)
-    if status is not None and (treatment.evidence is Evidence.STRANGE or treatment.end is not None):
+    if status is not None and (treatment.evidence in NOT_THE_API or treatment.end is not None):
         trouble = who_answered(answer, secrets)
     match treatment.row:
         case Row.REFUSED if status is not None:

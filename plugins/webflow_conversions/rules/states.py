@@ -309,7 +309,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         state=State.EXPIRED,
         kind=ReasonKind.TIME,
         came_to=Step.SENT,
-        meaning="A request left for the conversion, its answer was lost, and it grew older than 2 days: Webflow may have it.",
+        meaning="A request left, its answer was lost or leaves it open, and the row grew older than 2 days: Webflow may have it.",
         remedy="Nothing can be sent any more; read it as possibly received.",
     ),
     Reason.ECHO_MISMATCH: Explanation(
@@ -323,7 +323,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         state=State.SENDING,
         kind=ReasonKind.DELIVERY,
         came_to=Step.SENT,
-        meaning="A request left, its answer was lost, and in_doubt is set to hold: a person decides.",
+        meaning="A request left, its answer was lost or leaves it open, and in_doubt is set to hold: a person decides.",
         remedy="Resend it or write it off on the conversions page.",
     ),
     Reason.WRITTEN_OFF: Explanation(
