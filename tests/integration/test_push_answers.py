@@ -256,8 +256,14 @@ def test_an_echo_that_is_packed_by_an_unknown_coding_proves_nothing(night: Night
 # Without an end
 
 
+def bomb() -> bytes:
+    """60 kB that become 60 MB."""
+    deflating = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    return b"".join([deflating.compress(bytes(1_000_000)) for _ in range(60)]) + deflating.flush()
+
+
 ENDLESS: dict[str, Callable[[socket.socket], None]] = {
-    "a gzip bomb": lambda client: client.sendall(saying(200, "Content-Encoding: gzip", body=gzip.compress(bytes(60_000_000)))),
+    "a gzip bomb": lambda client: client.sendall(saying(200, "Content-Encoding: gzip", body=bomb())),
     "1 GB": lambda client: flood(client, b"HTTP/1.1 200 X\r\nContent-Length: 1000000000\r\n\r\n", b"x" * 65_536),
     "chunks": lambda client: flood(
         client, b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65_536 + b"\r\n"
