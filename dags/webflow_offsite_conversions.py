@@ -24,7 +24,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TriggerRule, XComArg
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from webflow_conversions.operators import notices
 from webflow_conversions.operators.extract import ExtractConversionsOperator
@@ -33,7 +33,7 @@ from webflow_conversions.operators.plan import PlanConversionsOperator
 from webflow_conversions.operators.push import WebflowPushConversionsOperator
 from webflow_conversions.operators.reconcile import ReconcileConversionsOperator
 from webflow_conversions.rules.window import MAX_AGE
-from webflow_conversions.timetable import NightTimetable
+from webflow_conversions.timetable import NightOfRun, NightTimetable
 
 RUNS_AT = (time(22, 0), time(23, 15))
 DEADLINE = time(23, 40)
@@ -48,17 +48,13 @@ def since_midnight(moment: time) -> timedelta:
     return timedelta(hours=moment.hour, minutes=moment.minute)
 
 
-# A scheduled run's logical date is the start of its data interval. Every run gets both; the callback goes by the clock,
-# and looks at all runs since the first was due.
-deadlines = [
-    DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
-        interval=MAX_AGE + since_midnight(DEADLINE) - since_midnight(at),
-        callback=AsyncCallback(notices.warn_at_deadline, kwargs={"at": f"{DEADLINE:%H:%M}", "since": f"{min(RUNS_AT):%H:%M}"}),
-        name=f"the import, for the run of {at:%H:%M}",
-    )
-    for at in RUNS_AT
-]
+# The callback goes by the clock, and looks at all runs since the first was due.
+deadline = DeadlineAlert(
+    reference=NightOfRun(),
+    interval=since_midnight(DEADLINE),
+    callback=AsyncCallback(notices.warn_at_deadline, kwargs={"since": f"{min(RUNS_AT):%H:%M}"}),
+    name="before the import",
+)
 
 retry_policy = ExceptionRetryPolicy(
     rules=[
@@ -77,7 +73,7 @@ with DAG(
     schedule=NightTimetable(*(f"{at.minute} {at.hour} * * *" for at in RUNS_AT), timezone="UTC", interval=MAX_AGE),
     # Without one, unpausing would wait for the next night instead of making up for the last.
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    deadline=deadlines,
+    deadline=deadline,
     on_failure_callback=notices.notify_of_failure,
     on_success_callback=notices.notify_of_recovery,
     catchup=False,

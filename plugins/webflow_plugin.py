@@ -6,7 +6,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from webflow_conversions.hooks import scheduler
-from webflow_conversions.timetable import NightTimetable
+from webflow_conversions.timetable import NightOfRun, NightTimetable
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
@@ -22,7 +22,7 @@ def _page() -> Any:
 
 
 class WebflowPlugin(AirflowPlugin):
-    """The conversions page, the timetable of the Dag, and the listener that tells plan what only the scheduler knows."""
+    """The conversions page, the timetable and the deadline of the Dag, and the listener that tells plan what only the scheduler knows."""
 
     name = "webflow"
     fastapi_apps = [{"name": "Webflow conversions", "app": page, "url_prefix": "/webflow"}]  # noqa: RUF012 - Airflow's own kind of attribute
@@ -38,3 +38,4 @@ class WebflowPlugin(AirflowPlugin):
     ]
     listeners = [scheduler]  # noqa: RUF012
     timetables = [NightTimetable]  # noqa: RUF012
+    deadline_references = [NightOfRun]  # noqa: RUF012

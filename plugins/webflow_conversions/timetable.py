@@ -1,10 +1,17 @@
-"""When the Dag runs: Airflow's own timetable of several crons, made to work with the data interval that the Dag needs."""
+"""When the Dag runs, and until when a run should be done: Airflow's own means, made to work for a night of several runs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
+from airflow.sdk.definitions.deadline import BaseDeadlineReference
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.trigger import MultipleCronTriggerTimetable
+
+from webflow_conversions.rules.window import next_import
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class NightTimetable(MultipleCronTriggerTimetable):
@@ -25,3 +32,25 @@ class NightTimetable(MultipleCronTriggerTimetable):
         infos = sorted(filter(None, found), key=attrgetter("run_after"))
         due = [] if restriction.catchup else [info for info in infos if info.run_after <= datetime.now(UTC)]
         return due[-1] if due else next(iter(infos), None)
+
+
+class NightOfRun(BaseDeadlineReference):
+    """The start of the UTC day on which a scheduled run is due, for a deadline that is a time of that day.
+
+    Airflow 3.3.2 attaches every deadline of a Dag to every run, and its own references know a run's logical date, which of
+    two runs of a night is not the same time before the deadline. A run has none here if nobody waits for it: one by
+    hand, a backfill, or one that is made when the import that it was for is over.
+    """
+
+    required_kwargs = frozenset({"dag_id", "run_id"})
+
+    def _evaluate_with(self, *, session: "Session", dag_id: str, run_id: str) -> datetime | None:
+        """Called by the scheduler when it makes a run."""
+        from airflow.models import DagRun
+        from sqlalchemy import select
+
+        asked = select(DagRun.run_type, DagRun.run_after).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        run_type, run_after = session.execute(asked).one()
+        if run_type != "scheduled" or next_import(run_after) <= datetime.now(UTC):
+            return None
+        return datetime.combine(run_after.astimezone(UTC).date(), time(), UTC)

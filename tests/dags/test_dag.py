@@ -13,6 +13,8 @@ import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, RetryAction, TriggerRule
+from airflow.serialization.decoders import decode_deadline_alert
+from airflow.serialization.encoders import encode_deadline_alert
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
 from demo.airflow_stack import REPOSITORY
@@ -23,6 +25,17 @@ from webflow_conversions.timetable import NightTimetable
 DAG_ID = "webflow_offsite_conversions"
 DAG_FILE = REPOSITORY / "dags" / f"{DAG_ID}.py"
 TASKS = ("plan", "extract", "identify", "push", "reconcile")
+
+
+def frozen_at(moment: datetime) -> type[datetime]:
+    """The class ``datetime`` of a module whose clock stands."""
+
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return moment
+
+    return Frozen
 
 
 @pytest.fixture(scope="module")
@@ -232,16 +245,48 @@ def test_the_dags_page_says_what_to_do_when_a_task_fails(dag: DAG) -> None:
         assert f"**{task_id} failed**" in triage
 
 
-def test_the_deadline_leaves_time_before_the_import(dag: DAG) -> None:
-    due = {
-        datetime.combine(datetime(2026, 3, 10), at, UTC) - timedelta(days=2) + alert.interval
-        for at, alert in zip((time(22, 0), time(23, 15)), dag.deadline, strict=True)
-    }
-    assert due == {datetime(2026, 3, 10, 23, 40, tzinfo=UTC)}
+# The deadline
+
+
+def deadline_of(dag: DAG, run_type: str, run_after: datetime) -> datetime | None:
+    """The deadline that the scheduler gives to a run, by what it keeps of the Dag in its database."""
+    (alert,) = dag.deadline
+    kept = decode_deadline_alert(json.loads(json.dumps(encode_deadline_alert(alert))))
+    session: Any = SimpleNamespace(execute=lambda _: SimpleNamespace(one=lambda: (run_type, run_after)))
+    found: datetime | None = kept.reference.evaluate_with(session=session, interval=kept.interval, dag_id=DAG_ID, run_id="r")
+    return found
+
+
+@pytest.mark.parametrize("due", [time(22, 0), time(23, 15)], ids=str)
+def test_each_scheduled_run_has_one_deadline_and_it_leaves_time_before_the_import(
+    dag: DAG, monkeypatch: pytest.MonkeyPatch, due: time
+) -> None:
+    run_after = datetime.combine(datetime(2026, 3, 10), due, UTC)
+    monkeypatch.setattr(timetable, "datetime", frozen_at(run_after))
+
+    assert deadline_of(dag, "scheduled", run_after) == datetime(2026, 3, 10, 23, 40, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("run_type", ["manual", "backfill", "asset_triggered"])
+def test_a_run_that_nobody_waits_for_has_no_deadline(dag: DAG, monkeypatch: pytest.MonkeyPatch, run_type: str) -> None:
+    run_after = datetime(2026, 3, 10, 22, tzinfo=UTC)
+    monkeypatch.setattr(timetable, "datetime", frozen_at(run_after))
+
+    assert deadline_of(dag, run_type, run_after) is None
+
+
+@pytest.mark.parametrize(("minutes_late", "has_one"), [(44, True), (45, False), (60 * 24, False)])
+def test_a_run_that_is_made_up_for_when_its_import_is_over_has_no_deadline(
+    dag: DAG, monkeypatch: pytest.MonkeyPatch, minutes_late: int, has_one: bool
+) -> None:
+    run_after = datetime(2026, 3, 10, 23, 15, tzinfo=UTC)
+    monkeypatch.setattr(timetable, "datetime", frozen_at(run_after + timedelta(minutes=minutes_late)))
+
+    assert (deadline_of(dag, "scheduled", run_after) is not None) is has_one
 
 
 def test_the_deadline_looks_at_every_run_of_the_night(dag: DAG) -> None:
-    assert [alert.callback.kwargs for alert in dag.deadline] == [{"at": "23:40", "since": "22:00"}] * 2
+    assert [alert.callback.kwargs for alert in dag.deadline] == [{"since": "22:00"}]
 
 
 # The plugins folder

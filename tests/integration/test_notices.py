@@ -76,7 +76,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
 def warn(*, run_type: str = "scheduled", deadline: datetime = DUE, run_after: datetime = RUN_AFTER) -> str:
     dag_run = {"dag_id": "nightly", "dag_run_id": RUN, "run_type": run_type, "run_after": run_after.isoformat()}
     context = {"dag_run": dag_run, "deadline": {"deadline_time": deadline.isoformat()}}
-    return asyncio.run(notices.warn_at_deadline(context, "23:40", "22:00"))
+    return asyncio.run(notices.warn_at_deadline(context, "22:00"))
 
 
 def ended(run_id: str = RUN, **tasks: str) -> dict[str, Any]:
@@ -122,9 +122,8 @@ def test_the_deadline_is_told_once_a_night_with_rows_and_reason(evening: Surroun
         (timedelta(seconds=3), "manual", DUE),
         (timedelta(seconds=3), "backfill", DUE),
         (timedelta(days=3), "scheduled", DUE),
-        (timedelta(seconds=3), "scheduled", DUE - timedelta(minutes=75)),
     ],
-    ids=["by hand", "backfill", "of another night", "of the other run of the night"],
+    ids=["by hand", "backfill", "of another night"],
 )
 def test_the_deadline_is_silent(
     evening: Surroundings, monkeypatch: pytest.MonkeyPatch, late: timedelta, run_type: str, deadline: datetime

@@ -27,20 +27,18 @@ _DEADLINE_TOLD, _BROKEN_SINCE = "deadline_told", "broken_since"
 _DESCRIPTION = "What the notices have told already."
 
 
-async def warn_at_deadline(context: dict[str, Any], at: str, since: str) -> str:
+async def warn_at_deadline(context: dict[str, Any], since: str) -> str:
     """Callback of the Dag's deadline, run by the triggerer; returns what it did.
 
     What counts is the night, not the run whose deadline it is: a run that has to wait for the one before it may be made,
     and its deadline be over, when all is out.
 
-    :param at: the time of day, in UTC, of the deadline that counts; Airflow knows only how long after a run's logical
-        date a deadline is, and a night has several runs.
     :param since: the time of day, in UTC, at which the first run of the night is due.
     """
-    return await sync_to_async(_warn_at_deadline, thread_sensitive=False)(context, at, since)
+    return await sync_to_async(_warn_at_deadline, thread_sensitive=False)(context, since)
 
 
-def _warn_at_deadline(context: dict[str, Any], at: str, since: str) -> str:
+def _warn_at_deadline(context: dict[str, Any], since: str) -> str:
     run = context["dag_run"]
     if run["run_type"] != "scheduled":
         return "silent: not a scheduled run"
@@ -50,7 +48,7 @@ def _warn_at_deadline(context: dict[str, Any], at: str, since: str) -> str:
     from webflow_conversions.rules.window import next_import
 
     moment, due = now(), datetime.fromisoformat(str(context["deadline"]["deadline_time"]))
-    if f"{due.astimezone(UTC):%H:%M}" != at or not due <= moment < next_import(due):
+    if not due <= moment < next_import(due):
         return "silent: not the hour before an import"
     dag_id, night = run["dag_id"], f"{due.astimezone(UTC):%Y-%m-%d}"
     if _told(dag_id, _DEADLINE_TOLD) == night:
