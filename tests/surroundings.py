@@ -68,6 +68,7 @@ class Surroundings:
         self.sql(TABLES)
         self.xcoms: dict[str, Any] = {}
         self.run_id, self.run_type = "manual__1", "manual"
+        self.map_index = -1
         self.asset_event = SimpleNamespace(extra=None)
 
     def connect(self, name: str, **fields: Any) -> None:
@@ -111,5 +112,10 @@ class Surroundings:
     def context(self, *, try_number: int = 1) -> Any:
         """What Airflow hands to a task, of that which the tasks look at."""
         dag_run = SimpleNamespace(dag_id="nightly", run_id=self.run_id, run_type=self.run_type, run_after=datetime.now(UTC))
-        ti = SimpleNamespace(try_number=try_number, max_tries=3, xcom_push=lambda *, key, value: self.xcoms.update({key: value}))
+        ti = SimpleNamespace(
+            try_number=try_number,
+            max_tries=3,
+            map_index=self.map_index,
+            xcom_push=lambda *, key, value: self.xcoms.update({key: value}),
+        )
         return {"dag_run": dag_run, "ti": ti, "dag": SimpleNamespace(tasks=[]), "outlet_events": {ASSET: self.asset_event}}

@@ -145,11 +145,20 @@ class Guards(_Part):
     fall: Literal["note", "attention"] = "note"
 
 
+NoticeOn = Literal["failed", "attention", "deadline", "recovered"]
+
+
 class NoticeTo(_Part):
-    """An Airflow notifier by its dotted path. Its arguments may hold ``{{ subject }}``, ``{{ message }}`` and ``{{ html }}``."""
+    """An Airflow notifier by its dotted path, and what it is told: which kinds of notices, of which sources (null: all).
+
+    Its arguments may hold ``{{ subject }}``, ``{{ message }}``, ``{{ html }}``, ``{{ severity }}``, ``{{ cause }}``,
+    ``{{ remedy }}`` and ``{{ link }}``.
+    """
 
     notifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
     arguments: dict[str, Any] = {}
+    on: Annotated[list[NoticeOn], Field(min_length=1)] = ["failed", "attention", "deadline", "recovered"]
+    sources: Annotated[list[SourceName], Field(min_length=1)] | None = None
 
     def build(self) -> Any:
         """The notifier.
@@ -182,6 +191,15 @@ class Configuration(_Part):
         twice = [name for name, times in Counter(source.name for source in self.sources).items() if times > 1]
         if twice:
             raise ValueError(f"the source name {twice[0]!r} is used twice")
+        return self
+
+    @model_validator(mode="after")
+    def _notices_are_of_its_sources(self) -> Self:
+        known = {source.name for source in self.sources}
+        for number, notice in enumerate(self.notices, 1):
+            unknown = [name for name in notice.sources or () if name not in known]
+            if unknown:
+                raise ValueError(f"notices[{number}].sources names {unknown[0]!r}, and there is no such source")
         return self
 
     def source(self, name: str) -> Source:
@@ -245,10 +263,17 @@ class ConfigurationFile:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as data: a key that is written twice is a mistake, and a date is left to the field that it is for."""
+    """YAML as data: a key that is written twice is a mistake, and a date is left to the field that it is for.
+
+    Only ``true`` and ``false`` are Booleans, as in YAML 1.2: the key ``on`` is a word.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - so the base class has it
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [
+            (tag, pattern)
+            for tag, pattern in resolvers
+            if tag != "tag:yaml.org,2002:timestamp" and (tag != "tag:yaml.org,2002:bool" or first in "tTfF")
+        ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 

@@ -30,7 +30,9 @@ def live(
     operator = WebflowPushConversionsOperator(task_id="push", **arguments)
     signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
     try:
-        operator.execute({"ti": SimpleNamespace(try_number=try_number)})
+        ti = SimpleNamespace(try_number=try_number, max_tries=1_000, map_index=-1, xcom_push=lambda **_: None)
+        dag_run = SimpleNamespace(dag_id="nightly", run_id=arguments["plan"]["run_id"], run_type="manual")
+        operator.execute({"ti": ti, "dag_run": dag_run})
     except ConversionsError as error:
         print(f"pid {os.getpid()}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         sys.exit(GAVE_UP)

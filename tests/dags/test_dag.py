@@ -32,7 +32,7 @@ def frozen_at(moment: datetime) -> type[datetime]:
 
     class Frozen(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> Any:
+        def now(cls, tz: Any = None) -> Any:  # noqa: ARG003
             return moment
 
     return Frozen

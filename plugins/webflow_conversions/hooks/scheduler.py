@@ -1,8 +1,13 @@
-"""What only the scheduler knows, told to the tasks: which release it has, and which pools there are.
+"""What only the scheduler can tell: to the tasks, its release and its pools; to people, why a run failed, as the run's note.
 
 A task talks to Airflow through the API server alone, which tells it nothing of pools; and a task in a pool that is
 missing neither starts nor fails. So the scheduler writes both into an Airflow Variable whenever a run of a Dag with a
-plan task starts, and plan reads it. This module is the listener that ``plugins/webflow_plugin.py`` names.
+plan task starts, and plan reads it.
+
+A task can write no note: the API that it talks to has none. So it pushes its sentence as an XCom, and the scheduler, which
+is in Airflow's database anyway, makes the note of it; the grid and the run's page show it.
+
+This module is the listener that ``plugins/webflow_plugin.py`` names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,8 +17,16 @@ from airflow.listeners import hookimpl
 
 from webflow_conversions import __version__
 from webflow_conversions.errors import Unusable
+from webflow_conversions.pipeline.failures import failures_of
 
 VARIABLE = "webflow_scheduler"
+
+FAILURE = "failure"
+"""The XCom of a task that failed: why."""
+
+_NOTE = "Why it failed: "
+_NOTE_CHARACTERS = 1_000
+_TASK_INSTANCE = ("dag_id", "run_id", "task_id", "map_index")
 
 
 @hookimpl
@@ -24,11 +37,47 @@ def on_dag_run_running(dag_run: Any) -> None:
     from sqlalchemy.orm import object_session
 
     session = object_session(dag_run)
-    if session is None or dag_run.dag is None or all(task.task_type != "PlanConversionsOperator" for task in dag_run.dag.tasks):
+    if session is None or not _is_ours(dag_run):
         return
+    _set_note(dag_run, "")
     facts = {"package": __version__, "pools": list(session.scalars(select(Pool.pool).order_by(Pool.pool)))}
     note = "Written at the start of each run, for its plan task."
     Variable.set(VARIABLE, facts, note, serialize_json=True, session=session)  # noqa: AIR311
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: Any) -> None:
+    """Airflow's listener: the sentences of the tasks that failed become the run's note."""
+    from airflow.models import TaskInstance
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import and_, select
+    from sqlalchemy.orm import object_session
+
+    session = object_session(dag_run)
+    if session is None or not _is_ours(dag_run):
+        return
+    of_the_task = and_(*(getattr(XComModel, part) == getattr(TaskInstance, part) for part in _TASK_INSTANCE))
+    told = session.scalars(
+        select(XComModel)
+        .join(TaskInstance, of_the_task)
+        .where(XComModel.dag_id == dag_run.dag_id, XComModel.run_id == dag_run.run_id, XComModel.key == FAILURE)
+        .where(TaskInstance.state == "failed")
+    ).all()
+    documents = {str(number): XComModel.deserialize_value(one) for number, one in enumerate(told)}
+    causes = list(dict.fromkeys(failure.cause for failure in failures_of(documents)))
+    if causes:
+        _set_note(dag_run, _NOTE + "\n\n".join(f"{cause}." for cause in causes))
+
+
+def _is_ours(dag_run: Any) -> bool:
+    return dag_run.dag is not None and any(task.task_type == "PlanConversionsOperator" for task in dag_run.dag.tasks)
+
+
+def _set_note(dag_run: Any, note: str) -> None:
+    """A note that a person wrote stays."""
+    is_ours = not dag_run.note or dag_run.note.startswith(_NOTE)
+    if is_ours and (note or dag_run.note):
+        dag_run.note = note[:_NOTE_CHARACTERS]
 
 
 def check(told: Mapping[str, Any], pools: Iterable[str]) -> None:

@@ -11,7 +11,8 @@ from psycopg2.extensions import cursor as Cursor
 from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.ledger.retention import EXTRACTED_KEPT
 from webflow_conversions.ledger.session import Session, statement
-from webflow_conversions.pipeline.verdict import Verdict
+from webflow_conversions.pipeline.failures import failures_of
+from webflow_conversions.pipeline.verdict import Finding, Verdict, causes
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import sendable
 
@@ -29,15 +30,16 @@ States = Mapping[tuple[str, str | None], Amount]
 class LedgerRun:
     """A run as the ledger knows it; ``sent`` are rows and money that it got accepted, by source.
 
-    ``is_whole`` if it was to send all that was due, and may stand for its night.
+    ``is_whole`` if it was to send all that was due, and may stand for its night. One that plan refused to open has no window.
+    ``problems`` are sentences, with why tasks failed before all else; ``causes`` the same with what to do, where it is known.
     ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
     """
 
     id: int
     run_id: str
     run_type: str
-    window_start: datetime
-    window_end: datetime
+    window_start: datetime | None
+    window_end: datetime | None
     sources: Sequence[str]
     dry_run: bool
     is_whole: bool
@@ -51,6 +53,12 @@ class LedgerRun:
     forecasts: Mapping[str, Forecast]
     sent: Mapping[str, Amount]
     sent_so_far: int | None = None
+    causes: Sequence[Finding] = ()
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether plan opened it."""
+        return self.window_end is not None
 
     def states(self, source: str) -> States | None:
         """Where the conversions of a source stood at the end of the run; None if it has not ended, or did not read the source."""
@@ -213,8 +221,8 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
 
 def _shown(runs: Sequence[LedgerRun], run: int | None) -> LedgerRun | None:
     if run is not None:
-        return next((one for one in runs if one.id == run), None)
-    real = [one for one in runs if not one.dry_run]
+        return next((one for one in runs if one.id == run and one.is_opened), None)
+    real = [one for one in runs if not one.dry_run and one.is_opened]
     return next((one for one in real if one.is_whole), real[0] if real else None)
 
 
@@ -267,6 +275,8 @@ def _amount(document: Mapping[str, Any] | None) -> Amount:
 
 
 def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> LedgerRun:
+    verdict = Verdict.from_json(row.verdict) if row.verdict else None
+    found = causes(verdict, failures_of(row.failures))
     return LedgerRun(
         id=row.id,
         run_id=row.run_id,
@@ -280,8 +290,9 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         approved_at=row.approved_at,
         ended_at=row.ended_at,
         outcome=row.outcome,
-        problems=[*row.notes, *(problem for problem in row.problems if problem not in row.notes)],
-        verdict=Verdict.from_json(row.verdict) if row.verdict else None,
+        problems=list(dict.fromkeys([*(finding.sentence for finding in found), *row.notes, *row.problems])),
+        verdict=verdict,
+        causes=found,
         counts=row.counts,
         forecasts=forecasts_of(row.forecast),
         sent=sent,

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg2.extras import Json
 
 from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.failures import Failure, failures_of
 from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run
@@ -83,6 +84,20 @@ class Runs:
         (row,) = self._session.fetch("runs/notes", {"run": run.id})
         return list(row.notes)
 
+    def record_failure(self, run_id: str, run_type: str, failure: Failure) -> None:
+        """Keep why a task failed, also of a run that plan has not opened, in place of what an earlier try of it said."""
+        parameters = {"dag_id": self._dag_id, "run_id": run_id, "run_type": run_type, "now": failure.at}
+        self._session.execute("runs/record_failure", parameters | {"key": failure.key, "failure": Json(failure.to_json())})
+
+    def remove_failure(self, run_id: str, key: str) -> None:
+        """The task succeeded after all."""
+        self._session.execute("runs/remove_failure", {"dag_id": self._dag_id, "run_id": run_id, "key": key})
+
+    def failures(self, run: Run) -> list[Failure]:
+        """Why tasks of the run failed, in the order in which they did."""
+        (row,) = self._session.fetch("runs/failures", {"run": run.id})
+        return failures_of(row.failures)
+
     def earlier(self, run: Run) -> dict[str, list[Earlier]]:
         """Rows read and sent by each source in the last runs, the latest first."""
         found: dict[str, list[Earlier]] = {}
@@ -133,7 +148,8 @@ class Runs:
             accounts=self.accounts(run, destinations, now),
             pushes=self.pushes(run),
             ended=self.ended(run),
-            failures=self.notes(run),
+            notes=self.notes(run),
+            failures=self.failures(run),
             usual=self.usual(run),
             whole_window=run.window.spans_two_days,
         )

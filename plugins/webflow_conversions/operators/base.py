@@ -1,4 +1,4 @@
-"""What the tasks of the Dag have in common: the configuration, the ledger, the clock.
+"""What the tasks of the Dag have in common: the configuration, the ledger, the clock, and how they fail.
 
 The Dag's file imports the operators each time that Airflow reads it. So these modules import Airflow's SDK alone; what
 takes its time (pandas, database drivers) is imported when a task runs.
@@ -7,18 +7,25 @@ takes its time (pandas, database drivers) is imported when a task runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import BaseOperator, Context, RetryAction, conf
+from airflow.sdk.log import redact  # type: ignore[attr-defined]
 from airflow.sdk.observability import stats
+
+from webflow_conversions.errors import ConversionsError
+from webflow_conversions.hooks.scheduler import FAILURE
 
 if TYPE_CHECKING:
     from webflow_conversions.configuration import Configuration, ConfigurationFile, Source
+    from webflow_conversions.ledger.runs import Runs
     from webflow_conversions.ledger.session import Session
+    from webflow_conversions.pipeline.failures import Failure
     from webflow_conversions.pipeline.metrics import Metric
     from webflow_conversions.pipeline.run import Run
     from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
@@ -47,7 +54,10 @@ def tell(metrics: Iterable[Metric]) -> None:
 
 
 class ConversionsOperator(BaseOperator):
-    """A task on the way of the conversions.
+    """A task on the way of the conversions: :meth:`perform` does its work.
+
+    A task that fails says why in one sentence, which is the last line of its log, and in the ledger and an XCom for the
+    page, the notices and the run's note in Airflow.
 
     :param config_path: the path of the configuration file; default see :func:`default_config_path`.
     :param ledger_conn_id: the connection of the ledger.
@@ -59,6 +69,89 @@ class ConversionsOperator(BaseOperator):
         super().__init__(**kwargs)
         self.config_path = config_path
         self.ledger_conn_id = ledger_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Do the work; of an error that is ours, the log ends in its sentence, and what is behind it stands before."""
+        try:
+            result = self.perform(context)
+        except ConversionsError as error:
+            self._log_causes(error)
+            self._record(context, error)
+            raise error.with_traceback(None) from None
+        except Exception as error:
+            self._record(context, error)
+            raise
+        if context["ti"].try_number > 1:
+            self._forget(context)
+        return result
+
+    @abstractmethod
+    def perform(self, context: Context) -> Any:
+        """The work of the task."""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """The source or the destination that the task is about, by these names."""
+        return {}
+
+    def _log_causes(self, error: ConversionsError) -> None:
+        from webflow_conversions.pipeline.failures import causes_of
+
+        for cause in causes_of(error):
+            self.log.info("behind it: %s: %s", type(cause).__name__, cause)
+        self.log.debug("where it comes from", exc_info=error)
+
+    def _record(self, context: Context, error: Exception) -> None:
+        """Keep why the task failed, for people in the ledger, and for the scheduler and a notice without a ledger as an XCom."""
+        dag_run = context["dag_run"]
+        failure = self._failure(context, error)
+
+        def tell_airflow() -> None:
+            context["ti"].xcom_push(key=FAILURE, value=failure.to_json())
+
+        self._try(tell_airflow)
+        self._try(lambda: self._runs(context).record_failure(dag_run.run_id, str(dag_run.run_type), failure))
+
+    def _forget(self, context: Context) -> None:
+        """The task succeeded after all."""
+        from webflow_conversions.pipeline.failures import key_of
+
+        key = key_of(self.task_id, context["ti"].map_index)
+        self._try(lambda: self._runs(context).remove_failure(context["dag_run"].run_id, key))
+
+    def _runs(self, context: Context) -> Runs:
+        from webflow_conversions.ledger.runs import Runs
+
+        return Runs(self.ledger(), context["dag_run"].dag_id)
+
+    def _try(self, keep: Callable[[], Any]) -> None:
+        """What became of the task is what counts, whatever keeps it from being kept."""
+        try:
+            keep()
+        except Exception as trouble:  # noqa: BLE001
+            self.log.warning("It could not be kept what became of this task: %s", trouble)
+
+    def _failure(self, context: Context, error: Exception) -> Failure:
+        from webflow_conversions.pipeline.failures import Failure, sentence_of
+
+        ti = context["ti"]
+        return Failure(
+            task=self.task_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            error=type(error).__name__,
+            sentence=str(redact(sentence_of(error))),
+            at=now(),
+            try_number=ti.try_number,
+            is_last_try=self._is_last_try(context, error),
+            **self.about,
+        )
+
+    def _is_last_try(self, context: Context, error: Exception) -> bool:
+        ti = context["ti"]
+        if ti.try_number > ti.max_tries or self.retry_policy is None:
+            return bool(ti.try_number > ti.max_tries)
+        decision = self.retry_policy.evaluate(error, try_number=ti.try_number, max_tries=ti.max_tries, context=context)
+        return decision.action is RetryAction.FAIL
 
     @cached_property
     def file(self) -> ConfigurationFile:

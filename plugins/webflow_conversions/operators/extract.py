@@ -22,7 +22,11 @@ class ExtractConversionsOperator(ConversionsOperator):
         self.source = source
         self.plan = plan
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    @property
+    def about(self) -> dict[str, str]:
+        return {"source": self.source}
+
+    def perform(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.dry_run import DryRunExtraction
         from webflow_conversions.ledger.extraction import Extraction

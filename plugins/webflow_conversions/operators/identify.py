@@ -29,7 +29,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
         super().__init__(**kwargs)
         self.plan = plan
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
+    def perform(self, context: Context) -> list[dict[str, Any]]:
         from webflow_conversions.ledger.identification import Identification
         from webflow_conversions.ledger.runs import Runs
         from webflow_conversions.pipeline.identification import identify

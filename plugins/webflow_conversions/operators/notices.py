@@ -1,29 +1,39 @@
-"""Notices through Airflow's own notifiers: the deadline before the import, a run that broke, the first that is well again.
+"""Notices through Airflow's own notifiers: a run that failed or needs somebody, the deadline before the import, all well again.
 
 Scheduled runs only: who triggers a run or a backfill is watching it. What was told is kept in two Airflow variables,
-``<dag_id>.deadline_told`` (the night) and ``<dag_id>.broken_since`` (the run), so that it is told once.
+``<dag_id>.deadline_told`` (the night) and ``<dag_id>.problems_told`` (since which run, and which causes), so that it is told
+once: a night that fails as the one before is not told again, one that fails for another cause is.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, time
 from html import escape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from airflow.sdk import Variable
+from airflow.sdk import Variable, conf
 from asgiref.sync import sync_to_async
 
 from webflow_conversions.errors import ConversionsError
+from webflow_conversions.hooks.scheduler import FAILURE
 from webflow_conversions.operators.base import default_config_path, now
 
 if TYPE_CHECKING:
-    from webflow_conversions.configuration import Configuration
+    from webflow_conversions.configuration import Configuration, NoticeTo
+    from webflow_conversions.pipeline.notices import Notice
+    from webflow_conversions.pipeline.verdict import Finding
+
+    Compose = Callable[[Sequence[str] | None], Notice | None]
+    """Makes the notice for those who are told of some sources, or of all; None if there is none for them."""
 
 log = logging.getLogger(__name__)
 
-_DEADLINE_TOLD, _BROKEN_SINCE = "deadline_told", "broken_since"
+_DEADLINE_TOLD, _PROBLEMS_TOLD = "deadline_told", "problems_told"
 _DESCRIPTION = "What the notices have told already."
 
 
@@ -51,55 +61,106 @@ def _warn_at_deadline(context: dict[str, Any], since: str) -> str:
     if not due <= moment < next_import(due):
         return "silent: not the hour before an import"
     dag_id, night = run["dag_id"], f"{due.astimezone(UTC):%Y-%m-%d}"
-    if _told(dag_id, _DEADLINE_TOLD) == night:
+    if _told(dag_id, _DEADLINE_TOLD, "") == night:
         return "silent: told already"
     config = _settings()
-    sources = config.destinations([source.name for source in config.sources])
     first_due = datetime.combine(due.astimezone(UTC), time.fromisoformat(since), UTC)
-    try:
-        notice = deadline_notice(stake(ledger_session(), dag_id, first_due, sources, moment), moment)
-    except ConversionsError as error:
-        notice = blind_notice(str(error), moment)
+
+    def compose(sources: Sequence[str] | None) -> Notice | None:
+        names = [source.name for source in config.sources if sources is None or source.name in sources]
+        try:
+            return deadline_notice(stake(ledger_session(), dag_id, first_due, config.destinations(names), moment), moment)
+        except ConversionsError as error:
+            return blind_notice(str(error), moment)
+
+    notice = compose(None)
     if notice is None:
         return "silent: nothing is at stake"
-    _tell(config, notice, context)
+    _tell(config, compose, dag_id, context)
     Variable.set(f"{dag_id}.{_DEADLINE_TOLD}", night, _DESCRIPTION)
     return notice.subject
 
 
 def notify_of_failure(context: Mapping[str, Any]) -> None:
-    """Callback of a failed run: tells it, unless the run before had failed too."""
+    """Callback of a failed run: tells why, unless the run before failed for the same causes."""
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
-    if not run_id.startswith("scheduled__") or _told(dag_id, _BROKEN_SINCE):
+    if not run_id.startswith("scheduled__"):
         return
-    from webflow_conversions.hooks.connections import ledger_session
-    from webflow_conversions.ledger.notices import run_problems
-    from webflow_conversions.pipeline.notices import failure_notice
+    from webflow_conversions.pipeline.notices import concerning, run_notice
 
-    try:
-        problems = run_problems(ledger_session(), dag_id, run_id)
-    except ConversionsError as error:
-        problems = [str(error).rstrip(".")]
-    _tell(_settings(), failure_notice(run_id, problems, _failed_tasks(context)), context)
-    Variable.set(f"{dag_id}.{_BROKEN_SINCE}", run_id, _DESCRIPTION)
+    findings = _causes(context)
+    told = _told(dag_id, _PROBLEMS_TOLD, {})
+    known = told.get("causes", {})
+    causes = {_signature(finding): finding.source for finding in findings}
+    since = told.get("since", run_id)
+    if not causes.keys() <= known.keys():
+        _tell(_settings(), lambda sources: run_notice(run_id, concerning(findings, sources)), dag_id, context)
+    _remember_problems(dag_id, {"since": since, "causes": causes})
 
 
 def notify_of_recovery(context: Mapping[str, Any]) -> None:
-    """Callback of a run that succeeded: tells it, if the one before had failed."""
+    """Callback of a run that succeeded: tells it, if the one before had not."""
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
-    broken_since = _told(dag_id, _BROKEN_SINCE)
-    if not run_id.startswith("scheduled__") or not broken_since:
+    told = _told(dag_id, _PROBLEMS_TOLD, {})
+    if not run_id.startswith("scheduled__") or not told:
         return
     from webflow_conversions.pipeline.notices import recovery_notice
 
-    _tell(_settings(), recovery_notice(run_id, broken_since), context)
-    Variable.set(f"{dag_id}.{_BROKEN_SINCE}", "", _DESCRIPTION)
+    broken = set(told["causes"].values())
+
+    def compose(sources: Sequence[str] | None) -> Notice | None:
+        is_of_theirs = sources is None or "" in broken or broken.intersection(sources)
+        return recovery_notice(run_id, told["since"]) if is_of_theirs else None
+
+    _tell(_settings(), compose, dag_id, context)
+    _remember_problems(dag_id, {})
+
+
+def send_test_notices() -> list[str]:
+    """Send a notice that says that it is a test to everybody whom the configuration names; returns the notifiers.
+
+    :raises ExceptionGroup: if not all could be told.
+    """
+    from webflow_conversions.pipeline.notices import NoticeKind, test_notice
+
+    routes = _settings().notices
+    _hand_over([(route, test_notice(NoticeKind(route.on[0]))) for route in routes], "", {})
+    return [route.notifier for route in routes]
 
 
 def _settings() -> Configuration:
     from webflow_conversions.configuration import ConfigurationFile
 
     return ConfigurationFile(default_config_path()).configuration
+
+
+def _causes(context: Mapping[str, Any]) -> list[Finding]:
+    """Why a run failed: what the ledger knows; if it is away, what the tasks told Airflow; else which tasks failed."""
+    from webflow_conversions.hooks.connections import ledger_session
+    from webflow_conversions.ledger.notices import run_causes
+    from webflow_conversions.pipeline.failures import failures_of
+    from webflow_conversions.pipeline.verdict import Cause, Finding, Level, causes
+
+    trouble = ""
+    try:
+        if found := run_causes(ledger_session(), context["dag"].dag_id, context["run_id"]):
+            return found
+    except ConversionsError as error:
+        trouble = str(error).rstrip(".")
+    if found := causes(None, failures_of(_failures_told_airflow(context))):
+        return found
+    tasks = ", ".join(_failed_tasks(context)) or "a task"
+    sentence = trouble or f"{tasks} failed and left no sentence: it was ended from outside, or could not reach the ledger"
+    return [Finding(cause=Cause.TASK_FAILED, level=Level.FAILED, source="", sentence=sentence)]
+
+
+def _failures_told_airflow(context: Mapping[str, Any]) -> dict[str, Any]:
+    if "ti" not in context:
+        return {}
+    pulled: Iterable[Any] = ()
+    with suppress(Exception):  # It only enriches what is told.
+        pulled = context["ti"].xcom_pull(task_ids=sorted(context["dag"].task_ids), key=FAILURE) or ()
+    return {str(number): document for number, document in enumerate(pulled) if document}
 
 
 def _failed_tasks(context: Mapping[str, Any]) -> list[str]:
@@ -109,23 +170,60 @@ def _failed_tasks(context: Mapping[str, Any]) -> list[str]:
     return sorted(task for task, state in states.get(context["run_id"], {}).items() if state == "failed")
 
 
-def _tell(config: Configuration, notice: Any, context: Mapping[str, Any]) -> None:
-    """Hand the notice to every notifier; one that fails keeps none from the others, and fails the callback at the end."""
-    if not config.notices:
+def _signature(finding: Finding) -> str:
+    """What makes a cause the same on another night: its code and source, and the sentence of a task without its numbers."""
+    from webflow_conversions.pipeline.verdict import Cause
+
+    if finding.cause is not Cause.TASK_FAILED:
+        return f"{finding.cause} {finding.source}"
+    return f"{finding.cause} {re.sub(r'(HTTP )?[0-9]+', lambda found: found[0] if found[1] else '#', finding.sentence)}"
+
+
+def _tell(config: Configuration, compose: Compose, dag_id: str, context: Mapping[str, Any]) -> None:
+    """Hand a notice to everybody who is to be told; with nobody to tell, the log has it."""
+    if not config.notices and (notice := compose(None)) is not None:
         log.warning("nobody is told, since the configuration names no notices: %s %s", notice.subject, notice.message)
+    composed = [(route, compose(route.sources)) for route in config.notices]
+    _hand_over([(route, notice) for route, notice in composed if notice and notice.kind in route.on], dag_id, context)
+
+
+def _hand_over(notices: Iterable[tuple[NoticeTo, Notice]], dag_id: str, context: Mapping[str, Any]) -> None:
+    """Let each notifier notify; one that fails keeps none from the others, and fails the callback at the end."""
     failures: list[Exception] = []
-    for one in config.notices:
-        given = dict(context) | {"subject": notice.subject, "message": notice.message, "html": f"<p>{escape(notice.message)}</p>"}
+    for route, notice in notices:
+        given = dict(context) | _given(notice, dag_id)
         try:
-            notifier = one.build()
+            notifier = route.build()
             notifier.render_template_fields(given)
             notifier.notify(given)
         except Exception as error:
-            log.exception("the notice could not be handed to %s", one.notifier)
+            log.exception("the notice could not be handed to %s", route.notifier)
             failures.append(error)
     if failures:
         raise ExceptionGroup("not everybody was told", failures)
 
 
-def _told(dag_id: str, what: str) -> str:
-    return str(Variable.get(f"{dag_id}.{what}", default=""))
+def _given(notice: Notice, dag_id: str) -> dict[str, str]:
+    """What stands for the notice in the arguments of a notifier."""
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    page = f"{base}/webflow/" if base else ""
+    run = f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(notice.run_id, safe='')}" if base and notice.run_id else ""
+    links = [(name, address) for name, address in (("The run in Airflow", run), ("The conversions page", page)) if address]
+    return {
+        "subject": notice.subject,
+        "message": "\n".join([notice.message, *(f"{name}: {address}" for name, address in links)]),
+        "html": f"<p>{escape(notice.message)}</p>"
+        + "".join(f'<p><a href="{escape(address)}">{escape(name)}</a></p>' for name, address in links),
+        "severity": notice.kind.severity,
+        "cause": notice.cause,
+        "remedy": notice.remedy,
+        "link": run or page,
+    }
+
+
+def _told(dag_id: str, what: str, nothing: Any) -> Any:
+    return Variable.get(f"{dag_id}.{what}", default=nothing, deserialize_json=not isinstance(nothing, str))
+
+
+def _remember_problems(dag_id: str, told: Mapping[str, Any]) -> None:
+    Variable.set(f"{dag_id}.{_PROBLEMS_TOLD}", told, _DESCRIPTION, serialize_json=True)

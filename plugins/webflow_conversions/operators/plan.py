@@ -47,7 +47,7 @@ class PlanConversionsOperator(ConversionsOperator):
         self.is_dry_run = is_dry_run
         self.force = force
 
-    def execute(self, context: Context) -> list[str]:
+    def perform(self, context: Context) -> list[str]:
         from webflow_conversions.ledger.migrations import migrate
         from webflow_conversions.ledger.runs import Runs
 

@@ -34,7 +34,11 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         self._push: Push | None = None
         self._is_killed = False
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    @property
+    def about(self) -> dict[str, str]:
+        return {"destination": self.work["destination"]}
+
+    def perform(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.push import Worker
         from webflow_conversions.pipeline.metrics import push_metrics

@@ -31,7 +31,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
         self.plan = plan
         self.extracted = extracted
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def perform(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.ledger.identification import Identification
         from webflow_conversions.ledger.retention import remove_old
         from webflow_conversions.ledger.runs import Runs

@@ -1,44 +1,104 @@
-"""Notices: tonight's import will be missed, a run failed, runs succeed again."""
+"""Notices: a run failed or needs somebody, tonight's import will be missed, runs succeed again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from webflow_conversions.delivery.forecast import Forecast
+from webflow_conversions.pipeline.verdict import Cause, Finding, Level
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import next_import
 
 _UNKNOWN = "An unknown number of conversions"
 
 
+class NoticeKind(StrEnum):
+    """What a notice is about; the values of ``notices.on`` in the configuration."""
+
+    FAILED = "failed"
+    ATTENTION = "attention"
+    DEADLINE = "deadline"
+    RECOVERED = "recovered"
+
+    @property
+    def severity(self) -> str:
+        """In the words of most paging services: ``critical``, ``error``, ``warning``, ``info``."""
+        return _SEVERITIES[self]
+
+
+_SEVERITIES = {
+    NoticeKind.FAILED: "error",
+    NoticeKind.ATTENTION: "warning",
+    NoticeKind.DEADLINE: "critical",
+    NoticeKind.RECOVERED: "info",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A subject line and a few sentences."""
+    """A subject line and whole sentences: what is so, why, and what to do. ``run_id`` is the run that it speaks of, if any."""
 
+    kind: NoticeKind
     subject: str
-    message: str
+    lead: str
+    cause: str = ""
+    remedy: str = ""
+    run_id: str | None = None
+
+    @property
+    def message(self) -> str:
+        """All sentences."""
+        return " ".join(filter(None, (self.cause, self.lead, self.remedy)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """The last run of a night, as the ledger records it; ``unread_sources`` are those that no run of the night has read.
 
-    ``forecasts`` are the last ones of its pushes, by destination.
+    ``forecasts`` are the last ones of its pushes, by destination; ``causes`` why it is not green so far.
     """
 
+    run_id: str
     is_ended: bool
-    problems: Sequence[str]
+    causes: Sequence[Finding]
     unread_sources: Sequence[str]
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stake:
-    """What is ready, by its last trouble, and what is in doubt. ``run`` is None if plan opened none this night."""
+    """What is ready, by its last trouble, and what is in doubt.
+
+    ``run`` is None if plan opened none this night, and then ``refused`` says why, as far as it is known.
+    """
 
     run: RunRecord | None
+    refused: Sequence[Finding] = ()
     ready: Mapping[str | None, Amount] = field(default_factory=dict)
     in_doubt: Amount = field(default_factory=Amount)
+
+
+def concerning(findings: Iterable[Finding], sources: Collection[str] | None) -> list[Finding]:
+    """The findings that are of one of the sources, or of no single one; all of them if no source is asked for."""
+    return [finding for finding in findings if sources is None or not finding.source or finding.source in sources]
+
+
+def run_notice(run_id: str, findings: Sequence[Finding]) -> Notice | None:
+    """The notice of a run that is not green: failed, or in need of somebody, by the worst finding; None without any."""
+    level = Level.worst(finding.level for finding in findings)
+    if level.is_green:
+        return None
+    is_failed = level is Level.FAILED
+    amount = sum((finding.amount for finding in findings), Amount())
+    return Notice(
+        kind=NoticeKind.FAILED if is_failed else NoticeKind.ATTENTION,
+        subject=f"Webflow: {run_id} {'failed' if is_failed else 'needs somebody'}",
+        lead=f"It is about {amount}." if amount.rows else "",
+        cause=_sentences(findings),
+        remedy=_remedies(findings),
+        run_id=run_id,
+    )
 
 
 def deadline_notice(stake: Stake, now: datetime) -> Notice | None:
@@ -50,39 +110,57 @@ def deadline_notice(stake: Stake, now: datetime) -> Notice | None:
         return None
     import_at = next_import(now)
     head = str(late) if late.rows else _UNKNOWN
-    sentences = [
-        f"At {now.astimezone(UTC):%H:%M} UTC, {head} will miss Webflow's import at {import_at:%H:%M} UTC.",
-        *_why(stake, unread),
-        "What is ready stays ready: it goes out with the next run as long as it is not older than 2 days.",
-    ]
-    return Notice(subject=f"Webflow: {head} will miss tonight's import", message=" ".join(sentences))
+    findings = stake.run.causes if stake.run else stake.refused
+    return Notice(
+        kind=NoticeKind.DEADLINE,
+        subject=f"Webflow: {head} will miss tonight's import",
+        lead=f"At {now.astimezone(UTC):%H:%M} UTC, {head} will miss Webflow's import at {import_at:%H:%M} UTC.",
+        cause=" ".join(_why(stake, unread)),
+        remedy=_remedies(findings) or "See the conversions page: it says where the run stands, and starts another.",
+        run_id=stake.run.run_id if stake.run else None,
+    )
 
 
 def blind_notice(why: str, now: datetime) -> Notice:
     """The warning before the import where the ledger cannot be asked."""
     return Notice(
+        kind=NoticeKind.DEADLINE,
         subject=f"Webflow: {_UNKNOWN} will miss tonight's import",
-        message=f"At {now.astimezone(UTC):%H:%M} UTC nobody can say what is out: {why}",
-    )
-
-
-def failure_notice(run_id: str, problems: Sequence[str], failed_tasks: Sequence[str]) -> Notice:
-    """The notice of the first run that failed."""
-    tasks = ", ".join(failed_tasks) or "a task"
-    why = f"{'; '.join(problems)}." if problems else f"{tasks} failed: the last line of its log says why."
-    return Notice(
-        subject=f"Webflow: {run_id} failed",
-        message=f"{why} What is ready goes out with the next run as long as it is not older than 2 days. "
-        "The next notice comes when a run is well again.",
+        lead=f"At {now.astimezone(UTC):%H:%M} UTC nobody can say what is out.",
+        cause=why,
+        remedy="See that the ledger's database is up; a run that waits for it goes on by itself.",
     )
 
 
 def recovery_notice(run_id: str, broken_since: str) -> Notice:
     """The notice of the first run that succeeded after a failed one."""
     return Notice(
+        kind=NoticeKind.RECOVERED,
         subject=f"Webflow: conversions go out again since {run_id}",
-        message=f"{run_id} sent all that was due. Failed since: {broken_since}.",
+        lead=f"{run_id} sent all that was due. Not well since: {broken_since}.",
+        run_id=run_id,
     )
+
+
+def test_notice(kind: NoticeKind) -> Notice:
+    """A notice that says that it is none."""
+    return Notice(
+        kind=kind,
+        subject=f"Webflow: this is a test of the notices ({kind})",
+        lead="Somebody tries whether notices arrive.",
+        cause="Nothing has happened.",
+        remedy="Nothing is to be done.",
+    )
+
+
+def _sentences(findings: Iterable[Finding]) -> str:
+    return " ".join(f"{finding.sentence[0].upper()}{finding.sentence[1:].rstrip('.')}." for finding in findings)
+
+
+def _remedies(findings: Iterable[Finding]) -> str:
+    """What to do, each once, the worst first; the sentence of a failed task says it itself."""
+    remedies = dict.fromkeys(finding.remedy for finding in findings)
+    return " ".join(remedies)
 
 
 def _late(run: RunRecord | None, ready: Amount, now: datetime) -> Amount:
@@ -99,12 +177,12 @@ def _late_by(forecast: Forecast, now: datetime) -> Amount:
 
 def _why(stake: Stake, unread: Sequence[str]) -> list[str]:
     if stake.run is None:
-        return ["Tonight's run did not come past its plan task: the last line of that task's log says why."]
-    found = [f"{'; '.join(stake.run.problems)}."] if stake.run.problems else []
-    if unread and not stake.run.problems:
+        return [_sentences(stake.refused) or "Tonight's run has not begun: is the Dag switched on, and the scheduler running?"]
+    found = [_sentences(stake.run.causes)] if stake.run.causes else []
+    if unread and not any(finding.cause is Cause.NOT_READ for finding in stake.run.causes):
         found.append(f"Not read so far: {', '.join(unread)}.")
     troubles = [f"{trouble} ({amount})" for trouble, amount in stake.ready.items() if trouble]
-    if troubles and not stake.run.problems:
+    if troubles and not any(finding.cause is Cause.NOT_SENT for finding in stake.run.causes):
         found.append(f"Last trouble: {'; '.join(troubles)}.")
     if not found:
         found.append("The last run has ended." if stake.run.is_ended else "The run is still going.")

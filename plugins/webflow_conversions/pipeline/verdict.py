@@ -11,6 +11,7 @@ from enum import StrEnum
 from statistics import median
 from typing import Any, Self
 
+from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.reconciliation import MISSING, PushAccount, SourceAccount, to_json
 from webflow_conversions.rules.amounts import Amount
@@ -111,7 +112,8 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.TASK_FAILED: Kind(
         level=Level.FAILED,
-        condition="A task gave up a part of its work, and the run went on with the rest.",
+        also=Level.NOTE,
+        condition="A task failed, or gave up a part of its work. A note, where it is a push whose rows another one sent.",
         remedy="Do what the sentence says, then clear the task.",
     ),
     Cause.NOT_SENT: Kind(
@@ -291,20 +293,23 @@ Usual = Mapping[str, Sequence[Amount]]
 class Evidence:
     """All that a verdict is based on: the accounts of the sources, the pushes, what ended, and what is usual.
 
-    ``failures`` are sentences of tasks that gave up a part of their work. ``whole_window``: the run reads the whole 2 days.
+    ``failures`` are the tasks that failed, ``notes`` are sentences of tasks that gave up a part of their work.
+    ``whole_window``: the run reads the whole 2 days.
     """
 
     accounts: Mapping[str, SourceAccount]
     pushes: Sequence[PushAccount] = ()
     ended: Sequence[Ended] = ()
-    failures: Sequence[str] = ()
+    failures: Sequence[Failure] = ()
+    notes: Sequence[str] = ()
     usual: Usual = field(default_factory=dict)
     whole_window: bool = True
 
 
 def judge(evidence: Evidence, limits: Limits) -> Verdict:
     """The verdict on a run; total, and the same evidence always gives the same one."""
-    found: list[Finding] = [_finding(Cause.TASK_FAILED, "", sentence) for sentence in evidence.failures]
+    found = _of_failures(evidence)
+    found += [_finding(Cause.TASK_FAILED, "", sentence) for sentence in evidence.notes]
     for source, account in evidence.accounts.items():
         found += _of_account(source, account)
         found += _of_content(source, account, evidence, limits)
@@ -312,6 +317,25 @@ def judge(evidence: Evidence, limits: Limits) -> Verdict:
     found += _of_pushes(evidence)
     order = list(Level)
     return Verdict(findings=tuple(sorted(found, key=lambda finding: -order.index(finding.level))))
+
+
+def causes(verdict: Verdict | None, failures: Sequence[Failure]) -> list[Finding]:
+    """Why a run is not green: the sentences of its failed tasks, then what its verdict found, each once."""
+    found = [] if verdict is None else list(verdict.findings)
+    known = {finding.sentence for finding in found}
+    told = [failure for failure in failures if verdict is None or not failure.is_verdict]
+    found = [finding for finding in map(of_failure, told) if finding.sentence not in known] + found
+    return list({finding.sentence: finding for finding in found if not finding.level.is_green}.values())
+
+
+def of_failure(failure: Failure, level: Level | None = None) -> Finding:
+    """What a failed task says, as a finding."""
+    return Finding(
+        cause=Cause.TASK_FAILED,
+        level=level or CAUSES[Cause.TASK_FAILED].level,
+        source=failure.source,
+        sentence=failure.cause,
+    )
 
 
 def unread(sources: Iterable[str]) -> Verdict:
@@ -328,6 +352,18 @@ def _finding(cause: Cause, source: str, sentence: str, amount: Amount | None = N
         sentence=f"{prefix}{sentence}",
         amount=amount or Amount(),
     )
+
+
+def _of_failures(evidence: Evidence) -> list[Finding]:
+    """The tasks that failed, each sentence once; what reconcile itself met before says nothing."""
+    accounts = evidence.accounts.values()
+    is_all_out = not any(account.in_doubt.rows or any(amount.rows for amount in account.ready.values()) for account in accounts)
+    found = (
+        of_failure(failure, Level.NOTE if failure.task == "push" and is_all_out else None)
+        for failure in evidence.failures
+        if failure.task != "reconcile"
+    )
+    return list({finding.sentence: finding for finding in found}.values())
 
 
 # What adds up, and what should have gone out

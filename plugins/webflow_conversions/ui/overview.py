@@ -11,7 +11,7 @@ from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.formatting import conversions, percent
 from webflow_conversions.ui.funnel import Funnel, Why, funnel, match_rate, reasons, total
-from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Verdict, verdict
+from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Verdict, silent, verdict
 
 LAST_RUNS = 10
 HOURS_LEFT = ((0, 3), (3, 6), (6, 12), (12, 24), (24, 49))
@@ -51,6 +51,18 @@ class HoursLeft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunCause:
+    """Why a run is not green: a finding of its verdict, or the sentence of a task that failed; and what to do."""
+
+    cause: str
+    level: str
+    source: str
+    sentence: str
+    remedy: str
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunLine:
     """A run as Airflow and the ledger know it.
 
@@ -73,6 +85,7 @@ class RunLine:
     accepted: Amount | None = None
     accepted_so_far: int | None = None
     problems: Sequence[str] = ()
+    causes: Sequence[RunCause] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +268,8 @@ def _line(run: AirflowRun, record: LedgerRun | None, *, is_in_airflow: bool) -> 
         failed_tasks=run.failed_tasks,
         is_in_airflow=is_in_airflow,
     )
+    if run.failed_tasks:
+        line = replace(line, problems=[silent(run.failed_tasks)])
     if record is None:
         return line
     return replace(
@@ -263,9 +278,20 @@ def _line(run: AirflowRun, record: LedgerRun | None, *, is_in_airflow: bool) -> 
         window_start=record.window_start,
         window_end=record.window_end,
         dry_run=record.dry_run,
-        accepted=_sum(record.sent) if record.sent_so_far is None else None,
+        accepted=_sum(record.sent) if record.sent_so_far is None and record.is_opened else None,
         accepted_so_far=record.sent_so_far,
-        problems=record.problems,
+        problems=record.problems or line.problems,
+        causes=[
+            RunCause(
+                cause=finding.cause,
+                level=finding.level,
+                source=finding.source,
+                sentence=finding.sentence,
+                remedy=finding.remedy,
+                amount=finding.amount,
+            )
+            for finding in record.causes
+        ],
     )
 
 

@@ -93,7 +93,7 @@ def verdict(data: OverviewData, dag: DagNow, now: datetime) -> Verdict:
     tonight = [
         run
         for run in nights
-        if run.run_after >= _midnight_before(now) and (run.run_type != "manual" or _record(data, run.run_id))
+        if run.run_after >= _midnight_before(now) and (run.run_type != "manual" or _opened(data, run.run_id))
     ]
     if tonight and tonight[0].state == "failed":
         return Verdict(
@@ -233,12 +233,12 @@ def _before_the_run(last: AirflowRun | None, data: OverviewData, dag: DagNow, no
 
 def _stands_for_a_night(run: AirflowRun, data: OverviewData) -> bool:
     """Whether it was to send all that was due; of one that plan did not open, by what it was asked for."""
-    record = _record(data, run.run_id)
+    record = _opened(data, run.run_id)
     return record.is_whole if record else not (run.dry_run or run.is_partial or run.run_type == "backfill")
 
 
 def _is_dry(run: AirflowRun, data: OverviewData) -> bool:
-    record = _record(data, run.run_id)
+    record = _opened(data, run.run_id)
     return record.dry_run if record else run.dry_run
 
 
@@ -247,14 +247,20 @@ def _failure(failed: AirflowRun | None, data: OverviewData) -> list[str]:
 
 
 def _why(run: AirflowRun, data: OverviewData) -> list[str]:
-    """Why a run failed: what reconcile found, else which tasks' logs say it."""
+    """Why a run failed and what to do: what its tasks said, and what reconcile found."""
     record = _record(data, run.run_id)
-    if record is not None and record.ended_at is not None and record.problems:
-        return [f"{problem[0].upper()}{problem[1:].rstrip('.')}." for problem in record.problems]
-    tasks = [task for task in run.failed_tasks if task != "reconcile"] or list(run.failed_tasks)
-    if not tasks:
-        return ["Its page in Airflow says why."]
-    return [f"{tasks[0]} failed: the last line of its log says why."]
+    if record is not None and record.problems and (record.causes or record.ended_at):
+        remedies = {finding.sentence: finding.remedy for finding in record.causes}
+        sentences = [f"{problem[0].upper()}{problem[1:].rstrip('.')}." for problem in record.problems]
+        first = remedies.get(record.problems[0])
+        return [sentences[0], *([first] if first else []), *sentences[1:]]
+    return [silent(run.failed_tasks)]
+
+
+def silent(failed_tasks: Sequence[str]) -> str:
+    """What is said of tasks that failed without a sentence: by the last one that failed before reconcile did."""
+    task = next((task for task in failed_tasks if task != "reconcile"), None) or next(iter(failed_tasks), "A task")
+    return f"{task[0].upper()}{task[1:]} failed and left no sentence: it was ended from outside, or could not reach the ledger."
 
 
 def _next_run(dag: DagNow, now: datetime) -> list[str]:
@@ -277,6 +283,11 @@ def _accepted(data: OverviewData, since: datetime) -> Amount:
     """What the runs of the day from ``since`` on got accepted."""
     runs = [run for run in data.runs if since <= run.started_at < since + timedelta(days=1)]
     return sum((amount for run in runs for amount in run.sent.values()), Amount())
+
+
+def _opened(data: OverviewData, run_id: str) -> LedgerRun | None:
+    record = _record(data, run_id)
+    return record if record and record.is_opened else None
 
 
 def _record(data: OverviewData, run_id: str) -> LedgerRun | None:

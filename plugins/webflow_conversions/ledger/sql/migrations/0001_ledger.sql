@@ -68,9 +68,9 @@ CREATE TABLE webflow.runs (
     dag_id          text NOT NULL,
     run_id          text NOT NULL,
     run_type        text NOT NULL,
-    window_start    timestamptz NOT NULL,
-    window_end      timestamptz NOT NULL,
-    sources         text[] NOT NULL,
+    window_start    timestamptz,
+    window_end      timestamptz,
+    sources         text[] NOT NULL DEFAULT '{}',
     dry_run         boolean NOT NULL DEFAULT false,
     is_whole        boolean NOT NULL DEFAULT false,
     forced          boolean NOT NULL DEFAULT false,
@@ -80,15 +80,20 @@ CREATE TABLE webflow.runs (
     ended_at        timestamptz,
     outcome         text CHECK (outcome IN ('succeeded', 'failed')),
     notes           text[] NOT NULL DEFAULT '{}',
+    failures        jsonb NOT NULL DEFAULT '{}',
     problems        text[] NOT NULL DEFAULT '{}',
     verdict         jsonb,
     counts          jsonb NOT NULL DEFAULT '{}',
     forecast        jsonb,
     last_extraction_before bigint NOT NULL DEFAULT 0,
-    UNIQUE (dag_id, run_id)
+    UNIQUE (dag_id, run_id),
+    CONSTRAINT is_opened_with_a_window CHECK (num_nulls(window_start, window_end) IN (0, 2))
 );
 
 COMMENT ON TABLE webflow.runs IS 'One row a run: its window, and what became of the rows that it read, by source, state and reason.';
+COMMENT ON COLUMN webflow.runs.window_start IS 'Null if plan refused to open the run: then failures says why.';
+COMMENT ON COLUMN webflow.runs.failures IS
+    'The tasks that failed and have not succeeded since, by name and map index: task, map_index, source, destination, error, sentence, at, try_number, is_last_try.';
 COMMENT ON COLUMN webflow.runs.problems IS 'Why the run is not green: the sentences of the verdict.';
 COMMENT ON COLUMN webflow.runs.verdict IS
     'level (good, note, attention, failed) and findings: cause, level, source, sentence, rows, value, remedy (docs/verdicts.md).';

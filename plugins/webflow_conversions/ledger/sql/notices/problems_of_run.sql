@@ -1,1 +1,0 @@
-SELECT problems FROM webflow.runs WHERE dag_id = %(dag_id)s AND run_id = %(run_id)s

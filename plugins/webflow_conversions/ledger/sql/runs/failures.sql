@@ -1,0 +1,1 @@
+SELECT failures FROM webflow.runs WHERE id = %(run)s

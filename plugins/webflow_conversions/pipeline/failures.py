@@ -1,0 +1,99 @@
+"""Why a task of a run failed: in its own sentence, as the ledger keeps it and everybody is told it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from webflow_conversions.errors import ConversionsError, Unfinished
+
+MOST_CHARACTERS = 2_000
+"""A sentence is cut off after so many."""
+
+_FIRST_LINE_CHARACTERS = 200
+_DATA = re.compile(r"""'[^']*'|"[^"]*"|“[^”]*”|\S+@\S+|\b\w*\d{5,}\w*\b""")
+"""What may be a value out of a row, a secret or a person, in an error that nobody here wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """The last try of a task that failed, and has not succeeded since.
+
+    ``map_index`` is -1 for a task that is not mapped; ``source`` or ``destination`` is what it was about, where it was about
+    one. ``error`` is the name of the exception's class, ``sentence`` says what is wrong and what to change.
+    """
+
+    task: str
+    map_index: int = -1
+    source: str = ""
+    destination: str = ""
+    error: str
+    sentence: str
+    at: datetime
+    try_number: int
+    is_last_try: bool
+
+    @property
+    def key(self) -> str:
+        """Which task of the run it is of."""
+        return key_of(self.task, self.map_index)
+
+    @property
+    def cause(self) -> str:
+        """The sentence with the task before it, without a full stop: ``extract of shop: The warehouse refuses …``."""
+        about = f" of {self.source}" if self.source else f" to {self.destination}" if self.destination else ""
+        return f"{self.task}{about}: {self.sentence.rstrip('.')}"
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether the task failed to say what the run's verdict says."""
+        return self.error == Unfinished.__name__
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run's record and an XCom."""
+        return {
+            "task": self.task,
+            "map_index": self.map_index,
+            "source": self.source,
+            "destination": self.destination,
+            "error": self.error,
+            "sentence": self.sentence,
+            "at": self.at.isoformat(),
+            "try_number": self.try_number,
+            "is_last_try": self.is_last_try,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Out of a run's record or an XCom."""
+        return cls(**{**document, "at": datetime.fromisoformat(document["at"])})
+
+
+def key_of(task: str, map_index: int | None) -> str:
+    """The name of a task, with the number of a mapped one."""
+    return task if map_index is None or map_index < 0 else f"{task}[{map_index}]"
+
+
+def failures_of(document: Mapping[str, Mapping[str, Any]]) -> list[Failure]:
+    """Out of ``webflow.runs.failures``, in the order in which they happened."""
+    return sorted((Failure.from_json(one) for one in document.values()), key=lambda failure: failure.at)
+
+
+def sentence_of(error: BaseException) -> str:
+    """What people are told of an error: its own sentence, or of one that is not ours its type and first line without data."""
+    if isinstance(error, ConversionsError):
+        return str(error)[:MOST_CHARACTERS]
+    first_line = next(iter(str(error).strip().splitlines()), "")[:_FIRST_LINE_CHARACTERS].rstrip(".")
+    what = _DATA.sub("…", first_line)
+    return f"Something unexpected happened: {type(error).__name__}{f': {what}' if what else ''}."
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """The errors behind an error, the nearest first."""
+    behind = error.__cause__ or error.__context__
+    seen = {id(error)}
+    while behind is not None and id(behind) not in seen:
+        seen.add(id(behind))
+        yield behind
+        behind = behind.__cause__ or behind.__context__
