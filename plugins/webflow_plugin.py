@@ -22,7 +22,7 @@ def _page() -> Any:
 
 
 class WebflowPlugin(AirflowPlugin):
-    """The conversions page, the timetable and the deadline of the Dag, and the listener that tells what only the scheduler can."""
+    """The conversions page, the timetable and the deadline of the Dag, and the listener for what only the scheduler can tell."""
 
     name = "webflow"
     fastapi_apps = [{"name": "Webflow conversions", "app": page, "url_prefix": "/webflow"}]  # noqa: RUF012 - Airflow's own kind of attribute

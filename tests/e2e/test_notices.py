@@ -5,9 +5,12 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -92,6 +95,21 @@ def dag_of_this_hour(folder: Path, now: datetime) -> Path:
     return folder
 
 
+def tracebacks(stage: Stage, run_id: str, task: str) -> list[list[dict[str, Any]]]:
+    """The errors in the log of a task's first try, each with those behind it."""
+    path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task}/logs/1"
+    lines = stage.airflow.get(path, full_content=True)["content"]
+    return [line["error_detail"] for line in lines if isinstance(line, dict) and line.get("error_detail")]
+
+
+def deadlines(stage: Stage) -> list[tuple[str, datetime, bool]]:
+    """All deadlines that Airflow has: of which run, when, and whether it was missed."""
+    query = "SELECT r.run_id, d.deadline_time, d.missed FROM deadline d JOIN dag_run r ON r.id = d.dagrun_id ORDER BY r.id"
+    with closing(stage.postgres.connect("airflow")) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return list(cursor.fetchall())
+
+
 def test_a_night_that_breaks_is_told_and_so_is_its_recovery(tmp_path: Path, mail: MailServer) -> None:
     now = away_from_midnight()
     configuration = tmp_path / "include" / "conversions.yaml"
@@ -119,9 +137,17 @@ def test_a_night_that_breaks_is_told_and_so_is_its_recovery(tmp_path: Path, mail
             "Webflow: An unknown number of conversions will miss tonight's import",
             f"Webflow: {run['dag_run_id']} failed",
         ]
-        assert any("plan failed: the last line of its log says why" in text for text in mail.texts())
+        refusal = "Webflow refuses the token (HTTP 401): put a valid off-site conversion token"
+        assert any(f"Plan: {refusal}" in text for text in mail.texts())
+        assert any(f"/dags/{DAG_ID}/runs/{quote(run['dag_run_id'], safe='')}" in text for text in mail.texts())
+        assert all("/webflow/" in text for text in mail.texts())
+        assert run["note"].startswith(f"Why it failed: plan: {refusal}")
+        (recorded,) = stage.ledger("SELECT window_end, failures FROM webflow.runs")
+        assert recorded.window_end is None
+        assert recorded.failures["plan"]["sentence"].startswith(refusal)
+        assert [[one["exc_type"] for one in chain] for chain in tracebacks(stage, run["dag_run_id"], "plan")] == [["Stopped"]]
 
-        # A second failure of the same kind, by hand: nobody is told.
+        # The same failure by hand: nobody is told.
         by_hand = stage.airflow.trigger(DAG_ID)
         assert stage.airflow.wait_for_run(DAG_ID, by_hand) == "failed"
 
@@ -134,4 +160,6 @@ def test_a_night_that_breaks_is_told_and_so_is_its_recovery(tmp_path: Path, mail
         stage.airflow.post(f"/dags/{DAG_ID}/dagRuns/{run['dag_run_id']}/clear", {"dry_run": False, "only_failed": False})
         wait_until(lambda: len(mail.mails) == 3, "the notice of the recovery", 180)
         assert mail.subjects()[2] == f"Webflow: conversions go out again since {run['dag_run_id']}"
-        wait_until(lambda: stage.airflow.get(f"/variables/{DAG_ID}.broken_since")["value"] == "", "the end of what was broken")
+        wait_until(lambda: stage.airflow.get(f"/variables/{DAG_ID}.problems_told")["value"] == "{}", "the end of what was told")
+        assert not stage.airflow.get(f"/dags/{DAG_ID}/dagRuns/{run['dag_run_id']}")["note"]
+        assert deadlines(stage) == [(run["dag_run_id"], now.replace(second=0, microsecond=0), True)]

@@ -1,4 +1,4 @@
-"""The callbacks of the deadline, of failure and of recovery: who is told what, once; with the ledger as it is, or away."""
+"""The callbacks of the deadline, of a failed run and of recovery: who is told what, once; with the ledger as it is, or away."""
 
 import asyncio
 import json
@@ -12,15 +12,18 @@ from airflow.sdk import DAG, BaseNotifier
 from demo.postgres import USER, free_port
 from tests.surroundings import CONFIGURATION, TWO_SOURCES, Surroundings
 from webflow_conversions.delivery.forecast import Forecast, Waiting
-from webflow_conversions.errors import Unfinished
+from webflow_conversions.errors import Unavailable, Unfinished, Unusable
 from webflow_conversions.operators import notices
+from webflow_conversions.pipeline.verdict import CAUSES, Cause, Finding, Level, Verdict
 from webflow_conversions.rules.amounts import Amount
 
 DUE = datetime(2026, 11, 23, 23, 40, tzinfo=UTC)
 RUN_AFTER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 SWEEP_AFTER = RUN_AFTER + timedelta(minutes=75)
+UNSENT = Finding(cause=Cause.NOT_SENT, level=Level.FAILED, source="sales", sentence="sales: 1 ready, not sent")
 RUN = "scheduled__2026-11-21T23:15:00+00:00"
 TOLD: list[tuple[str, str]] = []
+GIVEN: list[dict[str, Any]] = []
 
 
 class Teller(BaseNotifier):
@@ -37,16 +40,17 @@ class Teller(BaseNotifier):
         if self.is_broken:
             raise ConnectionError("no line")
         TOLD.append((self.text, context["message"]))
+        GIVEN.append(dict(context))
 
 
 class Variables(dict[str, str]):
     """Airflow's variables, as a task sees them."""
 
-    def get(self, key: str, default: Any = None, **_: Any) -> Any:
-        return super().get(key, default)
+    def get(self, key: str, default: Any = None, deserialize_json: bool = False) -> Any:
+        return (json.loads(self[key]) if deserialize_json else self[key]) if key in self else default
 
-    def set(self, key: str, value: str, description: str | None = None) -> None:
-        self[key] = value
+    def set(self, key: str, value: Any, description: str | None = None, serialize_json: bool = False) -> None:
+        self[key] = json.dumps(value) if serialize_json else value
 
 
 @pytest.fixture
@@ -54,6 +58,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     kept = Variables()
     monkeypatch.setattr(notices, "Variable", kept)
     TOLD.clear()
+    GIVEN.clear()
     return kept
 
 
@@ -79,10 +84,10 @@ def warn(*, run_type: str = "scheduled", deadline: datetime = DUE, run_after: da
     return asyncio.run(notices.warn_at_deadline(context, "22:00"))
 
 
-def ended(run_id: str = RUN, **tasks: str) -> dict[str, Any]:
-    """The context of a callback of a run."""
+def ended(run_id: str = RUN, pulled: Any = (), **tasks: str) -> dict[str, Any]:
+    """The context of a callback of a run; ``pulled`` is what its tasks pushed as to why they failed."""
     states = {run_id: tasks}
-    ti = SimpleNamespace(get_task_states=lambda _, **__: states)
+    ti = SimpleNamespace(get_task_states=lambda _, **__: states, xcom_pull=lambda **_: list(pulled))
     return {"dag": DAG("nightly", schedule=None), "run_id": run_id, "ti": ti}
 
 
@@ -137,7 +142,7 @@ def test_the_deadline_is_silent(
 
 def test_the_deadline_is_silent_where_nothing_is_at_stake(evening: Surroundings) -> None:
     evening.sql("UPDATE webflow.conversions SET state = 'accepted'")
-    evening.sql("UPDATE webflow.runs SET ended_at = now(), problems = '{}'")
+    evening.sql("UPDATE webflow.runs SET ended_at = now(), verdict = NULL")
 
     assert warn() == "silent: nothing is at stake"
     assert TOLD == []
@@ -162,7 +167,7 @@ def test_the_deadline_of_a_run_that_failed_is_silent_once_a_later_one_sent_every
 @pytest.mark.parametrize("instead", ["is_whole = false", "window_end = window_end - interval '9 hours'"])
 def test_a_run_that_does_not_send_all_that_is_due_tonight_calms_nobody(evening: Surroundings, instead: str) -> None:
     evening.sql("UPDATE webflow.conversions SET state = 'accepted'")
-    evening.sql(f"UPDATE webflow.runs SET ended_at = now(), problems = '{{}}', {instead}")
+    evening.sql(f"UPDATE webflow.runs SET ended_at = now(), verdict = NULL, {instead}")
 
     assert warn() == "Webflow: An unknown number of conversions will miss tonight's import"
 
@@ -264,7 +269,7 @@ def test_a_failure_is_told_once_and_so_is_the_recovery(evening: Surroundings, va
         evening.reconcile()
 
     notices.notify_of_failure(ended(plan="success", reconcile="failed"))
-    notices.notify_of_failure(ended("scheduled__later", plan="failed"))
+    fail_again(evening, "scheduled__later")
     notices.notify_of_recovery(ended("manual__1"))
     notices.notify_of_recovery(ended("scheduled__last"))
     notices.notify_of_recovery(ended("scheduled__after"))
@@ -273,14 +278,128 @@ def test_a_failure_is_told_once_and_so_is_the_recovery(evening: Surroundings, va
         f"Webflow: {RUN} failed",
         "Webflow: conversions go out again since scheduled__last",
     ]
-    assert "1 conversion (0.00) ready, not sent" in TOLD[0][1]
-    assert variables["nightly.broken_since"] == ""
+    assert TOLD[0][1].startswith("Sales: 1 conversion (0.00) ready, not sent. It is about 1 conversion (0.00). Mend the cause, ")
+    assert f"Not well since: {RUN}." in TOLD[1][1]
+    assert json.loads(variables["nightly.problems_told"]) == {}
 
 
-def test_a_failure_before_the_ledger_had_a_record_names_the_task(evening: Surroundings) -> None:
+def fail_again(around: Surroundings, run_id: str) -> None:
+    """Another run that reconcile fails for what is ready."""
+    around.run_id = run_id
+    around.plan()
+    around.extract()
+    with pytest.raises(Unfinished):
+        around.reconcile()
+    notices.notify_of_failure(ended(run_id, reconcile="failed"))
+
+
+def test_a_run_that_fails_for_another_cause_is_told_again(evening: Surroundings) -> None:
+    fail_again(evening, "scheduled__first")
+    evening.run_id = "scheduled__second"
+    evening.configure(CONFIGURATION.replace("aware", "local") + f"notices:\n  - notifier: {__name__}.Teller\n")
+    with pytest.raises(Unusable):
+        evening.plan()
+    notices.notify_of_failure(ended("scheduled__second", plan="failed"))
+    fail_again_by_plan(evening, "scheduled__third")
+
+    assert [text for text, _ in TOLD] == ["Webflow: scheduled__first failed", "Webflow: scheduled__second failed"]
+    assert TOLD[1][1].startswith("Plan: The query of source sales does not return timezone")
+
+
+def fail_again_by_plan(around: Surroundings, run_id: str) -> None:
+    around.run_id = run_id
+    with pytest.raises(Unusable):
+        around.plan()
+    notices.notify_of_failure(ended(run_id, plan="failed"))
+
+
+def test_a_run_that_needs_somebody_is_another_kind_and_the_same_causes_on_the_next_night_are_not_told_again(
+    evening: Surroundings,
+) -> None:
+    for run_id in ("scheduled__one", "scheduled__two"):
+        evening.sql("UPDATE sales SET identity_key = 'nobody'")
+        evening.run_id = run_id
+        evening.plan()
+        evening.extract()
+        evening.identify()
+        with pytest.raises(Unfinished, match="needs somebody"):
+            evening.reconcile()
+        notices.notify_of_failure(ended(run_id, reconcile="failed"))
+
+    (given,) = GIVEN
+    assert given["subject"] == "Webflow: scheduled__one needs somebody"
+    assert given["severity"] == "warning"
+    assert given["cause"] == "Sales: 1 conversion (0.00) are valid, and not one of their users is known."
+    assert given["remedy"] == CAUSES[Cause.NOBODY_KNOWN].remedy
+
+
+def test_a_notice_leads_to_the_run_and_to_the_page(evening: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/etl/")
+
+    fail_again(evening, "scheduled__2026-11-21T22:00:00+00:00")
+
+    (given,) = GIVEN
+    run = "https://airflow.example.com/etl/dags/nightly/runs/scheduled__2026-11-21T22%3A00%3A00%2B00%3A00"
+    assert given["link"] == run
+    for text in (given["message"], given["html"]):
+        assert run in text
+        assert "https://airflow.example.com/etl/webflow/" in text
+
+
+def test_each_route_is_told_of_its_kinds_and_its_sources(evening: Surroundings) -> None:
+    routes = {
+        "all": "",
+        "failed": "on: [failed]",
+        "recovered": "on: [recovered]",
+        "sales": "sources: [sales]",
+        "deals": "sources: [deals]",
+    }
+    entries = "".join(
+        f"  - {{notifier: {__name__}.Teller, arguments: {{text: {name}}}, {route}}}\n" for name, route in routes.items()
+    )
+    evening.configure(TWO_SOURCES + "notices:\n" + entries.replace(", }", "}"))
+    evening.sql("UPDATE webflow.runs SET sources = '{sales}'")
+    evening.sql(f"UPDATE webflow.runs SET verdict = '{json.dumps(Verdict(findings=[UNSENT]).to_json())}', ended_at = now()")
+    due_at(evening, RUN_AFTER)
+
+    notices.notify_of_failure(ended(reconcile="failed"))
+    assert [text for text, _ in TOLD] == ["all", "failed", "sales"]
+    notices.notify_of_recovery(ended("scheduled__well"))
+    assert [text for text, _ in TOLD[3:]] == ["all", "recovered", "sales"]
+    at_stake_at(evening, DUE)
+    warn()
+    assert [text for text, _ in TOLD[6:]] == ["all", "sales"]
+
+
+def test_a_test_notice_goes_to_every_route_whatever_it_is_told_else(evening: Surroundings) -> None:
+    evening.configure(
+        CONFIGURATION
+        + f"notices:\n  - notifier: {__name__}.Teller\n  - {{notifier: {__name__}.Teller, on: [deadline], sources: [sales]}}\n"
+    )
+
+    assert notices.send_test_notices() == [f"{__name__}.Teller"] * 2
+
+    assert [text for text, _ in TOLD] == [
+        "Webflow: this is a test of the notices (failed)",
+        "Webflow: this is a test of the notices (deadline)",
+    ]
+    assert all("Nothing has happened." in message for _, message in TOLD)
+
+
+def test_a_failure_without_a_sentence_names_the_task(evening: Surroundings) -> None:
     notices.notify_of_failure(ended("scheduled__new", plan="failed", extract="upstream_failed"))
 
-    assert TOLD[0][1].startswith("plan failed: the last line of its log says why.")
+    assert TOLD[0][1].startswith("Plan failed and left no sentence: it was ended from outside, or could not reach the ledger.")
+
+
+def test_with_the_ledger_away_the_sentence_that_the_task_told_airflow_is_told(evening: Surroundings) -> None:
+    evening.connect("webflow_ledger", conn_type="postgres", host="127.0.0.1", port=free_port(), login=USER, schema="ledger")
+    with pytest.raises(Unavailable):
+        evening.plan()
+
+    notices.notify_of_failure(ended(pulled=[evening.xcoms["failure"], None]))
+
+    assert TOLD[0][1].startswith("Plan: The ledger's database does not answer: ")
 
 
 def test_a_failure_with_the_ledger_away_says_so(evening: Surroundings) -> None:

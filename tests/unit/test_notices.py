@@ -1,4 +1,4 @@
-"""What people are told: how much will miss the import and why; nothing where nothing is at stake."""
+"""What people are told: how much will miss the import and why, what failed and what to do; nothing where nothing is at stake."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,17 @@ from decimal import Decimal
 import pytest
 
 from webflow_conversions.delivery.forecast import Forecast, Waiting
-from webflow_conversions.pipeline.notices import RunRecord, Stake, deadline_notice, failure_notice, recovery_notice
+from webflow_conversions.pipeline.failures import Failure
+from webflow_conversions.pipeline.notices import (
+    NoticeKind,
+    RunRecord,
+    Stake,
+    concerning,
+    deadline_notice,
+    recovery_notice,
+    run_notice,
+)
+from webflow_conversions.pipeline.verdict import CAUSES, Cause, Finding, causes
 from webflow_conversions.rules.amounts import Amount
 
 NOW = datetime(2026, 3, 14, 23, 40, tzinfo=UTC)
@@ -15,7 +25,21 @@ READY = {None: Amount(rows=1200, value=Decimal("5000.50")), "HTTP 503": Amount(r
 
 
 def record(**fields):
-    return RunRecord(**{"is_ended": False, "problems": [], "unread_sources": [], **fields})
+    return RunRecord(**{"run_id": "run", "is_ended": False, "causes": [], "unread_sources": [], **fields})
+
+
+def found(cause, sentence, source="shop", rows=0, value="0"):
+    level = CAUSES[cause].level
+    return Finding(cause=cause, level=level, source=source, sentence=sentence, amount=Amount(rows=rows, value=Decimal(value)))
+
+
+def failed(task, sentence, **fields):
+    given = {"task": task, "error": "Unusable", "sentence": sentence, "at": NOW, "try_number": 1, "is_last_try": True}
+    return Failure(**{**given, **fields})
+
+
+NOT_SENT = found(Cause.NOT_SENT, "shop: 3 ready, not sent", rows=3, value="30.00")
+REFUSED = found(Cause.REFUSED, "crm: Webflow refused 2 conversions (5.00): HTTP 422", "crm", rows=2, value="5.00")
 
 
 def forecast(late_rows, *, age=timedelta(seconds=20)):
@@ -58,7 +82,7 @@ def test_the_forecast_of_a_push_that_is_gone_counts_for_nothing(run):
 
 def test_nothing_at_stake_is_no_notice():
     assert deadline_notice(Stake(run=record()), NOW) is None
-    assert deadline_notice(Stake(run=record(is_ended=True, problems=["x"])), NOW) is None
+    assert deadline_notice(Stake(run=record(is_ended=True, causes=[NOT_SENT])), NOW) is None
 
 
 def test_a_run_that_never_began_and_a_source_that_was_not_read_are_told_without_a_number():
@@ -66,17 +90,17 @@ def test_a_run_that_never_began_and_a_source_that_was_not_read_are_told_without_
     unread = deadline_notice(Stake(run=record(unread_sources=["shop", "crm"])), NOW)
 
     assert never.subject == unread.subject == "Webflow: An unknown number of conversions will miss tonight's import"
-    assert "did not come past its plan task" in never.message
+    assert never.message.startswith("No run of tonight has come past its plan task, and none has said why.")
     assert "Not read so far: shop, crm." in unread.message
 
 
 def test_the_problems_of_an_ended_run_are_the_reason():
-    stake = Stake(
-        run=record(is_ended=True, problems=["shop: 3 ready, not sent"]), ready=READY, in_doubt=Amount(rows=1, value=Decimal(5))
-    )
+    stake = Stake(run=record(is_ended=True, causes=[NOT_SENT]), ready=READY, in_doubt=Amount(rows=1, value=Decimal(5)))
     message = deadline_notice(stake, NOW).message
 
-    assert "shop: 3 ready, not sent." in message
+    assert message.startswith("Shop: 3 ready, not sent. ")
+    assert message.endswith(NOT_SENT.remedy)
+    assert "Last trouble" not in message
     assert "In doubt, since the answer was lost: 1 conversion (5.00)." in message
 
 
@@ -85,15 +109,48 @@ def test_without_another_reason_it_says_whether_a_run_is_going(is_ended, sentenc
     assert sentence in deadline_notice(Stake(run=record(is_ended=is_ended), ready={None: Amount(rows=1)}), NOW).message
 
 
-def test_a_failure_names_its_problems_or_the_tasks_that_failed():
-    assert failure_notice("run", ["shop: was not read to its end"], ["extract"]).message.startswith(
-        "shop: was not read to its end. "
+def test_a_run_that_plan_refused_is_the_reason_in_plans_own_words():
+    refused = causes(None, [failed("plan", "The configuration is wrong at sources[1].sql: this key is missing.")])
+
+    notice = deadline_notice(Stake(run=None, refused=refused), NOW)
+
+    assert notice.message.startswith("Plan: The configuration is wrong at sources[1].sql: this key is missing. At 23:40 UTC")
+    assert notice.message.endswith("Do what the sentence says, then clear the task.")
+
+
+def test_a_failed_run_says_its_causes_first_then_rows_and_money_then_what_to_do():
+    notice = run_notice("run", [found(Cause.TASK_FAILED, "push to webflow_default: HTTP 503", ""), NOT_SENT])
+
+    assert (notice.kind, notice.kind.severity, notice.subject) == (NoticeKind.FAILED, "error", "Webflow: run failed")
+    assert notice.message == (
+        "Push to webflow_default: HTTP 503. Shop: 3 ready, not sent. It is about 3 conversions (30.00). "
+        f"Do what the sentence says, then clear the task. {NOT_SENT.remedy}"
     )
-    assert failure_notice("run", [], ["plan"]).message.startswith("plan failed: the last line of its log says why. ")
+
+
+def test_a_run_that_needs_somebody_is_another_kind_of_notice_and_a_green_one_is_none():
+    notice = run_notice("run", [REFUSED])
+
+    assert (notice.kind, notice.kind.severity, notice.subject) == (NoticeKind.ATTENTION, "warning", "Webflow: run needs somebody")
+    assert run_notice("run", [found(Cause.REJECTED, "shop: 1 of 2 cannot be sent")]) is None
+
+
+def test_who_asks_for_some_sources_is_told_of_these_and_of_the_run_as_a_whole():
+    whole = found(Cause.TASK_FAILED, "plan: no", "")
+
+    assert concerning([whole, NOT_SENT, REFUSED], ["crm"]) == [whole, REFUSED]
+    assert run_notice("run", concerning([NOT_SENT, REFUSED], ["crm"])).kind is NoticeKind.ATTENTION
+    assert run_notice("run", concerning([NOT_SENT], ["crm"])) is None
 
 
 def test_a_recovery_says_since_when_it_was_broken():
-    assert (
-        recovery_notice("scheduled__b", "scheduled__a").message
-        == "scheduled__b sent all that was due. Failed since: scheduled__a."
-    )
+    notice = recovery_notice("scheduled__b", "scheduled__a")
+
+    assert (notice.kind, notice.kind.severity) == (NoticeKind.RECOVERED, "info")
+    assert notice.message == "scheduled__b sent all that was due. Not well since: scheduled__a."
+
+
+def test_no_notice_promises_what_the_next_run_does():
+    notices = [run_notice("run", [found(cause, "x", rows=1) for cause in Cause]), deadline_notice(Stake(run=None), NOW)]
+
+    assert all("goes out with the next run" not in notice.message for notice in notices)

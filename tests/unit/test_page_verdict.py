@@ -9,6 +9,8 @@ import pytest
 
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.overview import LedgerRun, OverviewData
+from webflow_conversions.pipeline.verdict import Cause, Finding
+from webflow_conversions.pipeline.verdict import Level as Worst
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, verdict
 
@@ -150,12 +152,33 @@ def test_a_failed_run_that_leaves_something_says_what_and_why():
     assert found.run_id == "run of 23 22:00"
 
 
-def test_a_run_that_failed_before_its_account_points_to_the_log():
+def test_a_run_that_failed_without_a_word_says_which_task_failed_first():
     dag = DagNow(runs=[airflow_run("failed", failed_tasks=["plan", "reconcile"])], next_run_at=TOMORROW)
 
     _, text = said(OverviewData(at=NOW, ready=READY), dag)
 
-    assert text.endswith("plan failed: the last line of its log says why.")
+    assert text.endswith("Plan failed and left no sentence: it was ended from outside, or could not reach the ledger.")
+
+
+def refused(at: datetime = TEN) -> LedgerRun:
+    """The record of a run that plan did not open."""
+    cause = Finding(
+        cause=Cause.TASK_FAILED, level=Worst.FAILED, source="", sentence="plan: There is no connection warehouse: create it"
+    )
+    nothing: dict[str, Any] = {"window_start": None, "window_end": None, "sources": [], "approved_at": None, "ended_at": None}
+    return ledger_run(at, **nothing, is_whole=False, outcome=None, sent={}, id=9, problems=[cause.sentence], causes=[cause])
+
+
+def test_a_plan_that_refused_says_why_in_its_own_sentence_and_what_to_do():
+    dag = DagNow(runs=[airflow_run("failed", failed_tasks=["plan"])], next_run_at=TOMORROW)
+
+    found = verdict(OverviewData(at=NOW, runs=[refused()], ready=READY), dag, NOW)
+
+    assert found.details == [
+        "Plan: There is no connection warehouse: create it.",
+        "Do what the sentence says, then clear the task.",
+    ]
+    assert found.run_id == "run of 23 22:00"
 
 
 def test_the_sweep_is_waited_for():
@@ -291,6 +314,15 @@ def test_nothing_waits_for_a_dry_run(is_recorded: bool):
     assert text.startswith("312 conversions (worth 45,120.00) wait for the run at 22:00 UTC.")
 
 
+def test_a_run_by_hand_whose_refusal_is_recorded_takes_nothing_back_either():
+    by_somebody = by_hand(SWEEP + 30 * MINUTE, "failed", failed_tasks=["plan"])
+    data = OverviewData(at=NOW, runs=[replace(refused(SWEEP + 30 * MINUTE), run_id=by_somebody.run_id), ledger_run()])
+
+    level, text = said(data, DagNow(runs=[by_somebody, airflow_run()]))
+
+    assert (level, text) == (Level.GOOD, "All that could go out tonight is out: 1,204 conversions (worth 99,000.50).")
+
+
 def test_a_run_by_hand_that_was_refused_takes_nothing_back_of_the_night():
     refused = by_hand(SWEEP + 30 * MINUTE, "failed", failed_tasks=["plan"])
     runs = [refused, airflow_run(at=SWEEP), airflow_run()]
@@ -307,7 +339,7 @@ def test_a_run_by_hand_that_was_refused_is_why_something_still_waits():
         OverviewData(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[refused, airflow_run()], next_run_at=TOMORROW)
     )
 
-    assert text.endswith("plan failed: the last line of its log says why.")
+    assert text.endswith("Plan failed and left no sentence: it was ended from outside, or could not reach the ledger.")
 
 
 # The morning after

@@ -177,7 +177,7 @@ def _late_by(forecast: Forecast, now: datetime) -> Amount:
 
 def _why(stake: Stake, unread: Sequence[str]) -> list[str]:
     if stake.run is None:
-        return [_sentences(stake.refused) or "Tonight's run has not begun: is the Dag switched on, and the scheduler running?"]
+        return [_sentences(stake.refused) or "No run of tonight has come past its plan task, and none has said why."]
     found = [_sentences(stake.run.causes)] if stake.run.causes else []
     if unread and not any(finding.cause is Cause.NOT_READ for finding in stake.run.causes):
         found.append(f"Not read so far: {', '.join(unread)}.")
