@@ -55,10 +55,16 @@ class Surroundings:
         self, folder: Path, port: int, database: Callable[[], Any], simulator: SimulatorProcess, environment: Any
     ) -> None:
         self.folder, self.simulator, self._database, self._environment = folder, simulator, database, environment
-        server = {"conn_type": "postgres", "host": "127.0.0.1", "port": port, "login": USER, "schema": database.args[0]}  # type: ignore[attr-defined]
+        self._server = server = {
+            "conn_type": "postgres",
+            "host": "127.0.0.1",
+            "port": port,
+            "login": USER,
+            "schema": database.args[0],
+        }  # type: ignore[attr-defined]
         self.connect("warehouse", **server)
-        self.connect("webflow_ledger", **server)
-        self.connect("webflow_default", conn_type="webflow", host=simulator.url, login=CUSTOMER_ID, password=TOKEN)
+        self.restore_ledger()
+        self.restore_destination()
         environment.setenv("AIRFLOW_VAR_WEBFLOW_DEPLOYMENT", "0b5e3f9e-6b57-4f6e-9d1c-8f0c6ce9a001")
         environment.setenv("WEBFLOW_CONVERSIONS_CONFIG", str(folder / "conversions.yaml"))
         (folder / "sql").mkdir()
@@ -70,6 +76,18 @@ class Surroundings:
         self.run_id, self.run_type = "manual__1", "manual"
         self.map_index = -1
         self.asset_event = SimpleNamespace(extra=None)
+
+    def restore_ledger(self) -> None:
+        """The connection of the ledger as it should be."""
+        self.connect("webflow_ledger", **self._server)
+
+    def restore_destination(self) -> None:
+        """The connection of the destination as it should be."""
+        self.connect("webflow_default", conn_type="webflow", host=self.simulator.url, login=CUSTOMER_ID, password=TOKEN)
+
+    def connection(self) -> Any:
+        """A connection to the database of warehouse and ledger."""
+        return self._database()
 
     def connect(self, name: str, **fields: Any) -> None:
         self._environment.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
