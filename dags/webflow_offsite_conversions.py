@@ -11,12 +11,13 @@ once, before Webflow imports at midnight UTC.
 Running twice sends nothing twice.
 
 #### Triage
-- **plan failed**: nothing was read or sent. Its last line says what to change: the date, the configuration, a connection.
+The failed task's own sentence is the run's note, and on the conversions page.
+- **plan failed**: nothing was read or sent. The sentence says what to change: the date, the configuration, a connection.
 - **extract failed**: that source could not be read; the others go on. Clear the task once its database is back.
 - **identify failed**: a guard found that the run looks wrong; the message has the figures. If it is right, trigger with `force`.
 - **push failed**: a refused token stops at once, and consumes nothing: correct the connection, clear the task.
-- **reconcile failed**: the account is open; the message says how many conversions, what money, and why. What is `ready`
-  goes out with the next run, or by clearing `push` and `reconcile`, until it is 2 days old.
+- **reconcile failed**: the run is not complete or needs somebody; the sentence says how many conversions, what money, and why.
+  What is `ready` goes out by any run that starts before it is 2 days old, or by clearing `push` and `reconcile`.
 """
 
 import os
