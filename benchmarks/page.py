@@ -191,12 +191,12 @@ def _measure(connect: Callable[[], Any], ledger: str, now: datetime, rows: int) 
         cursor.execute("SELECT max(id) FROM webflow.runs")
         (last_run,) = cursor.fetchone()
 
-    def page(**chosen: Any) -> Callable[[], Any]:
-        return lambda: conversions.page(Filter(**chosen), 50)
+    def page(**selection: Any) -> Callable[[], Any]:
+        return lambda: conversions.page(Filter(**selection), 50)
 
-    def deep(**chosen: Any) -> Callable[[], Any]:
-        after = conversions.page(Filter(**chosen), 5_000).next
-        return lambda: conversions.page(Filter(**chosen), 50, after)
+    def deep(**selection: Any) -> Callable[[], Any]:
+        after = conversions.page(Filter(**selection), 5_000).next
+        return lambda: conversions.page(Filter(**selection), 50, after)
 
     def one() -> None:
         found = conversions.one(number)

@@ -200,7 +200,7 @@ def test_a_conversion_is_found_by_what_is_known_of_it(told: Told, browse: Open, 
         page.get_by_role("link", name=row.conversion_id, exact=True).click()
 
     page.get_by_role("heading", name=row.conversion_id, exact=True).wait_for()
-    assert "Accepted (HTTP 200)." in page.locator(".way").inner_text()
+    assert "Accepted (HTTP 200)." in page.locator(".timeline").inner_text()
     payload = page.locator(".payload").inner_text()
     assert f'"actionId": "{row.action_id}"' in payload
     assert f'"userId": "{row.user_id}"' in payload
@@ -240,7 +240,7 @@ def test_a_refused_conversion_is_sent_again_and_accepted(told: Told, browse: Ope
     assert [event["answer_status"] for event in told.stage.simulator.events(action_id)][-1] == 200
     page.get_by_role("link", name="The conversions").click()
     page.get_by_text("Accepted (HTTP 200).").wait_for()
-    assert "admin asked for it to be sent again." in page.locator(".way").inner_text()
+    assert "admin asked for it to be sent again." in page.locator(".timeline").inner_text()
 
 
 def test_what_a_filter_shows_is_downloaded(told: Told, browse: Open, tmp_path: Path):

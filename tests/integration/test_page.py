@@ -55,7 +55,7 @@ def airflow(postgres: PostgresServer) -> Iterator[FastAPI]:
 @pytest.fixture
 def page_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
     """A night of today whose ledger the page reads."""
-    from webflow_conversions.ui import desk
+    from webflow_conversions.ui.cache import overviews
 
     with night.session.transaction() as cursor:
         info = cursor.connection.info
@@ -64,7 +64,7 @@ def page_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
     monkeypatch.setenv(
         "AIRFLOW_CONN_WEBFLOW_DEFAULT", json.dumps({"conn_type": "webflow", "login": "123456789", "password": "secret-token"})
     )
-    desk.recent.forget()
+    overviews.clear()
     night.clock.at = NOW
     night.runs = Runs(night.session, DAG_ID)
     return night
@@ -393,7 +393,7 @@ def test_no_answer_lets_inline_script_or_foreign_things_in(client: Callable[...,
 def test_no_page_has_inline_script_or_style(client: Callable[..., TestClient], page_night: Night):
     identifier = put(page_night, "rejected", reason="refused_422", settled_at=NOW)
     browser = client("ada")
-    post(browser, "/webflow/do/send_again", run_too="")
+    post(browser, "/webflow/do/send_again", with_run="")
 
     for path in ("/", "/conversions", f"/conversions/{identifier}", "/actions", "/actions/1", "/do/write_off", "/nowhere"):
         text = browser.get(f"/webflow{path}", headers=HTML).text
@@ -547,7 +547,7 @@ def test_the_api_describes_itself(client: Callable[..., TestClient]):
         "/api/overview",
         "/api/reasons",
         "/api/conversions",
-        "/api/conversions/{id}",
+        "/api/conversions/{number}",
         "/api/search",
         "/api/actions",
     }
@@ -607,6 +607,31 @@ def test_a_conversion_tells_its_way(client: Callable[..., TestClient], page_nigh
     assert "&#34;customerId&#34;: &#34;123456789&#34;" in text
 
 
+@pytest.mark.parametrize(
+    ("state", "columns", "expected"),
+    [
+        ("held", {"reason": "unknown_user", "user_id": None}, {"send_again"}),
+        ("held", {"reason": "unknown_user", "user_id": None, "action_timestamp_ms": 1_000}, set()),
+        ("rejected", {"reason": "refused_422"}, {"send_again"}),
+        ("rejected", {"reason": "refused_422", "action_timestamp_ms": 1_000}, set()),
+        ("rejected", {"reason": "invalid_value"}, set()),
+        ("sending", {"reason": "in_doubt"}, {"send_again", "write_off"}),
+        ("sending", {"reason": "in_doubt", "action_timestamp_ms": 1_000}, {"write_off"}),
+        ("ready", {"attempts": 1, "attempts_in_doubt": 1}, {"write_off"}),
+        ("accepted", {}, set()),
+    ],
+)
+def test_only_actions_that_would_do_something_are_offered(
+    client: Callable[..., TestClient], page_night: Night, state: str, columns: dict[str, Any], expected: set[str]
+):
+    identifier = put(page_night, state, **columns)
+
+    text = client("ada").get(f"/webflow/conversions/{identifier}", headers=HTML).text
+    offered = client("ada").get(f"/webflow/api/conversions/{identifier}").json()["actions"]
+
+    assert {action for action in ("send_again", "write_off") if f"/do/{action}?id=" in text} == expected == set(offered)
+
+
 # Acting
 
 
@@ -629,7 +654,7 @@ def test_sending_again_asks_first_and_then_does_it(client: Callable[..., TestCli
 def test_a_run_that_cannot_be_started_is_said_beside_what_was_done(client: Callable[..., TestClient], page_night: Night):
     identifier = put(page_night, "rejected", reason="refused_422", settled_at=NOW)
 
-    answer = post(client("ada"), f"/webflow/do/send_again?id={identifier}", run_too="true")
+    answer = post(client("ada"), f"/webflow/do/send_again?id={identifier}", with_run="true")
 
     assert answer.status_code == 200
     assert "Airflow does not start a run" in answer.text

@@ -84,7 +84,7 @@ def test_the_funnel_is_the_account_of_the_run(night: Night, simulator: Simulator
 
     assert (steps.read.rows, steps.in_window.rows, steps.known.rows, steps.sent.rows, steps.accepted.rows) == (11, 6, 5, 5, 5)
     assert steps.accepted.value == Decimal("50.00")
-    assert sum((why.amount.rows for why in reasons([extraction])), steps.accepted.rows) == 11
+    assert sum((one.amount.rows for one in reasons([extraction])), steps.accepted.rows) == 11
 
 
 def test_counts_are_of_now_not_of_the_end_of_the_run(night: Night, simulator: SimulatorProcess, actions: Actions):
@@ -160,7 +160,7 @@ def test_a_large_run_is_not_counted_on_its_way(night: Night, simulator: Simulato
     assert (extraction.read.rows, extraction.duplicates.rows, extraction.states) == (11, 1, None)
     assert funnel(extraction).read.rows == 11
     assert not funnel(extraction).is_counted
-    assert [why.reason for why in reasons([extraction])] == ["duplicates", "too_old"]
+    assert [one.reason for one in reasons([extraction])] == ["duplicates", "too_old"]
     assert (during.runs[0].sent, during.runs[0].sent_so_far) == ({}, 5)
     assert funnel(after.extractions[0]).accepted == Amount(rows=5, value=Decimal("50.00"))
     assert (after.runs[0].sent["sales"].rows, after.runs[0].sent_so_far) == (5, None)
@@ -286,8 +286,8 @@ def test_what_is_out_and_what_is_in_doubt_are_told_apart(night: Night):
 # Finding
 
 
-def names(conversions: Conversions, **chosen: Any) -> list[str | None]:
-    return [one.conversion_id for one in conversions.page(Filter(**chosen), 100).conversions]
+def names(conversions: Conversions, **selection: Any) -> list[str | None]:
+    return [one.conversion_id for one in conversions.page(Filter(**selection), 100).conversions]
 
 
 def test_each_filter_shows_what_it_says(night: Night, simulator: SimulatorProcess, conversions: Conversions):
@@ -322,11 +322,11 @@ def test_pages_go_on_where_the_last_one_ended(night: Night, conversions: Convers
     for number in range(7):
         moment = int((NOW - timedelta(hours=number % 3 + 1)).timestamp() * 1000)
         put(night, state, f"c{number}", action_timestamp_ms=moment, settled_at=NOW - timedelta(minutes=number % 2))
-    chosen = Filter(state=State(state))
+    selection = Filter(state=State(state))
 
     seen, after = [], None
     while True:
-        page = conversions.page(chosen, 2, after)
+        page = conversions.page(selection, 2, after)
         seen += [one.conversion_id for one in page.conversions]
         after = page.next
         if after is None:
@@ -334,7 +334,7 @@ def test_pages_go_on_where_the_last_one_ended(night: Night, conversions: Convers
 
     assert len(seen) == 7
     assert sorted(seen) == [f"c{number}" for number in range(7)]
-    assert [one.conversion_id for batch in conversions.pages(chosen) for one in batch] == seen
+    assert [one.conversion_id for batch in conversions.pages(selection) for one in batch] == seen
 
 
 def test_what_expires_first_is_shown_first(night: Night, conversions: Conversions):
@@ -447,16 +447,16 @@ def test_all_that_begins_so_is_found_page_by_page(night: Night, conversions: Con
         for number in range(60):
             put(night, "rejected", f"S-{number}", source=source, action_id=f"{DESTINATION}/{source}/offline-purchase/S-{number}")
     put(night, "rejected", "T-1")
-    chosen = Filter(begins="S-")
+    selection = Filter(begins="S-")
 
-    seen, page = [], conversions.page(chosen, 50)
+    seen, page = [], conversions.page(selection, 50)
     while page.next is not None:
         seen += page.conversions
-        page = conversions.page(chosen, 50, page.next)
+        page = conversions.page(selection, 50, page.next)
     seen += page.conversions
 
     assert [one.action_id for one in seen] == sorted(one.action_id for one in seen)
-    assert len({one.id for one in seen}) == len(seen) == len(conversions.ids(chosen, 1_000)) == 120
+    assert len({one.id for one in seen}) == len(seen) == len(conversions.ids(selection, 1_000)) == 120
 
 
 def test_a_place_that_is_gone_is_no_end_of_the_list(night: Night, conversions: Conversions):
@@ -551,6 +551,8 @@ def test_a_dead_push_leaves_an_attempt_in_doubt_that_counts(night: Night, action
 UNTOUCHED = [
     ("accepted", {}, Effect.ACCEPTED),
     ("ready", {}, Effect.WAITS),
+    ("ready", {"action_timestamp_ms": int((NOW - 49 * HOUR).timestamp() * 1000)}, Effect.TOO_OLD),
+    ("held", {"user_id": None, "action_timestamp_ms": int((NOW - 49 * HOUR).timestamp() * 1000)}, Effect.TOO_OLD),
     ("expired", {"reason": "expired_unsent"}, Effect.TOO_OLD),
     ("rejected", {"reason": "refused_422", "action_timestamp_ms": int((NOW - 49 * HOUR).timestamp() * 1000)}, Effect.TOO_OLD),
     ("rejected", {"reason": "missing_timestamp", "action_timestamp_ms": None}, Effect.UNFIT),

@@ -143,7 +143,7 @@ def test_extraction_identification_and_the_account_read_by_an_index(night: Night
 
 
 @pytest.mark.parametrize(
-    "chosen",
+    "selection",
     [
         Filter(reason="unknown_goal"),
         Filter(reason="refused_422"),
@@ -160,16 +160,16 @@ def test_extraction_identification_and_the_account_read_by_an_index(night: Night
         Filter(begins="c1", state=State.HELD, source="kiosk"),
         Filter(user_of=1, state=State.HELD, only=Only.IN_DOUBT),
     ],
-    ids=lambda chosen: " ".join(f"{name}={value}" for name, value in chosen.query().items()),
+    ids=lambda selection: " ".join(f"{name}={value}" for name, value in selection.query().items()),
 )
-def test_a_list_of_the_page_reads_by_an_index(night: Night, plans: list[Any], chosen: Filter) -> None:
+def test_a_list_of_the_page_reads_by_an_index(night: Night, plans: list[Any], selection: Filter) -> None:
     for number in range(3):
         put(night, "accepted", f"k{number}", source="kiosk", action_id=f"{DESTINATION}/kiosk/offline-purchase/k{number}")
     plans.clear()
     conversions = Conversions(night.session)
-    page = conversions.page(chosen, 2)
+    page = conversions.page(selection, 2)
     if page.next:
-        conversions.page(chosen, 2, page.next)
+        conversions.page(selection, 2, page.next)
     # The first of all kinds is the first of all action IDs.
     kinds = statement("search/kinds_of_conversions")
     found = {sql: reads for sql, plan in plans if sql != kinds and (reads := whole_reads(plan))}

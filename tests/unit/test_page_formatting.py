@@ -8,13 +8,14 @@ from io import StringIO
 
 import pytest
 
-from webflow_conversions.ledger.search import Conversion, Happening
+from webflow_conversions.ledger.search import Conversion, HistoryEntry
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import to_milliseconds
-from webflow_conversions.ui.conversion import payload, shown, way
-from webflow_conversions.ui.download import COLUMNS, as_csv
+from webflow_conversions.ui.conversion import conversion_view, payload
+from webflow_conversions.ui.download import COLUMNS, csv_lines
 from webflow_conversions.ui.formatting import conversions, duration, percent
+from webflow_conversions.ui.timeline import timeline
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
 CONVERSION = Conversion(
@@ -75,7 +76,7 @@ def test_one_conversion_is_no_conversions():
 
 
 def test_the_payload_is_the_event_as_it_goes_out():
-    assert payload(CONVERSION, "123456789", in_clear=True) == {
+    assert payload(CONVERSION, "123456789", with_user_ids=True) == {
         "customerId": "123456789",
         "eventName": "offline-purchase",
         "userDomain": "crm",
@@ -87,28 +88,28 @@ def test_the_payload_is_the_event_as_it_goes_out():
 
 
 def test_a_user_id_is_shortened_for_those_who_may_not_act():
-    document = payload(CONVERSION, "123456789", in_clear=False)
+    document = payload(CONVERSION, "123456789", with_user_ids=False)
 
     assert document is not None
-    assert document["userId"] == shown(CONVERSION, in_clear=False).user_id == "7234…"
-    assert shown(CONVERSION, in_clear=True).user_id == "72349876"
+    assert document["userId"] == conversion_view(CONVERSION, NOW, with_user_ids=False).user_id == "7234…"
+    assert conversion_view(CONVERSION, NOW, with_user_ids=True).user_id == "72349876"
 
 
 @pytest.mark.parametrize("missing", ["event_name", "conversion_id", "action_timestamp_ms", "user_domain", "user_id"])
 def test_what_lacks_a_part_has_no_payload(missing: str):
-    assert payload(replace(CONVERSION, **{missing: None}), "123456789", in_clear=True) is None
+    assert payload(replace(CONVERSION, **{missing: None}), "123456789", with_user_ids=True) is None
 
 
-def test_the_way_is_in_the_order_of_time_and_ends_with_the_import():
+def test_the_timeline_is_in_the_order_of_time_and_ends_with_the_import():
     history = [
-        Happening(at=NOW - timedelta(hours=2), what="read", run_id="run"),
-        Happening(at=NOW - timedelta(minutes=90), what="in_doubt", detail="timed out"),
-        Happening(at=NOW - timedelta(minutes=80), what="send_again", detail="sending", person="ada"),
+        HistoryEntry(at=NOW - timedelta(hours=2), what="read", run_id="run"),
+        HistoryEntry(at=NOW - timedelta(minutes=90), what="in_doubt", detail="timed out"),
+        HistoryEntry(at=NOW - timedelta(minutes=80), what="send_again", detail="sending", person="ada"),
     ]
 
-    steps = way(shown(replace(CONVERSION, attempts=2), in_clear=False), history, NOW)
+    entries = timeline(replace(CONVERSION, attempts=2), history, "Webflow received it.", NOW)
 
-    assert [step.what for step in steps] == [
+    assert [entry.text for entry in entries] == [
         "It happened.",
         "First read from shop.",
         "A request left, and its answer was lost.",
@@ -117,33 +118,60 @@ def test_the_way_is_in_the_order_of_time_and_ends_with_the_import():
         "Accepted (HTTP 200).",
         "Webflow imports it.",
     ]
-    assert [step.is_ahead for step in steps] == [False] * 6 + [True]
+    assert [entry.is_ahead for entry in entries] == [False] * 6 + [True]
 
 
 def test_a_moment_that_no_calendar_holds_is_shown_as_none():
-    far = shown(replace(CONVERSION, action_timestamp_ms=10**17), in_clear=True)
-    last = shown(replace(CONVERSION, action_timestamp_ms=to_milliseconds(datetime(9999, 12, 31, tzinfo=UTC))), in_clear=True)
+    far = conversion_view(replace(CONVERSION, action_timestamp_ms=10**17), NOW, with_user_ids=True)
+    last_ms = to_milliseconds(datetime(9999, 12, 31, tzinfo=UTC))
+    last = conversion_view(replace(CONVERSION, action_timestamp_ms=last_ms), NOW, with_user_ids=True)
 
-    assert (far.happened_at, far.counts_until, last.counts_until) == (None, None, None)
-    assert last.happened_at is not None
+    assert (far.occurred_at, far.expires_at, last.expires_at) == (None, None, None)
+    assert last.occurred_at is not None
+
+
+OLD = to_milliseconds(NOW - timedelta(hours=49))
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "is_in_doubt"),
+    [
+        (State.HELD, "unknown_user", False),
+        (State.READY, None, False),
+        (State.READY, None, True),
+        (State.SENDING, "in_doubt", True),
+        (State.REJECTED, "invalid_value", False),
+        (State.REJECTED, "refused_422", False),
+    ],
+)
+def test_nothing_promises_that_a_row_past_its_2_days_goes_out(state: State, reason: str | None, is_in_doubt: bool):
+    old = replace(CONVERSION, state=state, reason=reason, is_in_doubt=is_in_doubt, action_timestamp_ms=OLD, settled_at=None)
+
+    view = conversion_view(old, NOW, with_user_ids=True)
+
+    said = f"{view.meaning} {view.remedy}"
+    assert view.is_expired
+    assert not view.is_pending
+    assert not any(words in said for words in ("goes out as soon", "Send it again", "is to be sent again", "start a run"))
+    assert any(words in said for words in ("never goes out", "too old to be sent"))
 
 
 @pytest.mark.parametrize("evil", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", '=HYPERLINK("http://x")'])
 def test_no_cell_becomes_a_formula(evil: str):
     hostile = replace(CONVERSION, conversion_id=evil, detail=evil, source=evil, event_name=evil, user_id=evil, trouble=evil)
 
-    rows = list(csv.reader(StringIO("".join(as_csv([[shown(hostile, in_clear=True)]])), newline="")))
+    rows = list(csv.reader(StringIO("".join(csv_lines([[conversion_view(hostile, NOW, with_user_ids=True)]])), newline="")))
 
     assert not [cell for cell in rows[1] if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
     assert rows[1][COLUMNS.index("conversion_id")] == f"'{evil}"
 
 
 def test_numbers_and_times_stay_what_they_are():
-    text = "".join(as_csv([[shown(CONVERSION, in_clear=True)]]))
+    text = "".join(csv_lines([[conversion_view(CONVERSION, NOW, with_user_ids=True)]]))
 
     (row,) = list(csv.DictReader(StringIO(text.removeprefix("\ufeff"))))
 
-    assert (row["value"], row["happened_at"], row["conversion_id"], row["reason"]) == (
+    assert (row["value"], row["occurred_at"], row["conversion_id"], row["reason"]) == (
         "149.90",
         "2026-11-23 18:30:00.000",
         "S-1",

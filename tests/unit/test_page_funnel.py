@@ -61,18 +61,18 @@ def test_each_step_is_what_came_so_far():
 
 
 def test_the_reasons_and_the_accepted_are_all_that_was_read():
-    whys = reasons([EXTRACTION])
+    counted = reasons([EXTRACTION])
 
-    assert sum((why.amount for why in whys), funnel(EXTRACTION).accepted) == EXTRACTION.read
+    assert sum((one.amount for one in counted), funnel(EXTRACTION).accepted) == EXTRACTION.read
 
 
 def test_every_reason_has_a_sentence_and_a_remedy():
-    assert all(why.meaning and why.remedy for why in reasons([EXTRACTION]))
+    assert all(one.meaning and one.remedy for one in reasons([EXTRACTION]))
     assert all(all(explained(explanation.state, str(reason))) for reason, explanation in EXPLANATIONS.items())
 
 
 def test_what_is_lost_stands_before_what_waits_and_that_before_what_is_none():
-    order = list(dict.fromkeys(why.state for why in reasons([EXTRACTION])))
+    order = list(dict.fromkeys(one.state for one in reasons([EXTRACTION])))
 
     assert order == [State.REJECTED, State.EXPIRED, State.HELD, State.SENDING, State.READY, State.FUTURE, ""]
 

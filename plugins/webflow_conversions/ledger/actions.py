@@ -44,13 +44,16 @@ class Effect(StrEnum):
     BUSY = "busy"
 
 
+USEFUL = frozenset({Effect.CHANGED, Effect.HELD})
+"""Effects for which an action is worth doing: the row changes, or the next run looks again for its user."""
+
 Effects = Mapping[Effect, int]
 """Number of conversions by effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionRecord:
-    """An action: who, when, what, on which conversions (``filter``, as the page's query parameters), and what came of it.
+    """A line of the action log; ``filter`` are the page's query parameters, ``outcome`` the conversions by effect.
 
     ``run_id`` is the run that was started with it.
     """
@@ -81,13 +84,13 @@ class Actions:
                 _add(effects, cursor.fetchall())
         return effects
 
-    def do(self, action: Action, chosen: Filter, ids: Sequence[int], person: str, now: datetime) -> int:
+    def do(self, action: Action, selection: Filter, ids: Sequence[int], person: str, now: datetime) -> int:
         """Send again, or write off, batch by batch, the conversions that the rules allow and no other session has locked.
 
         :return: the number of the action.
         :raises Unavailable: if the ledger went away; what was done until then is recorded.
         """
-        number = self.begin(action, chosen, person)
+        number = self.begin(action, selection, person)
         effects: dict[Effect, int] = {}
         for batch in _batches(ids):
             with self._session.transaction() as cursor:
@@ -104,9 +107,9 @@ class Actions:
                 cursor.execute(statement("actions/count"), {"id": number, "conversions": touched, "outcome": Json(effects)})
         return number
 
-    def begin(self, action: str, chosen: Filter, person: str) -> int:
+    def begin(self, action: str, selection: Filter, person: str) -> int:
         """Record an action; returns its number."""
-        (row,) = self._session.fetch("actions/begin", {"person": person, "action": action, "filter": Json(chosen.query())})
+        (row,) = self._session.fetch("actions/begin", {"person": person, "action": action, "filter": Json(selection.query())})
         return int(row.id)
 
     def count(self, number: int, conversions: int) -> None:

@@ -112,7 +112,7 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class HistoryEntry:
     """An event in the history of a conversion: an attempt, a change, an action of a person."""
 
     at: datetime
@@ -137,32 +137,32 @@ class Conversions:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def page(self, chosen: Filter, rows: int, after: Place | None = None) -> Page:
+    def page(self, selection: Filter, rows: int, after: Place | None = None) -> Page:
         """A page of at most ``rows`` conversions.
 
         :raises Unavailable: if the ledger is away, or the filter costs more time than there is.
         """
         with self._session.transaction() as cursor:
-            found = _find(cursor, chosen, rows + 1, after)
+            found = _find(cursor, selection, rows + 1, after)
             conversions = _fetch(cursor, [identifier for identifier, _ in found[:rows]])
         last = found[rows - 1] if len(found) > rows else None
         return Page(conversions=conversions, next=Place(place=last[1], id=last[0]) if last else None)
 
-    def pages(self, chosen: Filter) -> Iterator[Sequence[Conversion]]:
+    def pages(self, selection: Filter) -> Iterator[Sequence[Conversion]]:
         """All conversions, page by page."""
         after: Place | None = None
         while True:
-            page = self.page(chosen, BATCH_ROWS, after)
+            page = self.page(selection, BATCH_ROWS, after)
             if page.conversions:
                 yield page.conversions
             if page.next is None:
                 return
             after = page.next
 
-    def ids(self, chosen: Filter, rows: int) -> list[int]:
+    def ids(self, selection: Filter, rows: int) -> list[int]:
         """The ledger's numbers of at most ``rows`` conversions."""
         with self._session.transaction() as cursor:
-            return [identifier for identifier, _ in _find(cursor, chosen, rows)]
+            return [identifier for identifier, _ in _find(cursor, selection, rows)]
 
     def sources(self) -> list[str]:
         """The names of the sources that the ledger has conversions of."""
@@ -174,10 +174,10 @@ class Conversions:
         with self._session.transaction() as cursor:
             return next(iter(_fetch(cursor, [identifier])), None)
 
-    def history(self, conversion: Conversion) -> list[Happening]:
+    def history(self, conversion: Conversion) -> list[HistoryEntry]:
         """The history of a conversion, in the order of time."""
         found = [
-            Happening(
+            HistoryEntry(
                 at=row.at,
                 what=row.what,
                 http_status=row.http_status,
@@ -188,8 +188,8 @@ class Conversions:
             for row in self._session.fetch("search/history_of_conversion", {"conversion": conversion.id})
         ]
         read = self._session.fetch("search/extractions_of_conversion", {"conversion": conversion.id, "source": conversion.source})
-        found += [Happening(at=row.at, what="read", run_id=row.run_id) for row in read]
-        return sorted(found, key=lambda happening: happening.at)
+        found += [HistoryEntry(at=row.at, what="read", run_id=row.run_id) for row in read]
+        return sorted(found, key=lambda entry: entry.at)
 
     def of_user(self, user_ids: Sequence[str]) -> int | None:
         """The number of the latest conversion of a user, by the possible IDs of the user; None if there is none."""
@@ -199,15 +199,15 @@ class Conversions:
             )
 
 
-def _find(cursor: Cursor, chosen: Filter, rows: int, after: Place | None = None) -> list[tuple[int, int]]:
+def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = None) -> list[tuple[int, int]]:
     """The numbers and places of a page of conversions."""
-    if chosen.reason is not None:
-        state = _state_of(chosen.reason)
-        if state is None or chosen.state not in (None, state):
+    if selection.reason is not None:
+        state = _state_of(selection.reason)
+        if state is None or selection.state not in (None, state):
             return []
-        chosen = replace(chosen, state=state)
+        selection = replace(selection, state=state)
     more: dict[str, Any] = {}
-    match chosen:
+    match selection:
         case Filter(id=int(number)):
             name = "find_by_id"
             more = {"number": number}
@@ -231,11 +231,11 @@ def _find(cursor: Cursor, chosen: Filter, rows: int, after: Place | None = None)
         case Filter(source=str(source)):
             cursor.execute(statement("search/destinations"))
             prefixes = [source_prefix(row.destination, source) for row in cursor.fetchall()]
-            parts = [_run(cursor, "find_of_source", chosen, rows, after, prefix=prefix) for prefix in prefixes]
+            parts = [_run(cursor, "find_of_source", selection, rows, after, prefix=prefix) for prefix in prefixes]
             return sorted(chain.from_iterable(parts), reverse=True)[:rows]
         case _:
             name = "find_any"
-    return _run(cursor, name, chosen, rows, after, **more)
+    return _run(cursor, name, selection, rows, after, **more)
 
 
 def _state_of(reason: str) -> State | None:
@@ -246,17 +246,17 @@ def _state_of(reason: str) -> State | None:
         return None
 
 
-def _run(cursor: Cursor, name: str, chosen: Filter, rows: int, after: Place | None, **more: Any) -> list[tuple[int, int]]:
+def _run(cursor: Cursor, name: str, selection: Filter, rows: int, after: Place | None, **more: Any) -> list[tuple[int, int]]:
     extractions = None
-    if chosen.run is not None:
-        cursor.execute(statement("runs/extractions"), {"run": chosen.run})
+    if selection.run is not None:
+        cursor.execute(statement("runs/extractions"), {"run": selection.run})
         extractions = [row.id for row in cursor.fetchall()]
     parameters: Mapping[str, Any] = {
-        "state": chosen.state,
-        "reason": chosen.reason,
-        "source": chosen.source,
+        "state": selection.state,
+        "reason": selection.reason,
+        "source": selection.source,
         "extractions": extractions,
-        "only": chosen.only,
+        "only": selection.only,
         "place": after.place if after else None,
         "id": after.id if after else None,
         "rows": rows,

@@ -1,25 +1,32 @@
-"""The figures as JSON, for dashboards and alerts of one's own."""
+"""The JSON API: what the pages show, for dashboards and alerts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request
 from fastapi.openapi.utils import get_openapi
 from pydantic import AfterValidator
 
 from webflow_conversions import __version__
+from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.ledger.actions import Action, ActionRecord, Actions
-from webflow_conversions.ledger.search import LONGEST_TEXT, Conversions
+from webflow_conversions.ledger.search import LONGEST_TEXT
 from webflow_conversions.rules.states import EXPLANATIONS
-from webflow_conversions.ui import desk
 from webflow_conversions.ui.access import CanAct, from_our_script, may_act
-from webflow_conversions.ui.conversion import Shown, Step, payload, shown, way
-from webflow_conversions.ui.dag import customer_id
+from webflow_conversions.ui.actions import ActionResult, perform
+from webflow_conversions.ui.cache import overviews
+from webflow_conversions.ui.conversion import (
+    ConversionDetail,
+    ConversionsPage,
+    conversion_detail,
+    conversion_view,
+    conversions_page,
+)
 from webflow_conversions.ui.ledger import reading
 from webflow_conversions.ui.overview import Overview
-from webflow_conversions.ui.query import LARGEST_NUMBER, After, Chosen, Number, holdable
+from webflow_conversions.ui.query import After, Number, PathNumber, Selection, storable
+from webflow_conversions.ui.search import search as search_ledger
 
 MOST_ROWS = 1_000
 
@@ -28,25 +35,8 @@ acting_router = APIRouter(dependencies=[Depends(may_act)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionsPage:
-    """Some conversions of a list; give ``next`` as ``after`` for those behind them. It is null on the last page."""
-
-    conversions: Sequence[Shown]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionInFull:
-    """A conversion, its way, and the event as it went out, or would; null if it cannot be one."""
-
-    conversion: Shown
-    way: Sequence[Step]
-    payload: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReasonInWords:
-    """A reason, the state that it is for, what it means, and what to do about it."""
+class ReasonExplanation:
+    """A reason, the state that it belongs to, what it means, and what to do about it."""
 
     reason: str
     state: str
@@ -56,7 +46,7 @@ class ReasonInWords:
 
 @router.get("/openapi.json", include_in_schema=False)
 def description(request: Request) -> dict[str, Any]:
-    """This API in OpenAPI's words."""
+    """The description of this API."""
     return get_openapi(
         title="Webflow off-site conversions",
         version=__version__,
@@ -66,49 +56,38 @@ def description(request: Request) -> dict[str, Any]:
     )
 
 
-@router.get("/overview", summary="Where the night stands: verdict, funnel, reasons, what waits, 14 days, last runs")
+@router.get("/overview", summary="The night: status, findings, sources, funnel, reasons, 14 days, last runs")
 def overview(run: Number = None) -> Overview:
     """Money is text with its exact decimals. ``run`` is the ledger's number of the run to look at."""
-    return desk.recent.get(run)
+    return overviews.get(run)
 
 
 @router.get("/reasons", summary="Every reason with its sentence and what to do")
-def reasons() -> list[ReasonInWords]:
+def reasons() -> list[ReasonExplanation]:
     """Refusals by the API come as ``refused_<status>`` besides."""
     return [
-        ReasonInWords(reason=reason, state=explanation.state, meaning=explanation.meaning, remedy=explanation.remedy)
+        ReasonExplanation(reason=reason, state=explanation.state, meaning=explanation.meaning, remedy=explanation.remedy)
         for reason, explanation in EXPLANATIONS.items()
     ]
 
 
 @router.get("/conversions", summary="Conversions by state, reason, source, run; or by what is known of one")
 def conversions(
-    chosen: Chosen, after: After, can_act: CanAct, rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100
+    selection: Selection, after: After, can_act: CanAct, rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100
 ) -> ConversionsPage:
     """User IDs are shortened for those who may not trigger the Dag."""
-    with reading() as session:
-        page = Conversions(session).page(chosen, rows, after)
-    return ConversionsPage(
-        conversions=[shown(conversion, in_clear=can_act) for conversion in page.conversions],
-        next=str(page.next) if page.next else None,
-    )
+    return conversions_page(selection, rows, after, with_user_ids=can_act)
 
 
-@router.get("/conversions/{id}", summary="A conversion with its way and its payload")
-def conversion(id: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)], can_act: CanAct) -> ConversionInFull:  # noqa: A002
-    """``id`` is the ledger's number."""
-    with reading() as session:
-        ledger = Conversions(session)
-        found = ledger.one(id)
-        if found is None:
-            raise HTTPException(404, "The ledger has no such conversion.")
-        history = ledger.history(found)
-    one = shown(found, in_clear=can_act)
-    return ConversionInFull(
-        conversion=one,
-        way=way(one, history, desk.now()),
-        payload=payload(found, customer_id(found.destination), in_clear=can_act),
-    )
+@router.get(
+    "/conversions/{number}", summary="A conversion with its timeline, its payload and the actions that would do something"
+)
+def conversion(number: PathNumber, can_act: CanAct) -> ConversionDetail:
+    """``number`` is the ledger's ``id`` of the conversion."""
+    found = conversion_detail(number, with_user_ids=can_act)
+    if found is None:
+        raise HTTPException(404, "The ledger has no such conversion.")
+    return found
 
 
 @router.post(
@@ -117,17 +96,17 @@ def conversion(id: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)], can_act: CanAc
     dependencies=[Depends(from_our_script)],
 )
 def search(
-    text: Annotated[str, Body(embed=True, min_length=1, max_length=LONGEST_TEXT), AfterValidator(holdable)], can_act: CanAct
+    text: Annotated[str, Body(embed=True, min_length=1, max_length=LONGEST_TEXT), AfterValidator(storable)], can_act: CanAct
 ) -> ConversionsPage:
     """A POST, so that no log of addresses keeps a user ID. The first 100."""
-    found = desk.search(text.strip())
+    found = search_ledger(text.strip())
     if found.one is not None:
-        return ConversionsPage(conversions=[shown(found.one, in_clear=can_act)], next=None)
-    if found.chosen is None:
+        one = conversion_view(found.one, Clock().now(), with_user_ids=can_act)
+        return ConversionsPage(conversions=[one], next=None)
+    if found.selection is None:
         return ConversionsPage(conversions=[], next=None)
-    with reading() as session:
-        page = Conversions(session).page(found.chosen, 100)
-    return ConversionsPage(conversions=[shown(one, in_clear=can_act) for one in page.conversions], next=None)
+    page = conversions_page(found.selection, 100, with_user_ids=can_act)
+    return ConversionsPage(conversions=page.conversions, next=None)
 
 
 @acting_router.get("/actions", summary="Action log, the newest first")
@@ -142,12 +121,12 @@ def actions(rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100, before: Numbe
 )
 def do_action(
     action: Annotated[Action, Body(embed=True)],
-    chosen: Chosen,
+    selection: Selection,
     user: GetUserDep,
     start_run: Annotated[bool, Body(embed=True)] = False,
-) -> desk.Done:
-    """On what the query parameters choose, at most 100,000 at a time; with ``start_run``, a run starts that sends it.
+) -> ActionResult:
+    """On what the query parameters select, at most 100,000 at a time; with ``start_run``, a run starts that sends it.
 
     With a cookie in place of a bearer token, the header ``X-CSRF-Token`` has to hold the token of one of the page's forms.
     """
-    return desk.do(action, chosen, user.get_name(), run_too=start_run)
+    return perform(action, selection, user.get_name(), with_run=start_run)

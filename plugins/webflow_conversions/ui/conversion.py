@@ -1,26 +1,31 @@
-"""A conversion as people see it: its state in words, its way with times, its payload."""
+"""A conversion as people see it: a row of a list, and one in full with its timeline, its payload and the useful actions."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from webflow_conversions.delivery.protocols import Clock
+from webflow_conversions.ledger.actions import USEFUL, Action, Actions
 from webflow_conversions.ledger.push import as_event
-from webflow_conversions.ledger.search import Conversion, Happening
+from webflow_conversions.ledger.search import Conversion, Conversions, Filter, Place
 from webflow_conversions.rules.event import shortened
-from webflow_conversions.rules.states import WAITING, State
-from webflow_conversions.rules.window import MAX_AGE, from_milliseconds, next_import
+from webflow_conversions.rules.states import WAITING, Reason, State
+from webflow_conversions.rules.window import MAX_AGE
+from webflow_conversions.ui.dag import customer_id
 from webflow_conversions.ui.funnel import explained
+from webflow_conversions.ui.ledger import reading
+from webflow_conversions.ui.timeline import TimelineEntry, moment_of, timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """A conversion for people. ``user_id`` is shortened for those who may not act.
+class ConversionView:
+    """A conversion for people. ``user_id`` is shortened for viewers who may not act.
 
-    ``happened_at`` is its moment, ``counts_until`` the last one at which it may go out; both are None without a timestamp.
-    ``meaning`` and ``remedy`` explain its state and reason.
+    ``expires_at`` is the last moment at which it may go out; it and ``occurred_at`` are None without a timestamp.
+    ``is_expired``: it is too old to go out, and its state does not say so. ``meaning`` and ``remedy`` explain both.
     """
 
     id: int
@@ -29,13 +34,14 @@ class Shown:
     event_name: str | None
     conversion_id: str | None
     action_id: str
-    happened_at: datetime | None
-    counts_until: datetime | None
+    occurred_at: datetime | None
+    expires_at: datetime | None
     value: Decimal | None
     user_domain: str | None
     user_id: str | None
     state: State
     is_in_doubt: bool
+    is_expired: bool
     reason: str | None
     meaning: str
     remedy: str
@@ -51,39 +57,81 @@ class Shown:
     run_id: str
 
     @property
-    def still_waits(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether it may still go out."""
-        return self.state in WAITING or self.state == State.SENDING
+        return (self.state in WAITING or self.state == State.SENDING) and not self.is_expired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """Something on the way of a conversion; ``is_ahead`` if it is still to come."""
+class ConversionDetail:
+    """A conversion in full; ``payload`` is the event as it went out, or would; None if the row cannot be an event.
 
-    at: datetime
-    what: str
-    detail: str = ""
-    run_id: str | None = None
-    is_ahead: bool = False
+    ``actions`` are those that would do something now.
+    """
+
+    conversion: ConversionView
+    timeline: Sequence[TimelineEntry]
+    payload: dict[str, Any] | None
+    actions: Sequence[Action]
 
 
-def shown(conversion: Conversion, *, in_clear: bool) -> Shown:
-    """A conversion for somebody; its user ID in clear for those who may act."""
-    meaning, remedy = _explained(conversion)
-    return Shown(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionsPage:
+    """Some conversions of a list; ``next`` given as ``after`` leads to those behind them, and is None on the last page."""
+
+    conversions: Sequence[ConversionView]
+    next: str | None
+
+
+def conversions_page(selection: Filter, rows: int, after: Place | None = None, *, with_user_ids: bool) -> ConversionsPage:
+    """A page of at most ``rows`` conversions."""
+    now = Clock().now()
+    with reading() as session:
+        page = Conversions(session).page(selection, rows, after)
+    return ConversionsPage(
+        conversions=[conversion_view(one, now, with_user_ids=with_user_ids) for one in page.conversions],
+        next=str(page.next) if page.next else None,
+    )
+
+
+def conversion_detail(number: int, *, with_user_ids: bool) -> ConversionDetail | None:
+    """The conversion with the ledger's number; None if the ledger has none."""
+    now = Clock().now()
+    with reading() as session:
+        found = Conversions(session).one(number)
+        if found is None:
+            return None
+        history = Conversions(session).history(found)
+        useful = [action for action in Action if USEFUL & Actions(session).preview(action, [number], now).keys()]
+    view = conversion_view(found, now, with_user_ids=with_user_ids)
+    return ConversionDetail(
+        conversion=view,
+        timeline=timeline(found, history, view.meaning, now),
+        payload=payload(found, customer_id(found.destination), with_user_ids=with_user_ids),
+        actions=useful,
+    )
+
+
+def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: bool) -> ConversionView:
+    """A conversion for a viewer; its user ID in clear for viewers who may act."""
+    expires_at = moment_of(conversion.action_timestamp_ms, after=MAX_AGE)
+    is_expired = expires_at is not None and expires_at < now and conversion.state not in (State.ACCEPTED, State.EXPIRED)
+    meaning, remedy = _explained(conversion, is_expired=is_expired)
+    return ConversionView(
         id=conversion.id,
         destination=conversion.destination,
         source=conversion.source,
         event_name=conversion.event_name,
         conversion_id=conversion.conversion_id,
         action_id=conversion.action_id,
-        happened_at=_moment(conversion.action_timestamp_ms),
-        counts_until=_moment(conversion.action_timestamp_ms, later_by=MAX_AGE),
+        occurred_at=moment_of(conversion.action_timestamp_ms),
+        expires_at=expires_at,
         value=conversion.value,
         user_domain=conversion.user_domain,
-        user_id=conversion.user_id if in_clear or conversion.user_id is None else shortened(conversion.user_id),
+        user_id=conversion.user_id if with_user_ids or conversion.user_id is None else shortened(conversion.user_id),
         state=conversion.state,
         is_in_doubt=conversion.is_in_doubt,
+        is_expired=is_expired,
         reason=conversion.reason,
         meaning=meaning,
         remedy=remedy,
@@ -100,51 +148,34 @@ def shown(conversion: Conversion, *, in_clear: bool) -> Shown:
     )
 
 
-def payload(conversion: Conversion, customer_id: str, *, in_clear: bool) -> dict[str, Any] | None:
-    """The event as it went out, or would: from the row, by the same rules; None if the row cannot be one."""
+def payload(conversion: Conversion, customer_id: str, *, with_user_ids: bool) -> dict[str, Any] | None:
+    """The event as it went out, or would: from the row, by the same rules; None if the row cannot be an event."""
     if not (conversion.event_name and conversion.user_domain and conversion.user_id and conversion.conversion_id):
         return None
     if conversion.action_timestamp_ms is None:
         return None
     event = as_event(conversion)
-    if not in_clear:
+    if not with_user_ids:
         event = event._replace(user_id=shortened(event.user_id))
     document: dict[str, Any] = json.loads(event.body(customer_id))
     return document
 
 
-def way(conversion: Shown, history: Sequence[Happening], now: datetime) -> list[Step]:
-    """What happened to a conversion, in the order of time, and what is ahead of it."""
-    steps = [Step(at=conversion.first_seen_at, what=f"First read from {conversion.source}.")]
-    if conversion.happened_at:
-        steps.append(Step(at=conversion.happened_at, what="It happened."))
-    steps += [_step(one) for one in history if one.what != "read" or one.at > conversion.first_seen_at]
-    if conversion.sent_at:
-        what = f"Request {conversion.attempts} left." if conversion.attempts > 1 else "The request left."
-        steps.append(Step(at=conversion.sent_at, what=what))
-    if conversion.settled_at:
-        steps.append(Step(at=conversion.settled_at, what=_end(conversion), detail=conversion.meaning, run_id=conversion.run_id))
-    if conversion.state == State.ACCEPTED and conversion.settled_at:
-        import_at = next_import(conversion.settled_at)
-        steps.append(Step(at=import_at, what="Webflow imports it.", is_ahead=import_at > now))
-    if conversion.still_waits and conversion.counts_until and conversion.counts_until > now:
-        steps.append(Step(at=conversion.counts_until, what="It is 2 days old, and counts no longer.", is_ahead=True))
-    return sorted(steps, key=lambda step: step.at)
+_TOO_OLD = {
+    State.HELD: "Its user was not known within its 2 days: it never goes out, and the next run records it as expired.",
+    State.READY: "It was not sent within its 2 days: it never goes out, and the next run records it as expired.",
+    State.FUTURE: "It was not sent within its 2 days: it never goes out, and the next run records it as expired.",
+}
 
 
-def _moment(milliseconds: int | None, *, later_by: timedelta = timedelta()) -> datetime | None:
-    """A moment of the ledger; None for none, and for one that no calendar holds."""
-    if milliseconds is None:
-        return None
-    try:
-        return from_milliseconds(milliseconds) + later_by
-    except OverflowError:
-        return None
-
-
-def _explained(conversion: Conversion) -> tuple[str, str]:
+def _explained(conversion: Conversion, *, is_expired: bool) -> tuple[str, str]:
+    """The meaning and the remedy of a state and reason at its age."""
     if conversion.state == State.ACCEPTED:
         return "Webflow received it. Whether it is attributed shows in Webflow after the next import.", ""
+    if conversion.state == State.SENDING and conversion.is_in_doubt and is_expired:
+        return explained(State.EXPIRED, Reason.EXPIRED_IN_DOUBT)[0], "Nothing: it is too old to be sent again."
+    if is_expired and conversion.state in _TOO_OLD:
+        return _TOO_OLD[conversion.state], ""
     if conversion.state == State.READY and conversion.is_in_doubt:
         return (
             "A request for it left, and its answer was lost; it is to be sent again.",
@@ -152,35 +183,7 @@ def _explained(conversion: Conversion) -> tuple[str, str]:
         )
     if conversion.state == State.SENDING and conversion.is_in_doubt:
         return "A request for it left, and its answer was lost.", "Send it again, or write it off."
-    return explained(conversion.state, conversion.reason or "")
-
-
-def _step(happening: Happening) -> Step:
-    detail = happening.detail or ""
-    match happening.what:
-        case "read":
-            what, detail = "Read again.", ""
-        case "in_doubt":
-            what = "A request left, and its answer was lost."
-        case "attempt_failed":
-            what = f"An attempt failed with HTTP {happening.http_status}." if happening.http_status else "An attempt failed."
-        case "changed_after_sent":
-            what = "The source changed it after it was sent; Webflow keeps what it got."
-        case "send_again":
-            what, detail = f"{happening.person} asked for it to be sent again.", f"It was {detail}." if detail else ""
-        case "write_off":
-            what, detail = f"{happening.person} wrote it off.", f"It was {detail}." if detail else ""
-        case other:
-            what = other
-    return Step(at=happening.at, what=what, detail=detail, run_id=happening.run_id)
-
-
-def _end(conversion: Shown) -> str:
-    answer = f" (HTTP {conversion.http_status})" if conversion.http_status else ""
-    match conversion.state:
-        case State.ACCEPTED:
-            return f"Accepted{answer}."
-        case State.REJECTED:
-            return f"Rejected: {conversion.reason}."
-        case _:
-            return f"Expired: {conversion.reason}."
+    meaning, remedy = explained(conversion.state, conversion.reason or "")
+    if is_expired and remedy:
+        remedy = f"It is older than 2 days, and never goes out. For the next ones: {remedy[0].lower()}{remedy[1:]}"
+    return meaning, remedy

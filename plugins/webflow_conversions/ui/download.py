@@ -1,4 +1,4 @@
-"""Conversions as CSV that a spreadsheet shows and never runs."""
+"""CSV for spreadsheets; no cell of it can become a formula."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,13 +7,13 @@ from decimal import Decimal
 from io import StringIO
 from typing import Any
 
-from webflow_conversions.ui.conversion import Shown
+from webflow_conversions.ui.conversion import ConversionView
 
 COLUMNS = (
     "source",
     "conversion_id",
     "event_name",
-    "happened_at",
+    "occurred_at",
     "value",
     "state",
     "reason",
@@ -37,7 +37,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes a cell that begins so for a formula, or looks behind it for one (OWASP, CSV Injection)."""
 
 
-def as_csv(pages: Iterable[Sequence[Shown]]) -> Iterator[str]:
+def csv_lines(pages: Iterable[Sequence[ConversionView]]) -> Iterator[str]:
     """The lines of the file, a page of conversions at a time; UTF-8 with the mark that spreadsheets look for."""
     yield "\ufeff" + _lines([COLUMNS])
     for page in pages:

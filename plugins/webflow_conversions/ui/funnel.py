@@ -63,7 +63,7 @@ class Funnel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
+class ReasonCount:
     """Rows of a run that were not accepted: how many, why, and what somebody can do about it.
 
     ``reason`` is a code of the ledger, or what became of rows that have none. ``state`` is empty for rows without a
@@ -109,7 +109,7 @@ def total(funnels: Sequence[Funnel]) -> Funnel | None:
     return Funnel(source="", at=min(one.at for one in funnels), **sums)
 
 
-def reasons(extractions: Iterable[SourceExtraction]) -> list[Why]:
+def reasons(extractions: Iterable[SourceExtraction]) -> list[ReasonCount]:
     """Why the rows that were read are not accepted: first what is lost, then what waits, then what got no conversion."""
     found: dict[tuple[str, str], dict[str, Amount]] = {}
     for extraction in extractions:
@@ -120,8 +120,8 @@ def reasons(extractions: Iterable[SourceExtraction]) -> list[Why]:
         for (state, reason), amount in (extraction.states or {}).items():
             if state != State.ACCEPTED:
                 found.setdefault((state, reason or state), {})[extraction.source] = amount
-    whys = [_why(state, reason, by_source) for (state, reason), by_source in found.items()]
-    return sorted(whys, key=lambda why: (_ORDER.index(why.state), -why.amount.rows, why.reason))
+    counted = [_why(state, reason, by_source) for (state, reason), by_source in found.items()]
+    return sorted(counted, key=lambda one: (_ORDER.index(one.state), -one.amount.rows, one.reason))
 
 
 def match_rate(states: Mapping[tuple[str, str | None], Amount]) -> float | None:
@@ -145,9 +145,9 @@ def explained(state: str, reason: str) -> tuple[str, str]:
     return explanation.meaning, explanation.remedy
 
 
-def _why(state: str, reason: str, by_source: Mapping[str, Amount]) -> Why:
+def _why(state: str, reason: str, by_source: Mapping[str, Amount]) -> ReasonCount:
     meaning, remedy = explained(state, reason)
-    return Why(
+    return ReasonCount(
         state=state,
         reason=reason,
         amount=sum(by_source.values(), Amount()),

@@ -10,7 +10,7 @@ from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.formatting import conversions, percent
-from webflow_conversions.ui.funnel import Funnel, Why, funnel, match_rate, reasons, total
+from webflow_conversions.ui.funnel import Funnel, ReasonCount, funnel, match_rate, reasons, total
 from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Verdict, silent, verdict
 
 LAST_RUNS = 10
@@ -105,13 +105,13 @@ class Overview:
     total: Funnel | None
     unread_sources: Sequence[str]
     uncounted_sources: Sequence[str]
-    reasons: Sequence[Why]
+    reasons: Sequence[ReasonCount]
     ready: Amount
     ready_at: datetime | None
     accepted_so_far: int
     held: Amount
     held_hours: Sequence[HoursLeft]
-    out: Amount
+    in_flight: Amount
     in_doubt: Amount
     sent_again: Amount
     changed: Amount
@@ -153,7 +153,7 @@ def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
             )
             for start, end in HOURS_LEFT
         ],
-        out=_sum(data.awaited),
+        in_flight=_sum(data.awaited),
         in_doubt=_sum(data.in_doubt) + _sum(data.doubted),
         sent_again=_sum(data.sent_again),
         changed=_sum(data.changed),

@@ -1,25 +1,30 @@
-"""The pages: the night, the conversions, one of them, and what people do."""
+"""The HTML pages: the overview, the list of conversions, a conversion, actions and the action log."""
 
 from typing import Annotated
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from pydantic import AfterValidator
 
-from webflow_conversions.ledger.actions import MOST_CONVERSIONS, Action, Actions, Effect, Effects
+from webflow_conversions.delivery.protocols import Clock
+from webflow_conversions.ledger.actions import DOWNLOAD, MOST_CONVERSIONS, Action, Actions
 from webflow_conversions.ledger.search import LONGEST_TEXT, Conversions, Only
 from webflow_conversions.rules.states import EXPLANATIONS
-from webflow_conversions.ui import desk, static
+from webflow_conversions.ui import actions as ui_actions
+from webflow_conversions.ui import static
 from webflow_conversions.ui.access import CanAct, CsrfToken, from_our_form, may_act
-from webflow_conversions.ui.conversion import payload, shown, way
-from webflow_conversions.ui.dag import customer_id, start_run
-from webflow_conversions.ui.download import as_csv
+from webflow_conversions.ui.cache import overviews
+from webflow_conversions.ui.conversion import conversion_detail, conversions_page
+from webflow_conversions.ui.dag import start_run
+from webflow_conversions.ui.download import csv_lines
 from webflow_conversions.ui.ledger import reading
-from webflow_conversions.ui.query import LARGEST_NUMBER, After, Chosen, Number, holdable
+from webflow_conversions.ui.query import After, Number, PathNumber, Selection, storable
 from webflow_conversions.ui.rendering import address, render
+from webflow_conversions.ui.search import search as search_ledger
 
 ROWS = 50
+"""Rows of a list's page."""
 
 router = APIRouter(include_in_schema=False)
 acting_router = APIRouter(include_in_schema=False, dependencies=[Depends(may_act)])
@@ -27,27 +32,27 @@ acting_router = APIRouter(include_in_schema=False, dependencies=[Depends(may_act
 
 @router.get("/")
 def overview(request: Request, can_act: CanAct, csrf_token: CsrfToken, run: Number = None) -> HTMLResponse:
-    """Where the night stands."""
-    return render(request, "overview.html", night=desk.recent.get(run), can_act=can_act, csrf_token=csrf_token)
+    """The overview of the night."""
+    return render(request, "overview.html", overview=overviews.get(run), can_act=can_act, csrf_token=csrf_token)
 
 
 @router.get("/conversions")
-def conversions(request: Request, chosen: Chosen, after: After, can_act: CanAct, csrf_token: CsrfToken) -> HTMLResponse:
+def conversions(request: Request, selection: Selection, after: After, can_act: CanAct, csrf_token: CsrfToken) -> HTMLResponse:
     """A list of conversions."""
+    page = conversions_page(selection, ROWS, after, with_user_ids=can_act)
     with reading() as session:
-        page = Conversions(session).page(chosen, ROWS, after)
         sources = Conversions(session).sources()
     return render(
         request,
         "conversions.html",
-        now=desk.now(),
-        chosen=chosen,
-        rows=[shown(conversion, in_clear=can_act) for conversion in page.conversions],
+        now=Clock().now(),
+        selection=selection,
+        rows=page.conversions,
         next=page.next,
         is_first=after is None,
         sources=sources,
         reasons=list(EXPLANATIONS),
-        onlys=list(Only),
+        narrowings=list(Only),
         can_act=can_act,
         csrf_token=csrf_token,
     )
@@ -57,39 +62,34 @@ def conversions(request: Request, chosen: Chosen, after: After, can_act: CanAct,
 def search(
     request: Request,
     csrf_token: CsrfToken,
-    text: Annotated[str, Form(max_length=LONGEST_TEXT), AfterValidator(holdable)] = "",
+    text: Annotated[str, Form(max_length=LONGEST_TEXT), AfterValidator(storable)] = "",
 ) -> Response:
     """Find a conversion; a POST, so that no log of addresses keeps a user ID."""
     text = text.strip()
     if not text:
         return RedirectResponse(address(request, "/conversions"), 303)
-    found = desk.search(text)
+    found = search_ledger(text)
     if found.one is not None:
         return RedirectResponse(address(request, f"/conversions/{found.one.id}"), 303)
-    if found.chosen is not None:
-        return RedirectResponse(address(request, "/conversions", found.chosen.query()), 303)
+    if found.selection is not None:
+        return RedirectResponse(address(request, "/conversions", found.selection.query()), 303)
     return render(request, "nothing.html", text=text, csrf_token=csrf_token, status_code=404)
 
 
 @router.get("/conversions/{number}")
-def conversion(
-    request: Request, number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)], can_act: CanAct, csrf_token: CsrfToken
-) -> HTMLResponse:
-    """One conversion: its way, its state in words, its payload."""
-    with reading() as session:
-        ledger = Conversions(session)
-        found = ledger.one(number)
-        if found is None:
-            raise HTTPException(404, "The ledger has no such conversion; what finished long ago is removed from it.")
-        history = ledger.history(found)
-    now, one = desk.now(), shown(found, in_clear=can_act)
+def conversion(request: Request, number: PathNumber, can_act: CanAct, csrf_token: CsrfToken) -> HTMLResponse:
+    """One conversion: its state in words, its timeline, its payload."""
+    detail = conversion_detail(number, with_user_ids=can_act)
+    if detail is None:
+        raise HTTPException(404, "The ledger has no such conversion; what finished long ago is removed from it.")
     return render(
         request,
         "conversion.html",
-        now=now,
-        one=one,
-        way=way(one, history, now),
-        payload=payload(found, customer_id(found.destination), in_clear=can_act),
+        now=Clock().now(),
+        one=detail.conversion,
+        timeline=detail.timeline,
+        payload=detail.payload,
+        actions=detail.actions,
         can_act=can_act,
         csrf_token=csrf_token,
     )
@@ -105,47 +105,45 @@ def static_file(name: str) -> Response:
 
 
 @acting_router.get("/do/{action}")
-def ask(request: Request, action: Action, chosen: Chosen, csrf_token: CsrfToken) -> HTMLResponse:
-    """What an action would come to, and the button that does it."""
-    with reading() as session:
-        ids = Conversions(session).ids(chosen, MOST_CONVERSIONS + 1)
-        effects = Actions(session).preview(action, ids[:MOST_CONVERSIONS], desk.now())
+def preview(request: Request, action: Action, selection: Selection, csrf_token: CsrfToken) -> HTMLResponse:
+    """The effects that an action would have, and the button that does it."""
+    found = ui_actions.preview(action, selection)
     return render(
         request,
-        "ask.html",
+        "preview.html",
         action=action,
-        chosen=chosen,
-        effects=_in_words(action, effects, done=False),
-        is_possible=bool(effects.get(Effect.CHANGED) or effects.get(Effect.HELD)),
-        is_cut=len(ids) > MOST_CONVERSIONS,
+        selection=selection,
+        effects=ui_actions.effect_lines(action, found.effects, done=False),
+        is_useful=found.is_useful,
+        is_cut=found.is_cut,
         most=MOST_CONVERSIONS,
         csrf_token=csrf_token,
     )
 
 
 @acting_router.post("/do/{action}", dependencies=[Depends(from_our_form)])
-def do(
+def perform(
     request: Request,
     action: Action,
-    chosen: Chosen,
+    selection: Selection,
     user: GetUserDep,
     csrf_token: CsrfToken,
-    run_too: Annotated[bool, Form()] = False,
+    with_run: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Do it."""
-    done = desk.do(action, chosen, user.get_name(), run_too=run_too)
-    if done.complaint is None:
-        return RedirectResponse(address(request, f"/actions/{done.action.id}"), 303)
-    return _action(request, done, csrf_token)
+    """Do an action; the answer leads to its record."""
+    result = ui_actions.perform(action, selection, user.get_name(), with_run=with_run)
+    if result.run_error is None:
+        return RedirectResponse(address(request, f"/actions/{result.action.id}"), 303)
+    return _result(request, result, csrf_token)
 
 
 @acting_router.post("/download", dependencies=[Depends(from_our_form)])
-def download(chosen: Chosen, user: GetUserDep) -> StreamingResponse:
-    """What the filter shows, as CSV."""
-    pages = desk.download(chosen, user.get_name(), in_clear=True)
-    name = f"conversions-{desk.now():%Y%m%d-%H%M%S}.csv"
+def download(selection: Selection, user: GetUserDep) -> StreamingResponse:
+    """The selection as CSV."""
+    pages = ui_actions.download(selection, user.get_name(), with_user_ids=True)
+    name = f"conversions-{Clock().now():%Y%m%d-%H%M%S}.csv"
     return StreamingResponse(
-        as_csv(pages), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        csv_lines(pages), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
 
 
@@ -153,13 +151,13 @@ def download(chosen: Chosen, user: GetUserDep) -> StreamingResponse:
 def run_now(request: Request, user: GetUserDep) -> Response:
     """Start a run over the last 2 days."""
     start_run(user.get_name())
-    desk.recent.forget()
+    overviews.clear()
     return RedirectResponse(address(request, "/"), 303)
 
 
 @acting_router.get("/actions")
-def actions(request: Request, csrf_token: CsrfToken, before: Number = None) -> HTMLResponse:
-    """Action log."""
+def action_log(request: Request, csrf_token: CsrfToken, before: Number = None) -> HTMLResponse:
+    """The action log."""
     with reading() as session:
         found = Actions(session).last(ROWS + 1, before)
     more = found[ROWS - 1].id if len(found) > ROWS else None
@@ -167,52 +165,23 @@ def actions(request: Request, csrf_token: CsrfToken, before: Number = None) -> H
 
 
 @acting_router.get("/actions/{number}")
-def action_record(request: Request, number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER)], csrf_token: CsrfToken) -> HTMLResponse:
-    """What came of an action."""
+def action_record(request: Request, number: PathNumber, csrf_token: CsrfToken) -> HTMLResponse:
+    """The record of an action."""
     with reading() as session:
         found = Actions(session).one(number)
     if found is None:
         raise HTTPException(404, "There is no such action.")
-    return _action(request, desk.Done(action=found), csrf_token)
+    return _result(request, ui_actions.ActionResult(action=found), csrf_token)
 
 
-def _action(request: Request, done: desk.Done, csrf_token: str) -> HTMLResponse:
+def _result(request: Request, result: ui_actions.ActionResult, csrf_token: str) -> HTMLResponse:
     return render(
         request,
         "action.html",
-        record=done.action,
-        complaint=done.complaint,
-        effects=_in_words(done.action.action, done.action.outcome, done=True),
+        record=result.action,
+        run_error=result.run_error,
+        effects=[]
+        if result.action.action == DOWNLOAD
+        else ui_actions.effect_lines(result.action.action, result.action.outcome, done=True),
         csrf_token=csrf_token,
     )
-
-
-_CHANGED = {
-    (Action.SEND_AGAIN, False): "will be ready to go out again",
-    (Action.SEND_AGAIN, True): "ready to go out again",
-    (Action.WRITE_OFF, False): "will be written off",
-    (Action.WRITE_OFF, True): "written off",
-}
-_EFFECTS = {
-    Effect.HELD: "held: the next run looks again for their user",
-    Effect.WAITS: "wait already, and go out by themselves",
-    Effect.TOO_OLD: "older than 2 days: Webflow would ignore them",
-    Effect.UNFIT: "cannot go out as they are: their source row or the configuration has to change; the next run judges them anew",
-    Effect.AWAITED: "out at this moment: a push still waits for their answer",
-    Effect.ACCEPTED: "accepted, and never sent again",
-    Effect.NOT_IN_DOUBT: "not in doubt, so there is nothing to write off",
-    Effect.BUSY: "being worked on at this moment: try again in a minute",
-}
-
-
-def _in_words(action: str, effects: Effects, *, done: bool) -> list[tuple[int, str, bool]]:
-    """How many, what becomes of them, and whether it is what was asked for."""
-    return [
-        (
-            effects[effect],
-            _CHANGED[Action(action), done] if effect is Effect.CHANGED else _EFFECTS[effect],
-            effect is Effect.CHANGED,
-        )
-        for effect in Effect
-        if effects.get(effect)
-    ]

@@ -2,10 +2,10 @@
 -- source row or the configuration forbids stays rejected.
 CASE
     WHEN c.state = 'accepted' THEN 'accepted'
-    WHEN c.state IN ('ready', 'future') THEN 'waits'
-    WHEN c.state = 'expired' OR c.action_timestamp_ms < %(oldest_ms)s THEN 'too_old'
-    WHEN c.state = 'held' THEN 'held'
     WHEN c.state = 'sending' AND {is_awaited} THEN 'awaited'
+    WHEN c.state = 'expired' OR c.action_timestamp_ms < %(oldest_ms)s THEN 'too_old'
+    WHEN c.state IN ('ready', 'future') THEN 'waits'
+    WHEN c.state = 'held' THEN 'held'
     WHEN c.state = 'sending' THEN 'changed'
     WHEN (c.reason LIKE 'refused\_%%' OR c.reason IN ('echo_mismatch', 'written_off'))
         AND num_nonnulls(c.event_name, c.conversion_id, c.action_timestamp_ms, c.user_domain, c.user_id) = 5 THEN 'changed'

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from webflow_conversions.errors import Unavailable
-from webflow_conversions.ui import desk
-from webflow_conversions.ui.desk import SHARE, Recent
+from webflow_conversions.ui import cache
+from webflow_conversions.ui.cache import SHARE, OverviewCache
 
 PATIENCE_SECONDS = 60
 
@@ -19,7 +19,7 @@ class Maker:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.time, self.made = 1_000.0, 0
         self.trouble: Exception | None = None
-        monkeypatch.setattr(desk, "monotonic", lambda: self.time)
+        monkeypatch.setattr(cache, "monotonic", lambda: self.time)
 
     def __call__(self, run: int | None) -> Any:
         self.time += 10
@@ -35,7 +35,7 @@ def maker(monkeypatch: pytest.MonkeyPatch) -> Maker:
 
 
 def test_an_overview_is_shared_for_some_times_what_it_took(maker: Maker):
-    recent = Recent(maker)
+    recent = OverviewCache(maker)
 
     first = recent.get(None)
     maker.time += 10 * SHARE - 1
@@ -45,7 +45,7 @@ def test_an_overview_is_shared_for_some_times_what_it_took(maker: Maker):
 
 
 def test_a_failure_is_shared_likewise(maker: Maker):
-    recent = Recent(maker)
+    recent = OverviewCache(maker)
     maker.trouble = Unavailable("The ledger's database does not answer.")
 
     for _ in range(5):
@@ -58,19 +58,19 @@ def test_a_failure_is_shared_likewise(maker: Maker):
 
 
 def test_after_an_act_a_failure_is_forgotten_too(maker: Maker):
-    recent = Recent(maker)
+    recent = OverviewCache(maker)
     maker.trouble = Unavailable("away")
     with pytest.raises(Unavailable):
         recent.get(None)
     maker.trouble = None
 
-    recent.forget()
+    recent.clear()
 
     assert recent.get(None) == "overview 2"
 
 
 def test_nobody_waits_for_long_behind_a_ledger_that_hangs(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(desk, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(cache, "WAIT_SECONDS", 0.05)
     hangs, goes_on = Event(), Event()
 
     def make(run: int | None) -> Any:
@@ -78,7 +78,7 @@ def test_nobody_waits_for_long_behind_a_ledger_that_hangs(monkeypatch: pytest.Mo
         assert goes_on.wait(PATIENCE_SECONDS)
         return "overview"
 
-    recent = Recent(make)
+    recent = OverviewCache(make)
     with ThreadPoolExecutor(5) as pool:
         first = pool.submit(recent.get, None)
         assert hangs.wait(PATIENCE_SECONDS)

@@ -1,0 +1,40 @@
+"""The search box: from what a person knows of a conversion to the conversion, or to the filter that lists all candidates."""
+
+from dataclasses import dataclass
+
+from webflow_conversions.ledger.search import Conversion, Conversions, Filter
+from webflow_conversions.ui.ledger import reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """The only match, or the filter that lists several matches; both None if nothing matches."""
+
+    one: Conversion | None = None
+    selection: Filter | None = None
+
+
+def search(text: str) -> SearchResult:
+    """Look for a conversion ID, an action ID or a user ID, then for the beginning of a conversion ID."""
+    with reading() as session:
+        conversions = Conversions(session)
+        by_id = Filter(conversion=text)
+        page = conversions.page(by_id, 2)
+        if len(page.conversions) == 1:
+            return SearchResult(one=page.conversions[0])
+        if page.conversions:
+            return SearchResult(selection=by_id)
+        user_of = conversions.of_user(_user_ids(text))
+        if user_of is not None:
+            return SearchResult(selection=Filter(user_of=user_of))
+        begins = Filter(begins=text)
+        return SearchResult(selection=begins if conversions.ids(begins, 1) else None)
+
+
+def _user_ids(text: str) -> list[str]:
+    """The user ID and, for personal data, also the hash that is sent in its place."""
+    if "@" not in text and not text.startswith(("+", "0")):
+        return [text]
+    from webflow_conversions.rules.identity import hashed  # loads pandas
+
+    return [text, hashed(text)]

@@ -1,0 +1,87 @@
+"""The timeline of a conversion: what happened to it, in the order of time, and what is still ahead."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from webflow_conversions.ledger.search import Conversion, HistoryEntry
+from webflow_conversions.rules.states import WAITING, State
+from webflow_conversions.rules.window import MAX_AGE, from_milliseconds, next_import
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEntry:
+    """One entry; ``is_ahead`` for what is still to come, ``run_id`` the run that did it."""
+
+    at: datetime
+    text: str
+    detail: str = ""
+    run_id: str | None = None
+    is_ahead: bool = False
+
+
+def timeline(conversion: Conversion, history: Sequence[HistoryEntry], meaning: str, now: datetime) -> list[TimelineEntry]:
+    """The entries of a conversion.
+
+    :param meaning: its state and reason in words.
+    """
+    occurred_at = moment_of(conversion.action_timestamp_ms)
+    expires_at = moment_of(conversion.action_timestamp_ms, after=MAX_AGE)
+    entries = [TimelineEntry(at=conversion.first_seen_at, text=f"First read from {conversion.source}.")]
+    if occurred_at:
+        entries.append(TimelineEntry(at=occurred_at, text="It happened."))
+    entries += [_entry(one) for one in history if one.what != "read" or one.at > conversion.first_seen_at]
+    if conversion.sent_at:
+        text = f"Request {conversion.attempts} left." if conversion.attempts > 1 else "The request left."
+        entries.append(TimelineEntry(at=conversion.sent_at, text=text))
+    if conversion.settled_at:
+        entries.append(
+            TimelineEntry(at=conversion.settled_at, text=_outcome(conversion), detail=meaning, run_id=conversion.run_id)
+        )
+    if conversion.state == State.ACCEPTED and conversion.settled_at:
+        import_at = next_import(conversion.settled_at)
+        entries.append(TimelineEntry(at=import_at, text="Webflow imports it.", is_ahead=import_at > now))
+    if (conversion.state in WAITING or conversion.state == State.SENDING) and expires_at and expires_at > now:
+        entries.append(TimelineEntry(at=expires_at, text="It is 2 days old, and counts no longer.", is_ahead=True))
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def moment_of(milliseconds: int | None, *, after: timedelta = timedelta()) -> datetime | None:
+    """A timestamp of the ledger, and ``after``; None for none, and for one that no calendar holds."""
+    if milliseconds is None:
+        return None
+    try:
+        return from_milliseconds(milliseconds) + after
+    except OverflowError:
+        return None
+
+
+def _entry(record: HistoryEntry) -> TimelineEntry:
+    detail = record.detail or ""
+    match record.what:
+        case "read":
+            text, detail = "Read again.", ""
+        case "in_doubt":
+            text = "A request left, and its answer was lost."
+        case "attempt_failed":
+            text = f"An attempt failed with HTTP {record.http_status}." if record.http_status else "An attempt failed."
+        case "changed_after_sent":
+            text = "The source changed it after it was sent; Webflow keeps what it got."
+        case "send_again":
+            text, detail = f"{record.person} asked for it to be sent again.", f"It was {detail}." if detail else ""
+        case "write_off":
+            text, detail = f"{record.person} wrote it off.", f"It was {detail}." if detail else ""
+        case other:
+            text = other
+    return TimelineEntry(at=record.at, text=text, detail=detail, run_id=record.run_id)
+
+
+def _outcome(conversion: Conversion) -> str:
+    answer = f" (HTTP {conversion.http_status})" if conversion.http_status else ""
+    match conversion.state:
+        case State.ACCEPTED:
+            return f"Accepted{answer}."
+        case State.REJECTED:
+            return f"Rejected: {conversion.reason}."
+        case _:
+            return f"Expired: {conversion.reason}."
