@@ -61,6 +61,7 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.\-]{1,200}$")]
 SqlPath = Annotated[str, StringConstraints(min_length=1)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
@@ -185,6 +186,7 @@ class Configuration(_Part):
     guards: Guards = Guards()
     notices: list[NoticeTo] = []
     retention_days: Annotated[int, Field(ge=31, strict=True)] = 90
+    currency: Currency | None = None
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -537,7 +537,7 @@ def test_what_a_run_was_asked_for_is_known_before_it_has_begun(
 
     (run,) = dag_now().runs
     assert (run.dry_run, run.is_partial) == (bool(conf and conf["dry_run"]), bool(conf and (conf["date"] or conf.get("sources"))))
-    assert client("victor").get("/webflow/api/overview").json()["verdict"]["headline"] == says
+    assert client("victor").get("/webflow/api/overview").json()["status"]["headline"] == says
 
 
 def test_the_api_describes_itself(client: Callable[..., TestClient]):

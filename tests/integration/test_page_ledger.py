@@ -249,13 +249,13 @@ def test_what_will_be_too_old_at_the_next_run_is_known(night: Night):
     }
 
 
-def test_what_was_too_old_when_it_was_first_read_was_turned_away_by_nobody(night: Night):
+def test_what_was_too_old_when_it_was_first_read_ended_on_no_day(night: Night):
     put(night, "rejected", "refused", reason="refused_422", settled_at=NOW - HOUR)
     put(night, "expired", "waited", reason="expired_unsent", settled_at=NOW - HOUR)
     put(night, "expired", "old", reason="expired_before_seen", settled_at=NOW - HOUR)
     put(night, "expired", "long ago", reason="expired_unsent", settled_at=NOW - timedelta(days=15))
 
-    assert sorted((one.reason, one.amount.rows) for one in overview_data(night).turned_away) == [
+    assert sorted((one.reason, one.amount.rows) for one in overview_data(night).ended) == [
         ("expired_unsent", 1),
         ("refused_422", 1),
     ]

@@ -186,7 +186,7 @@ def test_a_month_that_was_too_old_is_not_read_for_the_chart(night: Night, plans:
     night.sql("ANALYZE webflow.conversions")
     plans.clear()
     read_overview(night.session, "nightly", NOW)
-    (plan,) = [plan for sql, plan in plans if sql == statement("overview/turned_away")]
+    (plan,) = [plan for sql, plan in plans if sql == statement("overview/ended")]
     assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {"conversions_decided"}
 
 

@@ -205,6 +205,7 @@ def test_yaml_cannot_run_code(complaint):
         ("delivery: {in_doubt: maybe}", "is wrong at delivery.in_doubt: input should be 'resend' or 'hold', not 'maybe'."),
         ("guards: {rejected_share: 50}", "is wrong at guards.rejected_share: input should be less than or equal to 1, not 50."),
         ("guards: {volume_factor: 1}", "is wrong at guards.volume_factor: input should be greater than 1, not 1."),
+        ("currency: euro", "is wrong at currency: string should match pattern '^[A-Z]{3}$', not 'euro'."),
         ("retention_days: 2", "is wrong at retention_days: input should be greater than or equal to 31, not 2."),
         ("goals: [{event_name: a b}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
         (f"goals: [{{event_name: {'x' * 41}}}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters and no space."),

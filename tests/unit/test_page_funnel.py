@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.unit.test_page_verdict import ledger_run
-from webflow_conversions.ledger.overview import Held, OverviewData, SourceExtraction, TurnedAway
+from webflow_conversions.ledger.overview import EndedByDay, Held, OverviewData, SourceExtraction
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State, refused
 from webflow_conversions.ui.funnel import STEPS, explained, funnel, match_rate, reasons, total
@@ -108,7 +108,7 @@ def test_a_source_that_lost_its_users_is_noticed():
 
     assert notes(39) == []
     assert notes(40) == [
-        "The match rate of shop fell to 60 %, and 80 % is usual: check that the site still calls wf.setUserId()."
+        "The match rate of shop fell to 60 % of its valid conversions, and 80 % is usual: check that the site still calls wf.setUserId()."
     ]
 
 
@@ -116,9 +116,9 @@ def test_a_day_has_what_its_runs_got_accepted_and_what_was_decided_on_it():
     data = OverviewData(
         at=NOW,
         runs=[ledger_run(NOW - timedelta(hours=1), id=2, sent={"shop": amount(3)}), ledger_run(sent={"shop": amount(10)})],
-        turned_away=[
-            TurnedAway(day=NOW.date(), source="shop", state="rejected", reason="refused_400", amount=amount(2)),
-            TurnedAway(day=NOW.date(), source="shop", state="expired", reason="expired_unsent", amount=amount(1)),
+        ended=[
+            EndedByDay(day=NOW.date(), source="shop", state="rejected", reason="refused_400", amount=amount(2)),
+            EndedByDay(day=NOW.date(), source="shop", state="expired", reason="expired_unsent", amount=amount(1)),
         ],
     )
 

@@ -3,16 +3,17 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
 
 from webflow_conversions.delivery.forecast import Forecast, Waiting
-from webflow_conversions.ledger.overview import LedgerRun, OverviewData
-from webflow_conversions.pipeline.verdict import Cause, Finding
-from webflow_conversions.pipeline.verdict import Level as Worst
+from webflow_conversions.ledger.overview import LedgerRun, OverviewData, SourceExtraction
+from webflow_conversions.pipeline.verdict import Cause, Finding, Verdict, not_sent, unread
+from webflow_conversions.pipeline.verdict import Level as VerdictLevel
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, verdict
+from webflow_conversions.ui.verdict import _QUERIES, AirflowRun, DagNow, Fates, Level, Night, Stage, Status, in_words, status
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
 TEN, SWEEP = NOW.replace(hour=22, minute=0), NOW.replace(hour=23, minute=15)
@@ -63,9 +64,19 @@ def going(**more: Any) -> OverviewData:
     return OverviewData(at=NOW, runs=[run], ready=READY)
 
 
+def failed_run(at: datetime = TEN, *findings: Finding, **more: Any) -> LedgerRun:
+    """A run whose verdict is red by these findings."""
+    given = {"outcome": "failed", "verdict": Verdict(findings=findings), "causes": findings, "sent": {}}
+    return ledger_run(at, **given | more)
+
+
+NOT_SENT = not_sent("shop", "HTTP 503", READY["shop"])
+TROUBLES = {"shop": {"HTTP 503": READY["shop"]}}
+
+
 def said(data: OverviewData, dag: DagNow, now: datetime = NOW) -> tuple[Level, str]:
-    found = verdict(data, dag, now)
-    return found.level, f"{found.headline} {' '.join(found.details)}".strip()
+    found = status(data, dag, now)
+    return found.level, " ".join([*([found.cause] if found.cause else []), found.headline, *found.details])
 
 
 def test_when_all_is_out_it_says_how_much():
@@ -97,7 +108,7 @@ def test_what_comes_too_late_is_the_headline():
 
     level, text = said(going(forecasts={"webflow": late}), DagNow(runs=[airflow_run("running")]))
 
-    assert level is Level.BAD
+    assert level is Level.FAILED
     assert text.startswith("At this rate 40 conversions (worth 800.00) miss the import at 00:00 UTC.")
 
 
@@ -119,11 +130,11 @@ def test_what_expires_before_its_turn_is_told():
 
 
 def test_a_rest_that_webflow_asked_for_is_told():
-    data = replace(going(forecasts={"webflow": forecast()}), rests_until={"webflow": NOW + 2 * MINUTE})
+    data = replace(going(forecasts={"webflow": forecast()}), paused_until={"webflow": NOW + 2 * MINUTE})
 
     level, text = said(data, DagNow(runs=[airflow_run("running")]))
 
-    assert level is Level.WARNING
+    assert level is Level.ATTENTION
     assert "Webflow asked webflow to wait until 23:32:00 UTC." in text
 
 
@@ -137,17 +148,22 @@ def test_before_it_may_send_a_run_is_said_to_read():
 
 
 def test_a_failed_run_that_leaves_something_says_what_and_why():
-    data = OverviewData(
-        at=NOW, runs=[ledger_run(outcome="failed", problems=["shop: 312 ready, not sent (last trouble: HTTP 503)"])], ready=READY
-    )
+    data = OverviewData(at=NOW, runs=[failed_run(TEN, NOT_SENT)], ready=READY, troubles=TROUBLES)
 
-    found = verdict(data, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW), NOW)
+    found = status(data, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW), NOW)
 
-    assert found.level is Level.BAD
+    assert found.level is Level.FAILED
     assert (
         found.headline == "312 conversions (worth 45,120.00) are ready, and tonight's run failed: they miss the import in 30 min."
     )
-    assert found.details == ["Shop: 312 ready, not sent (last trouble: HTTP 503)."]
+    assert found.cause == "Shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503)."
+    (finding,) = found.findings
+    assert (finding.sentence, finding.amount, finding.query) == (
+        found.cause,
+        READY["shop"],
+        {"state": "ready", "source": "shop"},
+    )
+    assert finding.remedy.startswith("Mend the cause")
     assert found.can_start
     assert found.run_id == "run of 23 22:00"
 
@@ -157,13 +173,16 @@ def test_a_run_that_failed_without_a_word_says_which_task_failed_first():
 
     _, text = said(OverviewData(at=NOW, ready=READY), dag)
 
-    assert text.endswith("Plan failed and left no sentence: it was ended from outside, or could not reach the ledger.")
+    assert text.startswith("Plan failed and left no sentence: it was ended from outside, or could not reach the ledger.")
 
 
 def refused(at: datetime = TEN) -> LedgerRun:
     """The record of a run that plan did not open."""
     cause = Finding(
-        cause=Cause.TASK_FAILED, level=Worst.FAILED, source="", sentence="plan: There is no connection warehouse: create it"
+        cause=Cause.TASK_FAILED,
+        level=VerdictLevel.FAILED,
+        source="",
+        sentence="plan: There is no connection warehouse: create it",
     )
     nothing: dict[str, Any] = {"window_start": None, "window_end": None, "sources": [], "approved_at": None, "ended_at": None}
     return ledger_run(at, **nothing, is_whole=False, outcome=None, sent={}, id=9, problems=[cause.sentence], causes=[cause])
@@ -172,12 +191,10 @@ def refused(at: datetime = TEN) -> LedgerRun:
 def test_a_plan_that_refused_says_why_in_its_own_sentence_and_what_to_do():
     dag = DagNow(runs=[airflow_run("failed", failed_tasks=["plan"])], next_run_at=TOMORROW)
 
-    found = verdict(OverviewData(at=NOW, runs=[refused()], ready=READY), dag, NOW)
+    found = status(OverviewData(at=NOW, runs=[refused()], ready=READY), dag, NOW)
 
-    assert found.details == [
-        "Plan: There is no connection warehouse: create it.",
-        "Do what the sentence says, then clear the task.",
-    ]
+    assert found.cause == "Plan: There is no connection warehouse: create it."
+    assert [finding.remedy for finding in found.findings] == ["Do what the sentence says, then clear the task."]
     assert found.run_id == "run of 23 22:00"
 
 
@@ -187,8 +204,8 @@ def test_the_sweep_is_waited_for():
 
     level, text = said(OverviewData(at=now, ready=READY), dag, now)
 
-    assert level is Level.WARNING
-    assert text.startswith("312 conversions (worth 45,120.00) wait for the run at 23:15 UTC.")
+    assert level is Level.ATTENTION
+    assert "312 conversions (worth 45,120.00) wait for the run at 23:15 UTC." in text
 
 
 @pytest.mark.parametrize(
@@ -199,21 +216,21 @@ def test_the_sweep_is_waited_for():
     ],
 )
 def test_a_paused_dag_is_bad_news(ready: dict[str, Amount], headline: str):
-    found = verdict(OverviewData(at=NOW, ready=ready), DagNow(is_paused=True, runs=[], next_run_at=TOMORROW), NOW)
+    found = status(OverviewData(at=NOW, ready=ready), DagNow(is_paused=True, runs=[], next_run_at=TOMORROW), NOW)
 
-    assert (found.level, found.headline) == (Level.BAD, headline)
+    assert (found.level, found.headline) == (Level.FAILED, headline)
 
 
 def test_a_run_that_waits_in_a_paused_dag_is_not_under_way():
     dag = DagNow(is_paused=True, runs=[airflow_run("queued")], next_run_at=TOMORROW)
 
-    assert verdict(OverviewData(at=NOW, ready=READY), dag, NOW).level is Level.BAD
+    assert status(OverviewData(at=NOW, ready=READY), dag, NOW).level is Level.FAILED
 
 
 def test_what_is_ready_and_has_no_run_before_the_import_is_bad_news():
     level, text = said(OverviewData(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[airflow_run()], next_run_at=TOMORROW))
 
-    assert level is Level.BAD
+    assert level is Level.FAILED
     assert "no run comes before the import in 30 min" in text
 
 
@@ -232,17 +249,17 @@ def test_by_day_it_says_when_the_run_starts_and_how_the_night_before_was():
 def test_a_run_that_is_overdue_is_bad_news():
     now = TEN + 6 * MINUTE
 
-    assert said(OverviewData(at=now), DagNow(runs=[], next_run_at=TEN), now)[0] is Level.BAD
+    assert said(OverviewData(at=now), DagNow(runs=[], next_run_at=TEN), now)[0] is Level.FAILED
     assert said(OverviewData(at=now), DagNow(runs=[], next_run_at=TEN), TEN + 4 * MINUTE)[0] is Level.WAITING
 
 
-def test_a_failed_run_with_nothing_left_is_a_warning():
-    data = OverviewData(at=NOW, runs=[ledger_run(outcome="failed", problems=["crm: was not read to its end"])])
+def test_a_failed_run_with_nothing_left_stays_failed():
+    data = OverviewData(at=NOW, runs=[failed_run(TEN, *unread(["crm"]).findings)])
 
     level, text = said(data, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW))
 
-    assert level is Level.WARNING
-    assert "Crm: was not read to its end." in text
+    assert level is Level.FAILED
+    assert text.startswith("Crm: was not read to its end. Tonight's run failed")
 
 
 def test_a_backfill_says_nothing_of_tonight():
@@ -258,7 +275,7 @@ def test_without_any_run_it_says_how_to_begin():
 
 
 def test_a_dag_that_airflow_cannot_read_is_bad_news():
-    assert said(OverviewData(at=NOW, ready=READY), DagNow(is_there=False))[0] is Level.BAD
+    assert said(OverviewData(at=NOW, ready=READY), DagNow(is_there=False))[0] is Level.FAILED
 
 
 def test_what_a_catch_up_run_got_accepted_today_is_told():
@@ -339,37 +356,36 @@ def test_a_run_by_hand_that_was_refused_is_why_something_still_waits():
         OverviewData(at=NOW, runs=[ledger_run()], ready=READY), DagNow(runs=[refused, airflow_run()], next_run_at=TOMORROW)
     )
 
-    assert text.endswith("Plan failed and left no sentence: it was ended from outside, or could not reach the ledger.")
+    assert text.startswith("Plan failed and left no sentence")
 
 
 # The morning after
 
 LAST_NIGHT = TEN - timedelta(days=1)
-FAILED = {"outcome": "failed", "problems": ["shop: 312 ready, not sent (last trouble: HTTP 503)"]}
 
 
 def test_the_morning_after_a_failed_night_says_why_something_waits():
-    data = OverviewData(at=MORNING, runs=[ledger_run(LAST_NIGHT, **FAILED)], ready=READY)
+    data = OverviewData(at=MORNING, runs=[failed_run(LAST_NIGHT, NOT_SENT)], ready=READY, troubles=TROUBLES)
 
-    found = verdict(data, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
+    found = status(data, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
 
-    assert found.level is Level.WARNING
+    assert found.level is Level.ATTENTION
     assert found.headline == "312 conversions (worth 45,120.00) wait for the run at 22:00 UTC."
-    assert found.details == ["The last run failed: Shop: 312 ready, not sent (last trouble: HTTP 503)."]
+    assert found.cause == "Shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503)."
     assert (found.run_id, found.can_start) == ("run of 22 22:00", True)
 
 
 def test_what_the_next_run_comes_too_late_for_is_the_headline():
     lost = {"shop": Amount(rows=40, value=Decimal(800))}
-    data = OverviewData(at=MORNING, runs=[ledger_run(LAST_NIGHT, **FAILED)], ready=READY, expiring=lost)
+    data = OverviewData(at=MORNING, runs=[failed_run(LAST_NIGHT, NOT_SENT)], ready=READY, troubles=TROUBLES, expiring=lost)
 
     level, text = said(data, DagNow(runs=[airflow_run("failed", LAST_NIGHT)], next_run_at=TEN), MORNING)
 
-    assert level is Level.BAD
+    assert level is Level.FAILED
     assert text == (
+        "Shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503). "
         "40 conversions (worth 800.00) grow older than 2 days before the run at 22:00 UTC, and are lost then. "
-        "312 conversions (worth 45,120.00) are ready. Start a run now: it sends them all. "
-        "The last run failed: Shop: 312 ready, not sent (last trouble: HTTP 503)."
+        "312 conversions (worth 45,120.00) are ready. Start a run now: it sends them all."
     )
 
 
@@ -380,3 +396,159 @@ def test_after_the_last_run_of_the_night_too_it_says_what_is_lost_before_the_nex
     _, text = said(data, DagNow(runs=[airflow_run(state)], next_run_at=TOMORROW))
 
     assert "2 conversions grow older than 2 days before the run on 24 Nov 22:00 UTC, and are lost then." in text
+
+
+# The verdict of the runs
+
+
+def red(cause: Cause, sentence: str, amount: Amount, level: VerdictLevel = VerdictLevel.ATTENTION) -> Finding:
+    return Finding(cause=cause, level=level, source="shop", sentence=f"shop: {sentence}", amount=amount)
+
+
+REFUSED = red(
+    Cause.REFUSED, "Webflow refused 166 conversions (9,960.00) of 260: HTTP 422 (166)", Amount(rows=166, value=Decimal(9960))
+)
+
+
+def extraction(source: str, *, read: int) -> SourceExtraction:
+    none = {name: Amount() for name in ("duplicates", "conflicting", "outside", "too_old")}
+    return SourceExtraction(source=source, at=NOW, read=Amount(rows=read), states={}, **none)
+
+
+def after(*runs: LedgerRun, **data: Any) -> Status:
+    """At 23:30 UTC, when these runs have ended, the newest first."""
+    dag = DagNow(
+        runs=[airflow_run(run.outcome.replace("succeeded", "success"), run.started_at) for run in runs], next_run_at=TOMORROW
+    )
+    return status(OverviewData(at=NOW, runs=runs, **data), dag, NOW)
+
+
+def test_a_refusal_is_never_all_that_could_go_out():
+    found = after(failed_run(TEN, REFUSED, sent={"shop": Amount(rows=94, value=Decimal(5640))}))
+
+    assert found.level is Level.ATTENTION
+    assert found.cause == "Shop: Webflow refused 166 conversions (9,960.00) of 260: HTTP 422 (166)."
+    assert (
+        found.headline == "Tonight needs attention: 94 conversions (worth 5,640.00) were accepted, and none is ready to go out."
+    )
+    assert [(finding.amount.rows, finding.query) for finding in found.findings] == [
+        (166, {"state": "rejected", "source": "shop"})
+    ]
+
+
+def test_a_refusal_of_the_first_run_is_not_forgotten_by_the_second():
+    assert after(ledger_run(SWEEP, id=2, sent={}, verdict=Verdict()), failed_run(TEN, REFUSED)).level is Level.ATTENTION
+
+
+def test_what_the_second_run_mended_is_forgotten():
+    found = after(ledger_run(SWEEP, id=2, verdict=Verdict()), failed_run(TEN, NOT_SENT))
+
+    assert (found.level, found.findings) == (Level.GOOD, [])
+
+
+def test_a_note_of_a_green_run_is_the_level_of_the_night():
+    note = red(Cause.SENT_AGAIN, "2 of 94 accepted conversions went out more than once", Amount(), VerdictLevel.NOTE)
+
+    found = after(ledger_run(verdict=Verdict(findings=[note])))
+
+    assert (found.level, found.cause) == (Level.NOTE, None)
+    assert found.headline.startswith("All that could go out tonight is out: 1,204 conversions")
+
+
+def test_a_night_without_accepted_conversions_says_so():
+    found = after(ledger_run(sent={}, verdict=Verdict()), extractions=[extraction("shop", read=0)])
+
+    assert (found.level, found.headline) == (Level.NOTE, "Nothing arrived tonight: no conversion was accepted.")
+    assert found.details == ["No rows came from shop."]
+
+
+def test_what_is_in_doubt_now_is_a_finding_whatever_was_recorded():
+    recorded = red(Cause.IN_DOUBT, "1 in doubt", Amount(rows=1), VerdictLevel.FAILED)
+
+    live = after(ledger_run(verdict=Verdict()), in_doubt={"shop": Amount(rows=5)})
+    mended = after(failed_run(TEN, recorded))
+
+    assert [(finding.cause, finding.amount.rows) for finding in live.findings] == [(Cause.IN_DOUBT, 5)]
+    assert live.level is Level.FAILED
+    assert mended.findings == []
+
+
+def test_money_has_the_currency_of_the_configuration():
+    assert after(ledger_run(verdict=Verdict()), currency="EUR").headline.endswith("1,204 conversions (worth EUR 99,000.50).")
+
+
+def test_each_cause_says_which_conversions_it_is_about():
+    assert set(_QUERIES) == set(Cause)
+
+
+# No contradiction can be composed
+
+SOME = Amount(rows=7, value=Decimal(70))
+FATES = [
+    Fates(in_time=in_time, night_after=night_after, lost=lost)
+    for in_time, night_after, lost in product((Amount(), SOME), repeat=3)
+]
+NIGHTS = [
+    Night(
+        stage=stage,
+        fates=fates,
+        tonight=tonight,
+        before=before,
+        last_failed=last_failed,
+        is_tonights=tonight is not None,
+        troubles={"HTTP 503": SOME} if last_failed else {},
+        accepted=accepted,
+        empty_sources=["shop"] if not accepted.rows else [],
+        next_run_at=next_run_at,
+        now=NOW,
+        import_at=NOW + 30 * MINUTE,
+    )
+    for stage, fates, (tonight, before), last_failed, accepted, next_run_at in product(
+        Stage,
+        FATES,
+        [(None, None), *((level, None) for level in VerdictLevel), *((None, level) for level in VerdictLevel)],
+        (False, True),
+        (Amount(), SOME),
+        (None, TOMORROW),
+    )
+]
+
+
+def everything(night: Night) -> str:
+    words = in_words(night)
+    return " ".join([words.headline, *words.details])
+
+
+def test_no_night_is_said_to_lose_and_not_to_lose_the_same():
+    for night in NIGHTS:
+        text = everything(night)
+        assert "not lost" not in text
+        assert ("lost" in text) <= bool(night.fates.lost.rows), (night, text)
+
+
+def test_all_is_out_only_where_nothing_waits_and_no_run_was_red():
+    for night in NIGHTS:
+        if "All that could go out" in everything(night):
+            assert night.fates.total.rows == 0
+            assert night.tonight is not None
+            assert night.tonight.is_green
+            assert night.accepted.rows
+            assert in_words(night).level in (Level.GOOD, Level.NOTE)
+
+
+def test_a_night_is_good_only_if_its_runs_were():
+    for night in NIGHTS:
+        words = in_words(night)
+        if words.level in (Level.GOOD, Level.NOTE):
+            assert night.tonight in (VerdictLevel.GOOD, VerdictLevel.NOTE)
+            assert not night.fates.total.rows
+            assert "fail" not in everything(night)
+
+
+def test_every_night_has_a_headline_and_what_is_lost_is_always_said_before_the_import():
+    for night in NIGHTS:
+        words = in_words(night)
+        assert words.headline.endswith(".")
+        if night.stage is Stage.SENDING and night.fates.lost.rows:
+            assert words.level is Level.FAILED
+            assert "lost" in words.headline

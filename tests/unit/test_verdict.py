@@ -198,7 +198,7 @@ def source_of(**states):
         ({"rejected__invalid_value": 1}, [(Cause.NOTHING_SENDABLE, Level.ATTENTION)]),
         ({"rejected__unknown_goal": 3, "expired__expired_before_seen": 3}, [(Cause.NOTHING_SENDABLE, Level.ATTENTION)]),
         ({"future": 4}, [(Cause.NOTHING_SENDABLE, Level.ATTENTION)]),
-        ({}, []),
+        ({}, [(Cause.NOTHING_READ, Level.NOTE)]),
     ],
 )
 def test_a_source_that_reads_rows_and_can_send_none_is_never_good_whatever_their_number(states, expected):

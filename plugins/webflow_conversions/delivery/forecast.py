@@ -17,7 +17,7 @@ LONGEST_SECONDS = 10 * 86_400
 class Waiting:
     """The conversions that wait for a push.
 
-    ``late`` are those of ``total`` that miss the next import, ``expiring`` those that grow older than 2 days before their turn.
+    Of ``total``, ``expiring`` grow older than 2 days before their turn; ``late`` are the others that miss the next import.
     """
 
     total: Amount

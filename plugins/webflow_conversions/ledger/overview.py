@@ -10,11 +10,12 @@ from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.ledger.retention import EXTRACTED_KEPT
+from webflow_conversions.ledger.runs import USUAL_WEEKS, usual_of
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.failures import failures_of
-from webflow_conversions.pipeline.verdict import Finding, Verdict, causes
+from webflow_conversions.pipeline.verdict import Finding, Usual, Verdict, causes
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import sendable
+from webflow_conversions.rules.window import from_milliseconds, sendable
 
 RUNS = 20
 """Number of runs shown."""
@@ -75,7 +76,8 @@ class SourceExtraction:
     """A source in a run: the rows read, and where their conversions stand at ``at``; None where these are too many to count.
 
     ``duplicates``, ``conflicting``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion
-    of this run.
+    of this run. ``newest_at`` is the moment of the newest conversion of the run that is not in the future; None where there is
+    none, or where there are too many to look through.
     """
 
     source: str
@@ -86,6 +88,7 @@ class SourceExtraction:
     outside: Amount
     too_old: Amount
     states: States | None
+    newest_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnedAway:
+class EndedByDay:
     """Conversions that were rejected, or expired while they waited, on a UTC day."""
 
     day: date
@@ -109,13 +112,29 @@ class TurnedAway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delays:
+    """The delays of a source's accepted conversions: from the conversion to its first sight, and from there to acceptance.
+
+    ``median`` and ``p95`` (the 95th percentile) of each.
+    """
+
+    rows: int
+    to_first_seen_median: timedelta
+    to_first_seen_p95: timedelta
+    to_accepted_median: timedelta
+    to_accepted_p95: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewData:
     """The data of the overview, at one moment.
 
     ``shown`` is the run whose ``extractions`` these are; None if there is none. ``ready`` could go out now, by source, or by
     destination as pushes counted it at ``ready_at``, which is None for what is counted now; ``doubted`` of it has a request
     without an answer behind it, ``expiring`` is too old by the next run. ``awaited`` is out; ``in_doubt`` has nobody who
-    waits for its answer; ``rests_until`` is by destination.
+    waits for its answer; ``paused_until`` is by destination. ``troubles`` are the ready ones by source and by the last trouble
+    that they met, empty where a push counted them. ``usual`` is what each source gave in earlier nights of the same weekday,
+    ``delays`` those of the last night, empty if it accepted more than can be counted live. ``currency`` is the configuration's.
     """
 
     at: datetime
@@ -131,8 +150,12 @@ class OverviewData:
     in_doubt: Mapping[str, Amount] = field(default_factory=dict)
     sent_again: Mapping[str, Amount] = field(default_factory=dict)
     changed: Mapping[str, Amount] = field(default_factory=dict)
-    turned_away: Sequence[TurnedAway] = ()
-    rests_until: Mapping[str, datetime] = field(default_factory=dict)
+    ended: Sequence[EndedByDay] = ()
+    paused_until: Mapping[str, datetime] = field(default_factory=dict)
+    troubles: Mapping[str, Mapping[str | None, Amount]] = field(default_factory=dict)
+    usual: Usual = field(default_factory=dict)
+    delays: Mapping[str, Delays] = field(default_factory=dict)
+    currency: str | None = None
 
 
 def read_overview(
@@ -171,7 +194,8 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         return found
 
     runs = []
-    for row in fetch("overview/runs", dag_id=dag_id, run=run, runs=RUNS):
+    rows = fetch("overview/runs", dag_id=dag_id, run=run, runs=RUNS)
+    for row in rows:
         counted = row.counts.get("sources") if row.ended_at else None
         sent: dict[str, Amount] = {}
         sent_so_far = None
@@ -205,17 +229,21 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         in_doubt=by_source([row for row in sending if not row.is_awaited]),
         sent_again=by_source(fetch("overview/sent_again")),
         changed=by_source(fetch("overview/changed")),
-        turned_away=[
-            TurnedAway(
+        ended=[
+            EndedByDay(
                 day=row.day,
                 source=row.source,
                 state=row.state,
                 reason=row.reason or "",
                 amount=Amount.of_row(row),
             )
-            for row in fetch("overview/turned_away")
+            for row in fetch("overview/ended")
         ],
-        rests_until={row.destination: row.paused_until for row in fetch("overview/destinations")},
+        troubles=_troubles(ready),
+        usual=usual_of(fetch("runs/usual", run=shown.id, weeks=USUAL_WEEKS)) if shown and shown.is_whole else {},
+        delays=_delays(runs, fetch),
+        currency=next((row.currency for row in rows if row.window_end), None),
+        paused_until={row.destination: row.paused_until for row in fetch("overview/destinations")},
     )
 
 
@@ -245,11 +273,13 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
         if row is None:
             continue
         record = run.states(source)
-        at, states = now, None
+        at, states, newest_at = now, None, None
         if run.ended_at and record is not None and (row.recorded_rows > LARGEST_LIVE_RUN or _is_past(run, now)):
             at, states = run.ended_at, record
         elif row.recorded_rows <= LARGEST_LIVE_RUN:
-            states = {(one.state, one.reason): Amount.of_row(one) for one in fetch("overview/states", extraction=row.id)}
+            counted = fetch("overview/states", extraction=row.id)
+            states = {(one.state, one.reason): Amount.of_row(one) for one in counted}
+            newest_at = max((from_milliseconds(one.newest_ms) for one in counted if one.newest_ms is not None), default=None)
         extractions.append(
             SourceExtraction(
                 source=source,
@@ -260,9 +290,36 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
                 outside=Amount.of_row(row, "outside_"),
                 too_old=Amount.of_row(row, "too_old_"),
                 states=states,
+                newest_at=newest_at,
             )
         )
     return extractions
+
+
+def _troubles(ready: Sequence[Any]) -> dict[str, dict[str | None, Amount]]:
+    found: dict[str, dict[str | None, Amount]] = {}
+    for row in ready:
+        of_source = found.setdefault(row.source, {})
+        of_source[row.trouble] = of_source.get(row.trouble, Amount()) + Amount.of_row(row)
+    return found
+
+
+def _delays(runs: Sequence[LedgerRun], fetch: Any) -> dict[str, Delays]:
+    """The delays by source in the last night: of all whole runs that began on the day of the last one that has ended."""
+    whole = [run for run in runs if run.is_whole and run.ended_at]
+    night = [run for run in whole if run.started_at.date() == whole[0].started_at.date()]
+    if not 0 < sum(amount.rows for run in night for amount in run.sent.values()) <= LARGEST_LIVE_RUN:
+        return {}
+    return {
+        row.source: Delays(
+            rows=row.rows,
+            to_first_seen_median=row.to_first_seen[0],
+            to_first_seen_p95=row.to_first_seen[1],
+            to_accepted_median=row.to_accepted[0],
+            to_accepted_p95=row.to_accepted[1],
+        )
+        for row in fetch("overview/delays", night=[run.id for run in night])
+    }
 
 
 def _is_past(run: LedgerRun, now: datetime) -> bool:

@@ -39,6 +39,7 @@ class Runs:
         force: bool,
         clock_offset: timedelta | None,
         now: datetime,
+        currency: str | None = None,
     ) -> Run:
         """Open the record of a run; a second try of it begins anew.
 
@@ -59,6 +60,7 @@ class Runs:
                 "forced": force,
                 "clock_offset_ms": None if clock_offset is None else clock_offset // timedelta(milliseconds=1),
                 "now": now,
+                "currency": currency,
             },
         )
         return Run(
@@ -171,10 +173,7 @@ class Runs:
 
     def usual(self, run: Run) -> dict[str, list[Amount]]:
         """What each source gave in the earlier nights of the run's weekday, the latest first."""
-        found: dict[str, list[Amount]] = {}
-        for row in self._session.fetch("runs/usual", {"run": run.id, "weeks": USUAL_WEEKS}):
-            found.setdefault(row.source, []).append(Amount.of_row(row))
-        return found
+        return usual_of(self._session.fetch("runs/usual", {"run": run.id, "weeks": USUAL_WEEKS}))
 
     def end_pushes(self, run: Run) -> None:
         """Declare the pushes of a run dead: Airflow has ended them all when it starts reconcile."""
@@ -204,6 +203,14 @@ class Runs:
         parameters = {"extraction": extraction, "run_id": run.run_id}
         window = {"start_ms": run.window.interval.start_ms, "end_ms": run.window.interval.end_ms}
         return self._session.fetch("runs/states_of_extraction", parameters | window)
+
+
+def usual_of(rows: Sequence[Any]) -> dict[str, list[Amount]]:
+    """The rows and money of earlier nights by source, out of ``runs/usual``."""
+    found: dict[str, list[Amount]] = {}
+    for row in rows:
+        found.setdefault(row.source, []).append(Amount.of_row(row))
+    return found
 
 
 def _by_state(rows: Sequence[Any], part: str) -> dict[tuple[str, str | None], Amount]:

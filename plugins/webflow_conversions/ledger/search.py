@@ -169,6 +169,10 @@ class Conversions:
         with self._session.transaction() as cursor:
             return sorted({source for _, source, _ in _kinds(cursor)})
 
+    def currency(self) -> str | None:
+        """The currency that the configuration names, as of the last run; None if it names none."""
+        return next((row.currency for row in self._session.fetch("search/currency", {})), None)
+
     def one(self, identifier: int) -> Conversion | None:
         """The conversion of this number."""
         with self._session.transaction() as cursor:

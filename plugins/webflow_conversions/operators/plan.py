@@ -74,6 +74,7 @@ class PlanConversionsOperator(ConversionsOperator):
             force=bool(self.force),
             clock_offset=self._clock_offset(destinations),
             now=started,
+            currency=self.config.currency,
         )
         self._check_queries(run)
         self.log.info("run %s may send conversions of %s in %s", run.run_id, ", ".join(sources), window)

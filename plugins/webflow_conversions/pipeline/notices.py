@@ -172,7 +172,8 @@ def _late(run: RunRecord | None, ready: Amount, now: datetime) -> Amount:
 
 
 def _late_by(forecast: Forecast, now: datetime) -> Amount:
-    return forecast.waiting.late if forecast.stands(now) else forecast.waiting.total
+    waiting = forecast.waiting
+    return waiting.late + waiting.expiring if forecast.stands(now) else waiting.total
 
 
 def _why(stake: Stake, unread: Sequence[str]) -> list[str]:

@@ -80,6 +80,7 @@ class Cause(StrEnum):
     EXPIRED_UNSENT = "expired_unsent"
     NOT_BALANCED = "not_balanced"
     NOTHING_SENDABLE = "nothing_sendable"
+    NOTHING_READ = "nothing_read"
     NOBODY_KNOWN = "nobody_known"
     REFUSED = "refused"
     EXPIRED_UNIDENTIFIED = "expired_unidentified"
@@ -140,6 +141,11 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.ATTENTION,
         condition="A source returned rows, and none of them can be sent, whatever their number.",
         remedy="Look at the reasons: a changed column, time format, time zone or goal stops a whole source.",
+    ),
+    Cause.NOTHING_READ: Kind(
+        level=Level.NOTE,
+        condition="The query of a source returned no rows for the whole 2 days (guards.empty_source).",
+        remedy="Check the load of the warehouse and the source's query; rows that come later are sent until they are 2 days old.",
     ),
     Cause.NOBODY_KNOWN: Kind(
         level=Level.ATTENTION,
@@ -315,8 +321,36 @@ def judge(evidence: Evidence, limits: Limits) -> Verdict:
         found += _of_content(source, account, evidence, limits)
     found += _of_endings(evidence)
     found += _of_pushes(evidence)
+    return Verdict(findings=tuple(worst_first(found)))
+
+
+_LASTING = frozenset({Cause.REFUSED, Cause.EXPIRED_UNSENT, Cause.EXPIRED_UNIDENTIFIED, Cause.SENT_AGAIN})
+"""Causes that a later run does not find again: each is about conversions that one run brought to their end."""
+
+
+def of_night(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on the runs of one night, the latest first: what the last one found, and what an earlier one ended for good."""
+    latest, earlier = verdicts[:1], verdicts[1:]
+    found = [finding for verdict in latest for finding in verdict.findings]
+    found += [finding for verdict in earlier for finding in verdict.findings if finding.cause in _LASTING]
+    return Verdict(findings=tuple(worst_first(found)))
+
+
+def not_sent(source: str, trouble: str | None, amount: Amount) -> Finding:
+    """Conversions that are ready and were not sent; ``trouble`` is how their last attempt failed."""
+    last = f" (last trouble: {trouble})" if trouble else ""
+    return _finding(Cause.NOT_SENT, source, f"{amount} ready, not sent{last}", amount)
+
+
+def in_doubt(source: str, amount: Amount) -> Finding:
+    """Conversions whose answer was lost, and for which no push waits."""
+    return _finding(Cause.IN_DOUBT, source, f"{amount} in doubt: a request left, and its answer was lost", amount)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings in the order of their level; of one level, as they come."""
     order = list(Level)
-    return Verdict(findings=tuple(sorted(found, key=lambda finding: -order.index(finding.level))))
+    return sorted(findings, key=lambda finding: -order.index(finding.level))
 
 
 def causes(verdict: Verdict | None, failures: Sequence[Failure]) -> list[Finding]:
@@ -377,12 +411,9 @@ def _of_account(source: str, account: SourceAccount) -> list[Finding]:
     else:
         for sentence in _unbalanced(account):
             found.append(_finding(Cause.NOT_BALANCED, source, sentence))
-    for trouble, amount in account.ready.items():
-        last = f" (last trouble: {trouble})" if trouble else ""
-        found.append(_finding(Cause.NOT_SENT, source, f"{amount} ready, not sent{last}", amount))
+    found += [not_sent(source, trouble, amount) for trouble, amount in account.ready.items()]
     if account.in_doubt.rows:
-        sentence = f"{account.in_doubt} in doubt: a request left, and its answer was lost"
-        found.append(_finding(Cause.IN_DOUBT, source, sentence, account.in_doubt))
+        found.append(in_doubt(source, account.in_doubt))
     return found
 
 
@@ -444,6 +475,8 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     if account.changed_after_sent:
         sentence = f"{account.changed_after_sent:,} conversions were changed by the source after they were sent"
         found.append(_finding(Cause.CHANGED_AFTER_SENT, source, sentence))
+    if evidence.whole_window and limits.empty_source and not tally.read.rows:
+        found.append(_finding(Cause.NOTHING_READ, source, "the query returned no rows"))
     if evidence.whole_window:
         found += _volume(source, account, evidence.usual.get(source, ()), limits)
     return found

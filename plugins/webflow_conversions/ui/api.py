@@ -1,6 +1,6 @@
 """The JSON API: what the pages show, for dashboards and alerts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
@@ -9,9 +9,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import AfterValidator
 
 from webflow_conversions import __version__
-from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.ledger.actions import Action, ActionRecord, Actions
-from webflow_conversions.ledger.search import LONGEST_TEXT
+from webflow_conversions.ledger.search import LONGEST_TEXT, Filter
 from webflow_conversions.rules.states import EXPLANATIONS
 from webflow_conversions.ui.access import CanAct, from_our_script, may_act
 from webflow_conversions.ui.actions import ActionResult, perform
@@ -20,7 +19,6 @@ from webflow_conversions.ui.conversion import (
     ConversionDetail,
     ConversionsPage,
     conversion_detail,
-    conversion_view,
     conversions_page,
 )
 from webflow_conversions.ui.ledger import reading
@@ -100,13 +98,11 @@ def search(
 ) -> ConversionsPage:
     """A POST, so that no log of addresses keeps a user ID. The first 100."""
     found = search_ledger(text.strip())
-    if found.one is not None:
-        one = conversion_view(found.one, Clock().now(), with_user_ids=can_act)
-        return ConversionsPage(conversions=[one], next=None)
-    if found.selection is None:
-        return ConversionsPage(conversions=[], next=None)
-    page = conversions_page(found.selection, 100, with_user_ids=can_act)
-    return ConversionsPage(conversions=page.conversions, next=None)
+    selection = Filter(id=found.one.id) if found.one is not None else found.selection
+    if selection is None:
+        return ConversionsPage(conversions=[], next=None, currency=None)
+    page = conversions_page(selection, 100, with_user_ids=can_act)
+    return replace(page, next=None)
 
 
 @acting_router.get("/actions", summary="Action log, the newest first")

@@ -73,6 +73,7 @@ class ConversionDetail:
     timeline: Sequence[TimelineEntry]
     payload: dict[str, Any] | None
     actions: Sequence[Action]
+    currency: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class ConversionsPage:
 
     conversions: Sequence[ConversionView]
     next: str | None
+    currency: str | None
 
 
 def conversions_page(selection: Filter, rows: int, after: Place | None = None, *, with_user_ids: bool) -> ConversionsPage:
@@ -88,9 +90,11 @@ def conversions_page(selection: Filter, rows: int, after: Place | None = None, *
     now = Clock().now()
     with reading() as session:
         page = Conversions(session).page(selection, rows, after)
+        currency = Conversions(session).currency()
     return ConversionsPage(
         conversions=[conversion_view(one, now, with_user_ids=with_user_ids) for one in page.conversions],
         next=str(page.next) if page.next else None,
+        currency=currency,
     )
 
 
@@ -102,6 +106,7 @@ def conversion_detail(number: int, *, with_user_ids: bool) -> ConversionDetail |
         if found is None:
             return None
         history = Conversions(session).history(found)
+        currency = Conversions(session).currency()
         useful = [action for action in Action if USEFUL & Actions(session).preview(action, [number], now).keys()]
     view = conversion_view(found, now, with_user_ids=with_user_ids)
     return ConversionDetail(
@@ -109,6 +114,7 @@ def conversion_detail(number: int, *, with_user_ids: bool) -> ConversionDetail |
         timeline=timeline(found, history, view.meaning, now),
         payload=payload(found, customer_id(found.destination), with_user_ids=with_user_ids),
         actions=useful,
+        currency=currency,
     )
 
 

@@ -11,9 +11,9 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
-def money(value: Decimal) -> str:
-    """``12,345.60``; the API knows no currency."""
-    return f"{value:,.2f}"
+def money(value: Decimal, currency: str | None = None) -> str:
+    """``12,345.60``, or ``EUR 12,345.60`` with the currency that the configuration names."""
+    return f"{currency} {value:,.2f}" if currency else f"{value:,.2f}"
 
 
 def percent(share: float | None) -> str:
@@ -28,9 +28,9 @@ def percent(share: float | None) -> str:
     return f"{shown:g} %"
 
 
-def conversions(amount: Amount) -> str:
+def conversions(amount: Amount, currency: str | None = None) -> str:
     """``1,204 conversions (worth 45,120.00)``."""
-    worth = f" (worth {money(amount.value)})" if amount.value else ""
+    worth = f" (worth {money(amount.value, currency)})" if amount.value else ""
     return f"{number(amount.rows)} conversion{'' if amount.rows == 1 else 's'}{worth}"
 
 

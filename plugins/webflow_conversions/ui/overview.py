@@ -1,29 +1,33 @@
-"""What the overview says: the figures of the ledger and Airflow's runs, put together for people and for the JSON API."""
+"""The overview: the ledger's counts and Airflow's runs in one value, which the page and the JSON API show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
-from webflow_conversions.ledger.overview import DAYS, LedgerRun, OverviewData
+from webflow_conversions.ledger.overview import DAYS, Delays, LedgerRun, OverviewData
+from webflow_conversions.pipeline.verdict import Level as VerdictLevel
+from webflow_conversions.pipeline.verdict import volume_in_words
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.formatting import conversions, percent
 from webflow_conversions.ui.funnel import Funnel, ReasonCount, funnel, match_rate, reasons, total
-from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Verdict, silent, verdict
+from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Status, silent, status
 
 LAST_RUNS = 10
+"""Runs in the list of the last runs."""
 HOURS_LEFT = ((0, 3), (3, 6), (6, 12), (12, 24), (24, 49))
-"""Held conversions by the full hours left, half open; what has 48 hours left is of this moment."""
+"""Bounds in full hours left, half open, by which held conversions are counted."""
 ENOUGH_NIGHTS = 3
+"""Earlier nights that are needed before a match rate is called usual."""
 FALLEN = 0.2
-"""A match rate that is so much lower than usual is worth a word (0.2: from 80 % to 60 %)."""
+"""Fall of a match rate from the usual one that is noted, as a share of the valid conversions (0.2: from 80 % to 60 %)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something to know beside the verdict; ``query`` chooses the conversions that it speaks of."""
+    """A warning about what no run has found yet; ``query`` selects the conversions that it is about."""
 
     level: Level
     sentence: str
@@ -31,8 +35,25 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLine:
+    """A source of the run that is shown: its level, its volume beside the usual one, and how fresh its conversions are.
+
+    ``level`` is that of its worst finding; ``working`` until it was read. ``read``, ``accepted`` and ``newest_at`` are None as
+    long as they are not known, ``delays`` where nothing of the last night was accepted.
+    """
+
+    source: str
+    level: Level
+    read: Amount | None
+    usual: str
+    accepted: Amount | None
+    newest_at: datetime | None
+    delays: Delays | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """A UTC day: what its runs got accepted, and what was rejected or expired while it waited, by source."""
+    """A UTC day: conversions accepted by its runs, and conversions rejected, or expired while they waited, by source."""
 
     day: date
     accepted: Mapping[str, Amount]
@@ -90,7 +111,7 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The page, as of ``at``. ``run`` is the run whose ``funnels`` and ``reasons`` these are.
+    """The overview as of ``at``. ``run`` is the run whose ``sources``, ``funnels`` and ``reasons`` these are.
 
     What is not live while a large run goes on: ``uncounted_sources`` have no funnel but for what was read, ``ready`` is of
     ``ready_at`` (else None), and the ``days`` are without the ``accepted_so_far`` (else 0) of runs that have not ended.
@@ -98,7 +119,8 @@ class Overview:
 
     at: datetime
     import_at: datetime
-    verdict: Verdict
+    status: Status
+    sources: Sequence[SourceLine]
     notes: Sequence[Note]
     run: RunLine | None
     funnels: Sequence[Funnel]
@@ -109,6 +131,7 @@ class Overview:
     ready: Amount
     ready_at: datetime | None
     accepted_so_far: int
+    currency: str | None
     held: Amount
     held_hours: Sequence[HoursLeft]
     in_flight: Amount
@@ -125,7 +148,8 @@ class Overview:
 
 
 def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
-    """Put the overview together."""
+    """The overview at ``now``."""
+    night = status(data, dag, now)
     funnels = [funnel(extraction) for extraction in data.extractions]
     days = _days(data, now)
     shown = data.shown
@@ -133,7 +157,8 @@ def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
     return Overview(
         at=data.at,
         import_at=next_import(now),
-        verdict=verdict(data, dag, now),
+        status=night,
+        sources=_sources(data, night),
         notes=_notes(data, days),
         run=next((line for line in lines if shown is not None and line.number == shown.id), None),
         funnels=funnels,
@@ -144,6 +169,7 @@ def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
         ready=_sum(data.ready),
         ready_at=data.ready_at,
         accepted_so_far=sum(run.sent_so_far or 0 for run in data.runs),
+        currency=data.currency,
         held=sum((one.amount for one in data.held if one.hours_left >= 0), Amount()),
         held_hours=[
             HoursLeft(
@@ -162,26 +188,38 @@ def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
     )
 
 
-def _notes(data: OverviewData, days: Sequence[Day]) -> list[Note]:
-    found = []
-    if (waiting := _sum(data.in_doubt)).rows:
-        found.append(
-            Note(
-                level=Level.WARNING,
-                sentence=f"{conversions(waiting)} in doubt: a request left, and its answer was lost. "
-                "Send them again or write them off, or leave it to the next run and delivery.in_doubt.",
-                query={"only": "in_doubt"},
+def _sources(data: OverviewData, night: Status) -> list[SourceLine]:
+    extractions = {extraction.source: extraction for extraction in data.extractions}
+    lines = []
+    for source in data.shown.sources if data.shown else ():
+        extraction = extractions.get(source)
+        worst = VerdictLevel.worst(finding.level for finding in night.findings if finding.source == source)
+        is_open = extraction is None and data.shown is not None and data.shown.ended_at is None
+        lines.append(
+            SourceLine(
+                source=source,
+                level=Level.WORKING if is_open else Level(worst),
+                read=extraction.read if extraction else None,
+                usual=volume_in_words(data.usual.get(source, ())),
+                accepted=funnel(extraction).accepted if extraction else None,
+                newest_at=extraction.newest_at if extraction else None,
+                delays=data.delays.get(source),
             )
         )
+    return lines
+
+
+def _notes(data: OverviewData, days: Sequence[Day]) -> list[Note]:
+    found = []
     for source in sorted({source for day in days for source in day.match_rate}):
         rates = [day.match_rate[source] for day in days if source in day.match_rate]
         usual = median(rates[:-1]) if len(rates) > ENOUGH_NIGHTS else None
         if usual is not None and rates[-1] <= usual - FALLEN:
             found.append(
                 Note(
-                    level=Level.WARNING,
-                    sentence=f"The match rate of {source} fell to {percent(rates[-1])}, and {percent(usual)} is usual: "
-                    "check that the site still calls wf.setUserId().",
+                    level=Level.ATTENTION,
+                    sentence=f"The match rate of {source} fell to {percent(rates[-1])} of its valid conversions, and "
+                    f"{percent(usual)} is usual: check that the site still calls wf.setUserId().",
                     query={"state": State.HELD, "source": source},
                 )
             )
@@ -190,7 +228,7 @@ def _notes(data: OverviewData, days: Sequence[Day]) -> list[Note]:
         found.append(
             Note(
                 level=Level.WAITING,
-                sentence=f"{conversions(soon)} held for a known user expire within {HOURS_LEFT[0][1]} hours.",
+                sentence=f"{conversions(soon, data.currency)} held for a known user expire within {HOURS_LEFT[0][1]} hours.",
                 query={"state": State.HELD},
             )
         )
@@ -204,8 +242,8 @@ def _days(data: OverviewData, now: datetime) -> list[Day]:
         Day(
             day=day,
             accepted=_accepted_on(day, data),
-            rejected=_turned_away_on(day, State.REJECTED, data),
-            expired=_turned_away_on(day, State.EXPIRED, data),
+            rejected=_ended_on(day, State.REJECTED, data),
+            expired=_ended_on(day, State.EXPIRED, data),
             match_rate=_match_rates_on(day, data),
         )
         for day in days
@@ -221,16 +259,16 @@ def _accepted_on(day: date, data: OverviewData) -> dict[str, Amount]:
     return found
 
 
-def _turned_away_on(day: date, state: State, data: OverviewData) -> dict[str, Amount]:
+def _ended_on(day: date, state: State, data: OverviewData) -> dict[str, Amount]:
     found: dict[str, Amount] = {}
-    for one in data.turned_away:
+    for one in data.ended:
         if one.day == day and one.state == state:
             found[one.source] = found.get(one.source, Amount()) + one.amount
     return found
 
 
 def _match_rates_on(day: date, data: OverviewData) -> dict[str, float]:
-    """By the last whole run of the day: by its figures of now if it is the one shown, else as it stood at its end."""
+    """The match rates of the last whole run of the day: as of now for the run that is shown, else as of its end."""
     found: dict[str, float] = {}
     for run in data.runs:
         if _day_of(run) != day or not run.is_whole:
@@ -249,7 +287,7 @@ def _states_in(run: LedgerRun, source: str, data: OverviewData) -> Mapping[tuple
 
 
 def _lines(dag: DagNow, data: OverviewData) -> list[RunLine]:
-    """All runs that either knows, by the time they were due, the newest first."""
+    """The runs of Airflow and of the ledger, in the order of their due time, the newest first."""
     records = {run.run_id: run for run in data.runs}
     known = {run.run_id for run in dag.runs}
     lines = [_line(run, records.get(run.run_id), is_in_airflow=True) for run in dag.runs]

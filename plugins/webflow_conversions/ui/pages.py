@@ -48,6 +48,7 @@ def conversions(request: Request, selection: Selection, after: After, can_act: C
         now=Clock().now(),
         selection=selection,
         rows=page.conversions,
+        currency=page.currency,
         next=page.next,
         is_first=after is None,
         sources=sources,
@@ -90,6 +91,7 @@ def conversion(request: Request, number: PathNumber, can_act: CanAct, csrf_token
         timeline=detail.timeline,
         payload=detail.payload,
         actions=detail.actions,
+        currency=detail.currency,
         can_act=can_act,
         csrf_token=csrf_token,
     )

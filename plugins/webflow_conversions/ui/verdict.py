@@ -1,27 +1,37 @@
-"""The answer to the question of 23:30 UTC: will tonight's conversions make it, and if not, why not?"""
+"""The status of the night, the page's first words: will it make it, is it right, and if not, what is wrong and what to do.
 
-from collections.abc import Sequence
+Two facts decide everything that is said: the :class:`Night`, one value, and the findings of the runs' recorded verdicts
+(``pipeline/verdict.py``), corrected by what has changed since. Headline and details are chosen together, in one place, from
+that one value; no sentence is added by a part that does not know it.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
+from webflow_conversions.delivery.forecast import Forecast
 from webflow_conversions.ledger.overview import LedgerRun, OverviewData
+from webflow_conversions.pipeline import verdict as pipeline
+from webflow_conversions.pipeline.verdict import Cause, Finding
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.states import REFUSED_PREFIX, Reason, State
 from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.formatting import clock, conversions, duration, short
 
 LATE_START = timedelta(minutes=5)
-"""A run that is due for so long and does not start has a reason."""
+"""Delay after which a run that is due and has not started is called overdue."""
 
 
 class Level(StrEnum):
-    """How worried to be; also the colour."""
+    """The levels of a run's verdict, and two for a night that is not over: ``waiting`` for a run, and ``working``."""
 
     GOOD = "good"
+    NOTE = "note"
+    ATTENTION = "attention"
+    FAILED = "failed"
     WAITING = "waiting"
     WORKING = "working"
-    WARNING = "warning"
-    BAD = "bad"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +59,7 @@ class AirflowRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DagNow:
-    """The Dag as Airflow knows it; ``runs`` by the time they were due, the newest first; ``next_run_at``, the next one is."""
+    """The Dag as Airflow knows it; ``runs`` in the order of their due time, the newest first."""
 
     is_there: bool = True
     is_paused: bool = False
@@ -57,178 +67,413 @@ class DagNow:
     runs: Sequence[AirflowRun] = field(default_factory=list)
 
 
+class Stage(StrEnum):
+    """What goes on in Airflow; exactly one holds at a time."""
+
+    NO_DAG = "no_dag"
+    STARTING = "starting"
+    READING = "reading"
+    SENDING = "sending"
+    CLOSING = "closing"
+    PAUSED = "paused"
+    OVERDUE = "overdue"
+    RUN_COMES = "run_comes"
+    """A run starts before the import."""
+    NO_RUN_COMES = "no_run_comes"
+    """The next run starts after the import, or none is due."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """A sentence, what stands behind it, and whether a run by hand would help. ``run_id`` is the run that it speaks of."""
+class Fates:
+    """What becomes of the conversions that are ready, if nobody does anything; each is in exactly one part."""
+
+    in_time: Amount = field(default_factory=Amount)
+    night_after: Amount = field(default_factory=Amount)
+    """They go out after the import, and are imported the night after."""
+    lost: Amount = field(default_factory=Amount)
+    """They grow older than 2 days before they go out."""
+
+    @property
+    def total(self) -> Amount:
+        """All that is ready."""
+        return self.in_time + self.night_after + self.lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """Where the night stands.
+
+    ``tonight`` is the level of tonight's whole runs that have ended, ``before`` of the last one of an earlier night; None if
+    there is none. ``last_failed``: the last whole run failed for a reason that still holds; ``is_tonights``: it is of tonight.
+    ``accepted`` since midnight UTC, ``accepted_before`` on the day before. ``troubles`` of conversions that are tried again.
+    """
+
+    stage: Stage
+    fates: Fates = field(default_factory=Fates)
+    tonight: pipeline.Level | None = None
+    before: pipeline.Level | None = None
+    last_failed: bool = False
+    is_tonights: bool = False
+    troubles: Mapping[str, Amount] = field(default_factory=dict)
+    accepted: Amount = field(default_factory=Amount)
+    accepted_before: Amount = field(default_factory=Amount)
+    empty_sources: Sequence[str] = ()
+    done_at: datetime | None = None
+    rows_per_second: float = 0
+    pauses: Mapping[str, datetime] = field(default_factory=dict)
+    next_run_at: datetime | None = None
+    has_runs: bool = True
+    now: datetime
+    import_at: datetime
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView:
+    """A finding with its remedy; ``query`` selects the conversions concerned, and is None where there is no list of them."""
+
+    cause: Cause
+    level: pipeline.Level
+    source: str
+    sentence: str
+    amount: Amount
+    remedy: str
+    query: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The first words of the page.
+
+    ``cause`` stands before the headline: why the night is not good, None for a good one; ``causes`` are all of them.
+    ``run_id`` is the run that it speaks of, ``findings_run_id`` the one whose ``findings`` these are. ``can_start``: a run by
+    hand would help.
+    """
+
+    level: Level
+    headline: str
+    cause: str | None = None
+    causes: Sequence[str] = ()
+    details: Sequence[str] = ()
+    findings: Sequence[FindingView] = ()
+    findings_run_id: str | None = None
+    can_start: bool = False
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The level, the headline and the details for a night; ``blames``: the cause of the last failure belongs before them."""
 
     level: Level
     headline: str
     details: Sequence[str] = ()
     can_start: bool = False
-    run_id: str | None = None
+    blames: bool = False
 
 
-def verdict(data: OverviewData, dag: DagNow, now: datetime) -> Verdict:
-    """Where the night stands."""
-    ready = sum(data.ready.values(), Amount())
-    if not dag.is_there:
-        return Verdict(
-            level=Level.BAD,
-            headline="Airflow does not know the Dag.",
-            details=["Its file is missing or cannot be imported: see the import errors on Airflow's home page."],
-        )
-    active = next((run for run in reversed(dag.runs) if run.is_active and not _is_dry(run, data)), None)
-    if active is not None and not (dag.is_paused and active.state == "queued"):
-        return _while_it_runs(active, data, ready, now)
+def status(data: OverviewData, dag: DagNow, now: datetime) -> Status:
+    """The status of the night at ``now``."""
     nights = [run for run in dag.runs if _stands_for_a_night(run, data)]
-    if ready.rows:
-        return _something_waits(nights[0] if nights else None, data, dag, ready, now)
-    if dag.is_paused:
-        return Verdict(
-            level=Level.BAD,
+    tonight = _ended_tonight(nights, data, now)
+    ended = tonight or [run for run in nights if not run.is_active][:1]
+    active = _active(dag, data)
+    findings = _findings(ended, data, is_active=active is not None)
+    level = _level(ended[0], data, findings) if ended else None
+    last = next((run for run in nights if not run.is_active), None)
+    failed = last if last is not None and last.state == "failed" else None
+    if failed in ended and level is not None and level.is_green:
+        failed = None
+    night = Night(
+        stage=_stage(active, dag, data, now),
+        fates=_fates(active, dag, data, now),
+        tonight=level if tonight else None,
+        before=None if tonight else level,
+        last_failed=failed is not None,
+        is_tonights=last is not None and last.run_after >= _midnight_before(now),
+        troubles=_troubles(data),
+        accepted=_accepted(data, _midnight_before(now)),
+        accepted_before=_accepted(data, _midnight_before(now) - timedelta(days=1)),
+        empty_sources=[one.source for one in data.extractions if not one.read.rows],
+        pauses={name: until for name, until in data.paused_until.items() if until > now},
+        done_at=_done_at(active, data, now),
+        rows_per_second=sum(forecast.rows_per_second for forecast in _forecasts(active, data, now)),
+        next_run_at=dag.next_run_at,
+        has_runs=bool(nights or data.runs),
+        now=now,
+        import_at=next_import(now),
+        currency=data.currency,
+    )
+    words = in_words(night)
+    causes = _causes(failed, ended, data, findings) if words.blames else []
+    spoken_of = active or (failed if words.blames else None) or (tonight[0] if tonight else None)
+    return Status(
+        level=words.level,
+        headline=words.headline,
+        cause=causes[0] if causes else None,
+        causes=causes,
+        details=words.details,
+        findings=[_view(finding, data) for finding in findings],
+        findings_run_id=ended[0].run_id if ended else None,
+        can_start=words.can_start,
+        run_id=spoken_of.run_id if spoken_of else None,
+    )
+
+
+# What is said of a night
+
+
+def in_words(night: Night) -> Words:
+    """All that is said of a night; total, and the same night is always called the same."""
+    match night.stage:
+        case Stage.NO_DAG:
+            return Words(
+                level=Level.FAILED,
+                headline="Airflow does not know the Dag.",
+                details=["Its file is missing or cannot be imported: see the import errors on Airflow's home page."],
+            )
+        case Stage.STARTING | Stage.READING:
+            step = "is about to start" if night.stage is Stage.STARTING else "reads the sources and looks for known users"
+            waiting = [f"{_worth(night.fates.total, night)} wait for it."] if night.fates.total.rows else []
+            return Words(level=Level.WORKING, headline=f"The run {step}.", details=waiting)
+        case Stage.SENDING:
+            return _while_sending(night)
+        case Stage.CLOSING:
+            return Words(level=Level.WORKING, headline="The run has sent all it had, and closes its account.")
+        case Stage.PAUSED:
+            return _while_paused(night)
+        case Stage.OVERDUE:
+            due = clock(night.next_run_at) if night.next_run_at else "now"
+            waiting = [f"{_worth(night.fates.total, night)} wait for it."] if night.fates.total.rows else []
+            return Words(
+                level=Level.FAILED,
+                headline=f"The run of {due} has not started.",
+                details=[*waiting, "Is the scheduler running? Airflow's home page shows its health."],
+                can_start=True,
+                blames=True,
+            )
+        case Stage.RUN_COMES | Stage.NO_RUN_COMES:
+            if night.fates.total.rows:
+                return _while_waiting(night)
+            return _before_the_run(night) if night.tonight is None else _after_the_run(night, night.tonight)
+
+
+def _while_sending(night: Night) -> Words:
+    fates, speed = night.fates, [f"{night.rows_per_second:,.0f} a second go out."] if night.rows_per_second else []
+    pauses = [f"Webflow asked {name} to wait until {until.astimezone(UTC):%H:%M:%S} UTC." for name, until in night.pauses.items()]
+    troubles = [f"{_worth(amount, night)} are tried again: {trouble}." for trouble, amount in night.troubles.items()]
+    late = f"{_worth(fates.night_after, night)} miss the import at {clock(night.import_at)}"
+    wait = f"{_worth(fates.total, night)} wait, and {night.rows_per_second:,.0f} a second go out."
+    if fates.lost.rows:
+        return Words(
+            level=Level.FAILED,
+            headline=f"At this rate {_worth(fates.lost, night)} grow older than 2 days before their turn, and are lost then.",
+            details=[
+                *([f"{late}, and are imported the night after."] if fates.night_after.rows else []),
+                wait,
+                *pauses,
+                *troubles,
+            ],
+        )
+    if fates.night_after.rows:
+        return Words(
+            level=Level.FAILED,
+            headline=f"At this rate {late}.",
+            details=[wait, *pauses, *troubles, "They go out after it, and are imported the night after."],
+        )
+    done = night.done_at
+    in_time = (
+        f"done at {clock(done)}, {duration(night.import_at - done)} before the import" if done else "the rate is not known yet"
+    )
+    return Words(
+        level=Level.ATTENTION if pauses else Level.WORKING,
+        headline=f"{_worth(fates.total, night)} are on their way: {in_time}.",
+        details=[*speed, *pauses, *troubles],
+    )
+
+
+def _while_paused(night: Night) -> Words:
+    if not night.fates.total.rows:
+        return Words(
+            level=Level.FAILED,
             headline="The Dag is paused: nothing is sent tonight.",
             details=["Unpause it in Airflow; the run that was due last then starts at once."],
         )
-    # What somebody started by hand and was refused before it read anything takes nothing back of what the others did.
-    tonight = [
+    return Words(
+        level=Level.FAILED,
+        headline=f"{_worth(night.fates.total, night)} are ready, and the Dag is paused: they miss the import in {_left(night)}.",
+        details=["Unpause the Dag in Airflow: the run that was due last then starts at once."],
+        blames=True,
+    )
+
+
+def _while_waiting(night: Night) -> Words:
+    """Conversions are ready, and no run is at work."""
+    ready, lost = _worth(night.fates.total, night), _worth(night.fates.lost, night)
+    if night.stage is Stage.RUN_COMES and night.next_run_at is not None:
+        at = clock(night.next_run_at)
+        if night.fates.lost.rows:
+            return Words(
+                level=Level.FAILED,
+                headline=f"{lost} grow older than 2 days before the run at {at}, and are lost then.",
+                details=[f"{ready} are ready. Start a run now: it sends them all."],
+                can_start=True,
+                blames=True,
+            )
+        return Words(
+            level=Level.ATTENTION if night.last_failed else Level.WAITING,
+            headline=f"{ready} wait for the run at {at}.",
+            can_start=True,
+            blames=True,
+        )
+    then = []
+    if night.next_run_at is not None and night.fates.lost.rows:
+        then.append(f"{lost} grow older than 2 days before the run on {short(night.next_run_at)}, and are lost then.")
+    return Words(
+        level=Level.FAILED,
+        headline=f"{ready} are ready, and tonight's run failed: they miss the import in {_left(night)}."
+        if night.last_failed and night.is_tonights
+        else f"{ready} are ready, and no run comes before the import in {_left(night)}.",
+        details=["Start a run: it sends all that is ready.", *then],
+        can_start=True,
+        blames=True,
+    )
+
+
+def _after_the_run(night: Night, level: pipeline.Level) -> Words:
+    """Tonight's runs have ended, and nothing is ready."""
+    accepted = _worth(night.accepted, night)
+    next_run = []
+    if night.stage is Stage.RUN_COMES and night.next_run_at is not None:
+        next_run.append(f"The run at {clock(night.next_run_at)} takes what comes until then.")
+    match level:
+        case pipeline.Level.FAILED:
+            return Words(
+                level=Level.FAILED,
+                headline="Tonight's run failed, and no conversion is ready to go out.",
+                details=[f"{accepted} were accepted tonight.", *next_run],
+                can_start=True,
+                blames=True,
+            )
+        case pipeline.Level.ATTENTION:
+            return Words(
+                level=Level.ATTENTION,
+                headline=f"Tonight needs attention: {accepted} were accepted, and none is ready to go out.",
+                details=next_run,
+                blames=True,
+            )
+        case pipeline.Level.NOTE | pipeline.Level.GOOD:
+            empty = [f"No rows came from {', '.join(night.empty_sources)}."] if night.empty_sources else []
+            if not night.accepted.rows:
+                return Words(
+                    level=Level.NOTE,
+                    headline="Nothing arrived tonight: no conversion was accepted.",
+                    details=[*(empty or ["The run found no conversion that was due."]), *next_run],
+                )
+            return Words(
+                level=Level(level),
+                headline=f"All that could go out tonight is out: {accepted}.",
+                details=[*empty, *next_run],
+            )
+
+
+def _before_the_run(night: Night) -> Words:
+    """No run of tonight has ended, and nothing is ready."""
+    before = []
+    if night.accepted.rows:
+        before.append(f"{_worth(night.accepted, night)} accepted today are imported at midnight.")
+    elif night.before is not None:
+        before.append(
+            f"The night before, {_worth(night.accepted_before, night)} were accepted."
+            if night.accepted_before.rows
+            else "The night before, no conversion was accepted."
+        )
+    elif not night.has_runs:
+        before.append("Nothing has run yet: the first run sets up the ledger, and reads the last 2 days.")
+    level = Level.WAITING if night.before is None or night.before.is_green else Level.ATTENTION
+    if night.next_run_at is None:
+        return Words(level=level, headline="No run is due.", details=before, can_start=True, blames=True)
+    at = night.next_run_at
+    return Words(
+        level=level,
+        headline=f"Tonight's run starts at {clock(at)}, in {duration(at - night.now)}."
+        if night.stage is Stage.RUN_COMES
+        else f"The next run starts on {at.astimezone(UTC):%d %B} at {clock(at)}.",
+        details=before,
+        blames=True,
+    )
+
+
+def _worth(amount: Amount, night: Night) -> str:
+    return conversions(amount, night.currency)
+
+
+def _left(night: Night) -> str:
+    return duration(night.import_at - night.now)
+
+
+# What the night is
+
+
+def _active(dag: DagNow, data: OverviewData) -> AirflowRun | None:
+    """The run at work, the oldest first; none that waits in a paused Dag."""
+    active = next((run for run in reversed(dag.runs) if run.is_active and not _is_dry(run, data)), None)
+    return None if active is not None and dag.is_paused and active.state == "queued" else active
+
+
+def _stage(active: AirflowRun | None, dag: DagNow, data: OverviewData, now: datetime) -> Stage:
+    if not dag.is_there:
+        return Stage.NO_DAG
+    if active is not None:
+        record = _record(data, active.run_id)
+        if record is None or record.approved_at is None:
+            return Stage.STARTING if active.state == "queued" else Stage.READING
+        return Stage.SENDING if _ready(data).rows else Stage.CLOSING
+    if dag.is_paused:
+        return Stage.PAUSED
+    if dag.next_run_at is not None and dag.next_run_at < now - LATE_START:
+        return Stage.OVERDUE
+    return Stage.RUN_COMES if dag.next_run_at is not None and dag.next_run_at < next_import(now) else Stage.NO_RUN_COMES
+
+
+def _fates(active: AirflowRun | None, dag: DagNow, data: OverviewData, now: datetime) -> Fates:
+    """What becomes of what is ready: by the forecasts of a run at work, else by the time of the next run."""
+    ready = _ready(data)
+    if active is not None:
+        waiting = [forecast.waiting for forecast in _forecasts(active, data, now)]
+        night_after = sum((one.late for one in waiting), Amount())
+        lost = sum((one.expiring for one in waiting), Amount())
+        return Fates(in_time=ready - night_after - lost, night_after=night_after, lost=lost)
+    lost = _sum(data.expiring)
+    comes = dag.next_run_at is not None and not dag.is_paused and dag.next_run_at < next_import(now)
+    rest = ready - lost
+    return Fates(in_time=rest if comes else Amount(), night_after=Amount() if comes else rest, lost=lost)
+
+
+def _done_at(active: AirflowRun | None, data: OverviewData, now: datetime) -> datetime | None:
+    """When the queue of the run at work is empty; None where a destination has no forecast or no end."""
+    ends = [forecast.done_at for forecast in _forecasts(active, data, now)]
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else None
+
+
+def _forecasts(active: AirflowRun | None, data: OverviewData, now: datetime) -> list[Forecast]:
+    record = _record(data, active.run_id) if active else None
+    return [forecast for forecast in record.forecasts.values() if forecast.stands(now)] if record else []
+
+
+def _ended_tonight(nights: Sequence[AirflowRun], data: OverviewData, now: datetime) -> list[AirflowRun]:
+    """The whole runs of tonight that have ended, the newest first.
+
+    A run by hand that plan refused changes nothing: it read nothing, and takes nothing back of what the others did.
+    """
+    return [
         run
         for run in nights
-        if run.run_after >= _midnight_before(now) and (run.run_type != "manual" or _opened(data, run.run_id))
+        if not run.is_active
+        and run.run_after >= _midnight_before(now)
+        and (run.run_type != "manual" or _opened(data, run.run_id))
     ]
-    if tonight and tonight[0].state == "failed":
-        return Verdict(
-            level=Level.WARNING,
-            headline="Tonight's run failed; of what it could read, nothing is left to send.",
-            details=_why(tonight[0], data),
-            can_start=True,
-            run_id=tonight[0].run_id,
-        )
-    if tonight:
-        accepted = _accepted(data, _midnight_before(now))
-        headline = (
-            f"All that could go out tonight is out: {conversions(accepted)}."
-            if accepted.rows
-            else "Nothing was due tonight: the run found no conversion to send."
-        )
-        return Verdict(level=Level.GOOD, headline=headline, details=_next_run(dag, now), run_id=tonight[0].run_id)
-    return _before_the_run(nights[0] if nights else None, data, dag, now)
-
-
-def _while_it_runs(active: AirflowRun, data: OverviewData, ready: Amount, now: datetime) -> Verdict:
-    record = _record(data, active.run_id)
-    import_at = next_import(now)
-    if record is None or record.approved_at is None:
-        step = "is about to start" if active.state == "queued" else "reads the sources and looks for known users"
-        waiting = [f"{conversions(ready)} wait for it."] if ready.rows else []
-        return Verdict(level=Level.WORKING, headline=f"The run {step}.", details=waiting, run_id=active.run_id)
-    resting = {name: until for name, until in data.rests_until.items() if until > now}
-    rests = [f"Webflow asked {name} to wait until {until.astimezone(UTC):%H:%M:%S} UTC." for name, until in resting.items()]
-    forecasts = [forecast for forecast in record.forecasts.values() if forecast.stands(now)]
-    late = sum((forecast.waiting.late for forecast in forecasts), Amount())
-    expiring = sum((forecast.waiting.expiring for forecast in forecasts), Amount())
-    speed = sum(forecast.rows_per_second for forecast in forecasts)
-    ends = [forecast.done_at for forecast in forecasts if forecast.done_at]
-    if late.rows:
-        return Verdict(
-            level=Level.BAD,
-            headline=f"At this rate {conversions(late)} miss the import at {clock(import_at)}.",
-            details=[
-                f"{conversions(ready)} wait, and {speed:,.0f} a second go out.",
-                *rests,
-                *_expiring(expiring),
-                "What is late is not lost: it is imported the night after, as long as it goes out before it is 2 days old.",
-            ],
-            run_id=active.run_id,
-        )
-    if not ready.rows:
-        return Verdict(level=Level.WORKING, headline="The run has sent all it had, and closes its account.", run_id=active.run_id)
-    end = max(ends, default=None) if len(ends) == len(forecasts) else None
-    in_time = f"done at {clock(end)}, {duration(import_at - end)} before the import" if end else "the rate is not known yet"
-    return Verdict(
-        level=Level.WARNING if rests else Level.WORKING,
-        headline=f"{conversions(ready)} are on their way: {in_time}.",
-        details=[*([f"{speed:,.0f} a second go out."] if speed else []), *rests, *_expiring(expiring)],
-        run_id=active.run_id,
-    )
-
-
-def _something_waits(last: AirflowRun | None, data: OverviewData, dag: DagNow, ready: Amount, now: datetime) -> Verdict:
-    import_at = next_import(now)
-    left = duration(import_at - now)
-    failed = last if last is not None and last.state == "failed" else None
-    before = _failure(failed, data)
-    lost = sum(data.expiring.values(), Amount())
-    run_id = failed.run_id if failed else None
-    if dag.is_paused:
-        return Verdict(
-            level=Level.BAD,
-            headline=f"{conversions(ready)} are ready, and the Dag is paused: they miss the import in {left}.",
-            details=["Unpause the Dag in Airflow: the run that was due last then starts at once.", *before],
-            run_id=run_id,
-        )
-    if dag.next_run_at is not None and now - LATE_START <= dag.next_run_at < import_at:
-        if lost.rows:
-            return Verdict(
-                level=Level.BAD,
-                headline=f"{conversions(lost)} grow older than 2 days before the run at {clock(dag.next_run_at)}, "
-                "and are lost then.",
-                details=[f"{conversions(ready)} are ready. Start a run now: it sends them all.", *before],
-                can_start=True,
-                run_id=run_id,
-            )
-        return Verdict(
-            level=Level.WARNING if failed else Level.WAITING,
-            headline=f"{conversions(ready)} wait for the run at {clock(dag.next_run_at)}.",
-            details=before,
-            can_start=True,
-            run_id=run_id,
-        )
-    if failed and failed.run_after >= _midnight_before(now):
-        return Verdict(
-            level=Level.BAD,
-            headline=f"{conversions(ready)} are ready, and tonight's run failed: they miss the import in {left}.",
-            details=[*_why(failed, data), *_lost_before(dag, lost)],
-            can_start=True,
-            run_id=run_id,
-        )
-    return Verdict(
-        level=Level.BAD,
-        headline=f"{conversions(ready)} are ready, and no run comes before the import in {left}.",
-        details=["Start one: it sends all that is ready.", *_lost_before(dag, lost), *before],
-        can_start=True,
-        run_id=run_id,
-    )
-
-
-def _before_the_run(last: AirflowRun | None, data: OverviewData, dag: DagNow, now: datetime) -> Verdict:
-    midnight = _midnight_before(now)
-    today, last_night = _accepted(data, midnight), _accepted(data, midnight - timedelta(days=1))
-    failed = last if last is not None and last.state == "failed" else None
-    before = []
-    if today.rows:
-        before.append(f"{conversions(today)} accepted today are imported at midnight.")
-    elif last is not None:
-        before.append(f"The night before, {conversions(last_night)} were accepted.")
-    elif not data.runs:
-        before.append("Nothing has run yet: the first run sets up the ledger, and reads the last 2 days.")
-    before += _failure(failed, data)
-    if dag.next_run_at is None:
-        return Verdict(level=Level.WAITING, headline="No run is due.", details=before, can_start=True)
-    if dag.next_run_at < now - LATE_START:
-        return Verdict(
-            level=Level.BAD,
-            headline=f"The run of {clock(dag.next_run_at)} has not started.",
-            details=["Is the scheduler running? Airflow's home page shows its health.", *before],
-            can_start=True,
-        )
-    return Verdict(
-        level=Level.WARNING if failed else Level.WAITING,
-        headline=f"Tonight's run starts at {clock(dag.next_run_at)}, in {duration(dag.next_run_at - now)}."
-        if dag.next_run_at < next_import(now)
-        else f"The next run starts on {dag.next_run_at.astimezone(UTC):%d %B} at {clock(dag.next_run_at)}.",
-        details=before,
-        run_id=failed.run_id if failed else None,
-    )
 
 
 def _stands_for_a_night(run: AirflowRun, data: OverviewData) -> bool:
@@ -242,19 +487,95 @@ def _is_dry(run: AirflowRun, data: OverviewData) -> bool:
     return record.dry_run if record else run.dry_run
 
 
-def _failure(failed: AirflowRun | None, data: OverviewData) -> list[str]:
-    return [f"The last run failed: {' '.join(_why(failed, data))}"] if failed else []
+# What was found
 
 
-def _why(run: AirflowRun, data: OverviewData) -> list[str]:
-    """Why a run failed and what to do: what its tasks said, and what reconcile found."""
+def _findings(ended: Sequence[AirflowRun], data: OverviewData, *, is_active: bool) -> list[Finding]:
+    """The findings of a night's runs, with what is ready and what is in doubt as it is now."""
+    records = [record for run in ended if (record := _record(data, run.run_id))]
+    recorded = pipeline.of_night([_recorded(record) for record in records])
+    found = [finding for finding in recorded.findings if finding.cause not in (Cause.NOT_SENT, Cause.IN_DOUBT)]
+    if ended and ended[0].state == "failed" and not is_active:
+        found += [
+            pipeline.not_sent(source, trouble, amount)
+            for source, troubles in data.troubles.items()
+            for trouble, amount in troubles.items()
+        ]
+    found += [pipeline.in_doubt(source, amount) for source, amount in data.in_doubt.items()]
+    return pipeline.worst_first(found)
+
+
+def _recorded(record: LedgerRun) -> pipeline.Verdict:
+    """What is recorded of a run: the sentences of its failed tasks, then the findings of its verdict, each once."""
+    found = [*record.causes, *(record.verdict.findings if record.verdict else ())]
+    return pipeline.Verdict(findings=tuple({finding.sentence: finding for finding in found}.values()))
+
+
+def _level(run: AirflowRun, data: OverviewData, findings: Sequence[Finding]) -> pipeline.Level:
+    """The level of a night: of its findings, and failed where Airflow says so for a reason that nothing recorded tells."""
     record = _record(data, run.run_id)
-    if record is not None and record.problems and (record.causes or record.ended_at):
-        remedies = {finding.sentence: finding.remedy for finding in record.causes}
-        sentences = [f"{problem[0].upper()}{problem[1:].rstrip('.')}." for problem in record.problems]
-        first = remedies.get(record.problems[0])
-        return [sentences[0], *([first] if first else []), *sentences[1:]]
-    return [silent(run.failed_tasks)]
+    if run.state == "failed" and (record is None or _recorded(record).level.is_green):
+        return pipeline.Level.FAILED
+    return pipeline.Level.worst(finding.level for finding in findings)
+
+
+_QUERIES: dict[Cause, dict[str, str] | None] = {
+    Cause.NOT_READ: None,
+    Cause.TASK_FAILED: None,
+    Cause.NOT_SENT: {"state": State.READY},
+    Cause.IN_DOUBT: {"only": "in_doubt"},
+    Cause.EXPIRED_UNSENT: {"state": State.EXPIRED, "reason": Reason.EXPIRED_UNSENT},
+    Cause.NOT_BALANCED: None,
+    Cause.NOTHING_SENDABLE: {},
+    Cause.NOTHING_READ: None,
+    Cause.NOBODY_KNOWN: {"state": State.HELD},
+    Cause.REFUSED: {"state": State.REJECTED},
+    Cause.EXPIRED_UNIDENTIFIED: {"state": State.EXPIRED, "reason": Reason.EXPIRED_UNIDENTIFIED},
+    Cause.CONFLICTING_IDS: None,
+    Cause.VOLUME_FELL: None,
+    Cause.REJECTED: {"state": State.REJECTED},
+    Cause.EXPIRED_BEFORE_SEEN: {"state": State.EXPIRED, "reason": Reason.EXPIRED_BEFORE_SEEN},
+    Cause.SENT_AGAIN: {"only": "sent_again"},
+    Cause.CHANGED_AFTER_SENT: {"only": "changed"},
+}
+"""The filter of the conversions that a finding is about, beside its source; None where the ledger has no list of them."""
+
+
+def _view(finding: Finding, data: OverviewData) -> FindingView:
+    query = _QUERIES[finding.cause]
+    if query is not None:
+        query = {**query, "source": finding.source}
+    if query is not None and finding.cause is Cause.REFUSED:
+        codes = {one.reason for one in data.ended if one.source == finding.source and one.reason.startswith(REFUSED_PREFIX)}
+        query |= {"reason": codes.pop()} if len(codes) == 1 else {}
+    return FindingView(
+        cause=finding.cause,
+        level=finding.level,
+        source=finding.source,
+        sentence=_sentence(finding.sentence),
+        amount=finding.amount,
+        remedy=finding.remedy,
+        query=query,
+    )
+
+
+def _causes(failed: AirflowRun | None, ended: Sequence[AirflowRun], data: OverviewData, findings: Sequence[Finding]) -> list[str]:
+    """Why the night is not good, the most important first; where nothing is recorded, which tasks failed."""
+    record = _record(data, failed.run_id) if failed is not None and failed not in ended else None
+    found = [*(record.causes if record else ()), *findings]
+    told = [_sentence(finding.sentence) for finding in found if not finding.level.is_green]
+    is_silent = failed is not None and (record is None if failed not in ended else not told)
+    return [silent(failed.failed_tasks), *told] if failed is not None and is_silent else told
+
+
+def _troubles(data: OverviewData) -> dict[str, Amount]:
+    """What is ready after an attempt that failed, by its trouble."""
+    found: dict[str, Amount] = {}
+    for troubles in data.troubles.values():
+        for trouble, amount in troubles.items():
+            if trouble:
+                found[trouble] = found.get(trouble, Amount()) + amount
+    return found
 
 
 def silent(failed_tasks: Sequence[str]) -> str:
@@ -263,20 +584,16 @@ def silent(failed_tasks: Sequence[str]) -> str:
     return f"{task[0].upper()}{task[1:]} failed and left no sentence: it was ended from outside, or could not reach the ledger."
 
 
-def _next_run(dag: DagNow, now: datetime) -> list[str]:
-    if dag.next_run_at is None or not now <= dag.next_run_at < next_import(now):
-        return []
-    return [f"The run at {clock(dag.next_run_at)} takes what comes until then."]
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
-def _lost_before(dag: DagNow, lost: Amount) -> list[str]:
-    if dag.next_run_at is None or not lost.rows:
-        return []
-    return [f"{conversions(lost)} grow older than 2 days before the run on {short(dag.next_run_at)}, and are lost then."]
+def _ready(data: OverviewData) -> Amount:
+    return _sum(data.ready)
 
 
-def _expiring(amount: Amount) -> list[str]:
-    return [f"{conversions(amount)} grow older than 2 days before their turn, and are lost then."] if amount.rows else []
+def _sum(amounts: Mapping[str, Amount]) -> Amount:
+    return sum(amounts.values(), Amount())
 
 
 def _accepted(data: OverviewData, since: datetime) -> Amount:
@@ -286,6 +603,7 @@ def _accepted(data: OverviewData, since: datetime) -> Amount:
 
 
 def _opened(data: OverviewData, run_id: str) -> LedgerRun | None:
+    """The record of a run that plan opened."""
     record = _record(data, run_id)
     return record if record and record.is_opened else None
 

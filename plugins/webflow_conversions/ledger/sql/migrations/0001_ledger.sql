@@ -75,6 +75,7 @@ CREATE TABLE webflow.runs (
     is_whole        boolean NOT NULL DEFAULT false,
     forced          boolean NOT NULL DEFAULT false,
     clock_offset_ms bigint,
+    currency        text CHECK (currency ~ '^[A-Z]{3}$'),
     started_at      timestamptz NOT NULL,
     approved_at      timestamptz,
     ended_at        timestamptz,
@@ -101,6 +102,7 @@ COMMENT ON COLUMN webflow.runs.is_whole IS
     'It was to send all that was due: of every source, of the whole 2 days; no dry run, no backfill.';
 COMMENT ON COLUMN webflow.runs.last_extraction_before IS
     'The last extraction of the run when plan opened it anew; only those after it count. In the order in which extractions began, since each machine has its own clock.';
+COMMENT ON COLUMN webflow.runs.currency IS 'The currency that the configuration names for people; the API knows none.';
 COMMENT ON COLUMN webflow.runs.clock_offset_ms IS 'The API''s Date header minus our clock, when the run began.';
 COMMENT ON COLUMN webflow.runs.approved_at IS 'When the guards approved the run for sending; a push of a run that is not approved sends nothing.';
 

@@ -1,7 +1,8 @@
--- Conversions that can go out now, by destination and source, and those of them that are too old at the next run.
+-- What could go out now, by destination, source and last trouble; which of it will be too old at the next run.
 SELECT
     destination,
     source,
+    trouble,
     count(*) AS rows,
     coalesce(sum(value), 0) AS value,
     count(*) FILTER (WHERE action_timestamp_ms < %(oldest_then_ms)s) AS expiring_rows,
@@ -10,4 +11,4 @@ FROM webflow.conversions
 WHERE state = 'ready'
   AND destination = ANY (ARRAY(SELECT destination FROM webflow.destinations))
   AND action_timestamp_ms >= %(oldest_ms)s
-GROUP BY destination, source
+GROUP BY destination, source, trouble

@@ -1,9 +1,10 @@
--- What waits in the scope of a push, in the order of expiry, and how each would fare at so many rows a second.
+-- What waits in the scope of a push, in the order of expiry, and its fate at a rate in rows per second: expiring is lost, late is
+-- not, and misses the import.
 SELECT
     count(*) AS rows,
     coalesce(sum(value), 0) AS value,
-    count(*) FILTER (WHERE is_late) AS late_rows,
-    coalesce(sum(value) FILTER (WHERE is_late), 0) AS late_value,
+    count(*) FILTER (WHERE is_late AND NOT is_expiring) AS late_rows,
+    coalesce(sum(value) FILTER (WHERE is_late AND NOT is_expiring), 0) AS late_value,
     count(*) FILTER (WHERE is_expiring) AS expiring_rows,
     coalesce(sum(value) FILTER (WHERE is_expiring), 0) AS expiring_value
 FROM (

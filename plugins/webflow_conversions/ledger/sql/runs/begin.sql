@@ -1,11 +1,13 @@
 -- Opens a run. A plan that is tried again, or cleared with the tasks after it, resets the run: earlier extractions of it no
 -- longer count. started_at stays: the run and its window belong to the night in which the run was first opened.
 INSERT INTO webflow.runs AS r (
-    dag_id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, clock_offset_ms, started_at
+    dag_id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, clock_offset_ms, started_at,
+    currency
 )
 VALUES (
     %(dag_id)s, %(run_id)s, %(run_type)s, %(window_start)s, %(window_end)s, %(sources)s, %(dry_run)s, %(is_whole)s,
-    %(forced)s, %(clock_offset_ms)s, %(now)s
+    %(forced)s, %(clock_offset_ms)s, %(now)s,
+    %(currency)s
 )
 ON CONFLICT (dag_id, run_id) DO UPDATE
 SET run_type = excluded.run_type,
@@ -16,6 +18,7 @@ SET run_type = excluded.run_type,
     is_whole = excluded.is_whole,
     forced = excluded.forced,
     clock_offset_ms = excluded.clock_offset_ms,
+    currency = excluded.currency,
     approved_at = NULL,
     ended_at = NULL,
     outcome = NULL,
