@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from webflow_conversions.reasons import page
+from webflow_conversions.documents.reasons import page
 from webflow_conversions.rules.states import FAULTS, STANDINGS, Reason, State, explain
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ def test_the_page_in_the_docs_is_the_one_that_the_code_writes() -> None:
 
 
 def test_the_page_is_written_without_airflow() -> None:
-    check = "import sys, runpy; runpy.run_module('webflow_conversions.reasons', run_name='__main__'); assert 'airflow' not in sys.modules"
+    check = "import sys, runpy; runpy.run_module('webflow_conversions.documents.reasons', run_name='__main__'); assert 'airflow' not in sys.modules"
     done = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, encoding="utf-8", check=True, cwd=ROOT / "plugins"
     )

@@ -11,7 +11,7 @@ import pytest
 from webflow_conversions.delivery.answers import Trouble
 from webflow_conversions.delivery.outcomes import TREATMENTS, Outcome
 from webflow_conversions.delivery.settings import PushCounts
-from webflow_conversions.troubles import EXAMPLES, Example, updated
+from webflow_conversions.documents.delivery import EXAMPLES, Example, updated
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ def test_the_tables_in_the_docs_are_those_that_the_code_writes() -> None:
 def test_the_tables_are_written_without_airflow(tmp_path: Path) -> None:
     copy = tmp_path / "delivery.md"
     copy.write_text(DOCUMENT, encoding="utf-8")
-    check = f"import sys, runpy; sys.argv = ['', {str(copy)!r}]; runpy.run_module('webflow_conversions.troubles', run_name='__main__'); assert 'airflow' not in sys.modules"
+    check = f"import sys, runpy; sys.argv = ['', {str(copy)!r}]; runpy.run_module('webflow_conversions.documents.delivery', run_name='__main__'); assert 'airflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT / "plugins")
     assert copy.read_text(encoding="utf-8") == DOCUMENT
 

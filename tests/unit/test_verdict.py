@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from webflow_conversions.configuration import Guards
+from webflow_conversions.documents.verdicts import page
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.verdict import CAUSES, Cause, Ended, Evidence, Level, Verdict, judge, unread, volume_in_words
 from webflow_conversions.rules.amounts import Amount, Tally
-from webflow_conversions.verdicts import page
 
 
 def amount(rows, value="0"):

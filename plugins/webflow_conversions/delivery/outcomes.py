@@ -1,6 +1,6 @@
 """What an answer means, and what follows from it: for the row, the pace, the circuit breaker and the push.
 
-``TREATMENTS`` is the one table of it. ``docs/delivery.md`` shows it with examples (``webflow_conversions.troubles``).
+``TREATMENTS`` is the one table of it. ``docs/delivery.md`` shows it with examples (``webflow_conversions.documents.delivery``).
 """
 
 from collections.abc import Callable, Mapping

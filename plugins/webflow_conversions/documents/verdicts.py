@@ -1,13 +1,13 @@
-"""The page of verdicts for people: ``python -m webflow_conversions.verdicts > docs/verdicts.md``."""
+"""The page of verdicts for people: ``python -m webflow_conversions.documents.verdicts > docs/verdicts.md``."""
 
 import sys
 
+from webflow_conversions.documents.markdown import table
 from webflow_conversions.pipeline.verdict import CAUSES, Level
-from webflow_conversions.reasons import table
 
 _HEAD = """# Verdicts
 
-<!-- Written by `python -m webflow_conversions.verdicts > docs/verdicts.md`; change webflow_conversions/pipeline/verdict.py. -->
+<!-- Written by `python -m webflow_conversions.documents.verdicts > docs/verdicts.md`; change pipeline/verdict.py. -->
 
 Each run ends with a verdict, for each source and for the run: `webflow.runs.verdict`, and in it `level` and `findings`. The page,
 the notices, the metrics and the JSON API read the same one. A run is green in Airflow if its level is `good` or `note`.

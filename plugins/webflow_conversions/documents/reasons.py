@@ -1,13 +1,13 @@
-"""The page of states and reasons for people: ``python -m webflow_conversions.reasons > docs/reasons.md``."""
+"""The page of states and reasons for people: ``python -m webflow_conversions.documents.reasons > docs/reasons.md``."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
 
+from webflow_conversions.documents.markdown import table
 from webflow_conversions.rules.states import EXPLANATIONS, REFUSED_PREFIX, STANDINGS, State, explain
 
 _HEAD = """# States and reasons
 
-<!-- Written by `python -m webflow_conversions.reasons > docs/reasons.md`; change plugins/webflow_conversions/rules/states.py. -->
+<!-- Written by `python -m webflow_conversions.documents.reasons > docs/reasons.md`; change rules/states.py. -->
 
 Every conversion of the ledger (`webflow.conversions`) is in exactly one `state`. Where the state alone does not say why,
 `reason` does, in one code; `detail` has what the source gave where that is wrong.
@@ -34,14 +34,6 @@ def page() -> str:
         if reasons:
             parts += [f"\n## Reasons for `{state}`\n", *table(("reason", "about", "meaning", "what to do"), reasons)]
     return "\n".join(parts) + "\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table in Markdown."""
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
 
 
 if __name__ == "__main__":

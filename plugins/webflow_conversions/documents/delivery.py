@@ -1,4 +1,4 @@
-"""The tables of answers in ``docs/delivery.md``: ``python -m webflow_conversions.troubles docs/delivery.md``."""
+"""The tables of answers in ``docs/delivery.md``: ``python -m webflow_conversions.documents.delivery docs/delivery.md``."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from webflow_conversions.delivery.answers import Answer, Trouble
 from webflow_conversions.delivery.outcomes import TREATMENTS, BackOff, Evidence, Outcome, Row, Tempo, Treatment, classify
-from webflow_conversions.reasons import table
+from webflow_conversions.documents.markdown import table
 
-BEGIN, END = "<!-- Written by `python -m webflow_conversions.troubles docs/delivery.md` -->", "<!-- Until here -->"
+BEGIN, END = "<!-- Written by `python -m webflow_conversions.documents.delivery docs/delivery.md` -->", "<!-- Until here -->"
 ECHO, REWRITTEN = b'{"actionId":"a","userId":"u","eventName":"e"}', b'{"action_id":"a","userId":"u","eventName":"e"}'
 
 _ROWS = {
