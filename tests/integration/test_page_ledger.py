@@ -678,11 +678,11 @@ def recovered(night: Night) -> PushQueue:
     return second
 
 
-@pytest.mark.parametrize("actions_", [[Action.SEND_AGAIN], [Action.WRITE_OFF, Action.SEND_AGAIN]])
+@pytest.mark.parametrize("taken", [[Action.SEND_AGAIN], [Action.WRITE_OFF, Action.SEND_AGAIN]])
 def test_what_is_sent_again_by_hand_waits_until_no_request_of_a_dead_push_can_be_out(
-    night: Night, actions: Actions, recovered: PushQueue, actions_: list[Action]
+    night: Night, actions: Actions, recovered: PushQueue, taken: list[Action]
 ):
-    for action in actions_:
+    for action in taken:
         assert do(night, actions, action, night.row("c1").id) == {Effect.CHANGED: 1}
     assert night.states() == {"c1": ("ready", None)}
 

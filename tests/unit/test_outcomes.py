@@ -1,4 +1,4 @@
-"""What an answer means is decided for every answer there is, and doubt is one of the actions_."""
+"""What an answer means is decided for every answer there is, and doubt is one of the decisions."""
 
 import json
 from datetime import UTC, datetime
