@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from webflow_conversions.errors import ConversionsError, Unfinished
+from webflow_conversions.errors import ConversionsError, Unfinished, first_line
 
 MOST_CHARACTERS = 2_000
 """A sentence is cut off after so many."""
@@ -84,8 +84,7 @@ def sentence_of(error: BaseException) -> str:
     """What people are told of an error: its own sentence, or of one that is not ours its type and first line without data."""
     if isinstance(error, ConversionsError):
         return str(error)[:MOST_CHARACTERS]
-    first_line = next(iter(str(error).strip().splitlines()), "")[:_FIRST_LINE_CHARACTERS].rstrip(".")
-    what = _DATA.sub("…", first_line)
+    what = _DATA.sub("…", first_line(error)[:_FIRST_LINE_CHARACTERS]) if str(error).strip() else ""
     return f"Something unexpected happened: {type(error).__name__}{f': {what}' if what else ''}."
 
 
