@@ -1,5 +1,6 @@
 """The three ways to run the Dag, through the real scheduler; and that nothing ever goes out twice."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,18 @@ def test_unpausing_starts_the_run_that_was_due_last_over_the_two_days_before_it(
     assert f"{due_at.astimezone(UTC):%H:%M}" in ("22:00", "23:15")
     assert (moment(run["data_interval_start"]), moment(run["data_interval_end"])) == (due_at - TWO_DAYS, due_at)
     assert (first_night.record.window_start, first_night.record.window_end) == (due_at - TWO_DAYS, due_at)
+
+
+def test_a_run_that_succeeded_has_missed_no_deadline(first_night: Night, stage: Stage) -> None:
+    assert first_night.run["state"] == "success"
+    with closing(stage.postgres.connect("airflow")) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM deadline_alert")
+        assert cursor.fetchall() == [(1,)]
+        cursor.execute("SELECT deadline_time FROM deadline WHERE missed AND created_at < deadline_time")
+        assert cursor.fetchall() == []
+        if not "22:00" <= f"{datetime.now(UTC):%H:%M}":  # The run is one of the night before, and was made up for.
+            cursor.execute("SELECT deadline_time FROM deadline")
+            assert cursor.fetchall() == []
 
 
 def test_a_run_sends_exactly_what_is_due_in_its_window(first_night: Night) -> None:

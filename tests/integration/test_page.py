@@ -22,6 +22,7 @@ from tests.night import DESTINATION, Night
 from tests.rows import put
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.runs import Runs
+from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State
 from webflow_conversions.ui.dag import DAG_ID
@@ -863,3 +864,33 @@ def test_every_address_holds_under_a_path_prefix(airflow: FastAPI, page_night: N
     assert token
     answer = browser.post("/team/airflow/webflow/search", data={"csrf_token": token[1], "text": "c1"}, headers=SAME)
     assert answer.headers["location"] == f"/team/airflow/webflow/conversions/{identifier}"
+
+
+def test_a_run_that_plan_refused_says_why_on_the_page_and_in_the_json(
+    client: Callable[..., TestClient], page_night: Night, runs_of_the_dag: Callable[..., None]
+):
+    runs_of_the_dag("scheduled__1", run_type="scheduled", state="failed")
+    refused = Failure(
+        task="plan",
+        error="Stopped",
+        sentence="Webflow refuses the token (HTTP 401): put a valid one into connection webflow_default.",
+        at=NOW - timedelta(minutes=30),
+        try_number=1,
+        is_last_try=True,
+    )
+    page_night.runs.record_failure("scheduled__1", "scheduled", refused)
+    browser = client("victor")
+
+    document = browser.get("/webflow/api/overview").json()
+    page = browser.get("/webflow/", headers=HTML).text
+
+    sentence = refused.cause
+    (run,) = document["runs"]
+    assert (run["window_start"], run["accepted"], run["problems"]) == (None, None, [sentence])
+    assert [(cause["cause"], cause["sentence"], cause["remedy"]) for cause in run["causes"]] == [
+        ("task_failed", sentence, "Do what the sentence says, then clear the task.")
+    ]
+    assert any("Webflow refuses the token (HTTP 401)" in detail for detail in document["verdict"]["details"])
+    assert page.count("Webflow refuses the token (HTTP 401)") == 2
+    assert "Do what the sentence says, then clear the task." in page
+    assert "last line" not in page

@@ -137,7 +137,7 @@ def test_of_two_tries_of_an_extraction_the_last_complete_one_counts(night: Night
 
 def unread(night: Night) -> list[str]:
     """The sources that the deadline's notice would call unread."""
-    run = stake(night.session, "nightly", NOW, {DESTINATION: ["sales"]}, NOW).run
+    run = stake(night.session, "nightly", NOW, {DESTINATION: ["sales", "deals"]}, NOW).run
     assert run is not None
     return list(run.unread_sources)
 
