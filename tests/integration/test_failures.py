@@ -1,4 +1,4 @@
-"""A task that fails says why: in the run's record, in an XCom and as the last line of its log, until it succeeds."""
+"""A task that fails says why: in the run's record, in an XCom and as the error that its log ends in, until it succeeds."""
 
 import traceback
 from datetime import UTC, datetime, timedelta

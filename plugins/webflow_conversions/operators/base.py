@@ -56,8 +56,8 @@ def tell(metrics: Iterable[Metric]) -> None:
 class ConversionsOperator(BaseOperator):
     """A task on the way of the conversions: :meth:`perform` does its work.
 
-    A task that fails says why in one sentence, which is the last line of its log, and in the ledger and an XCom for the
-    page, the notices and the run's note in Airflow.
+    A task that fails says why in one sentence: as the error that its log ends in, and in the ledger and an XCom for the page,
+    the notices and the run's note in Airflow.
 
     :param config_path: the path of the configuration file; default see :func:`default_config_path`.
     :param ledger_conn_id: the connection of the ledger.
