@@ -217,3 +217,25 @@ def test_a_push_whose_rows_another_one_sent_is_a_note(around: Surroundings) -> N
     around.reconcile()
 
     assert around.sql("SELECT outcome, verdict ->> 'level' FROM webflow.runs") == [("succeeded", "note")]
+
+
+def test_an_api_that_answers_503_is_said_by_the_push_and_told_with_what_it_left(
+    around: Surroundings, simulator: SimulatorProcess
+) -> None:
+    around.configure(CONFIGURATION + "delivery: {workers: 1, patience_seconds: 0.5}\n")
+    around.plan()
+    around.extract()
+    (work,) = around.identify()
+    simulator.faults([{"action": "status", "status": 503}])
+    around.map_index = 0
+    with pytest.raises(Unavailable):
+        around.push(work).execute(around.context(try_number=4))
+    around.map_index = -1
+    with pytest.raises(Unfinished) as raised:
+        around.reconcile()
+
+    assert recorded(around)["push[0]"]["is_last_try"] is True
+    assert "503" in recorded(around)["push[0]"]["sentence"]
+    told = run_causes(Session(around.connection), "nightly", around.run_id)
+    assert [cause.sentence.partition(":")[0] for cause in told] == ["push to webflow_default", "sales"]
+    assert str(raised.value).index("push to webflow_default") < str(raised.value).index("ready, not sent (last trouble: HTTP 503")

@@ -126,7 +126,7 @@ def test_with_a_host_where_nobody_listens_nothing_is_sent_and_a_dry_run_shows_wh
     assert host in (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
     night = Night(database)
     run = night.ready(10)
-    with pytest.raises(Unavailable, match="stays ready for the next run"):
+    with pytest.raises(Unavailable, match="stays ready, and can go out until it is 2 days old"):
         night.push(run, host, settings={"patience_seconds": 0.1})
 
     assert {(row.state, row.attempts) for row in night.rows().values()} == {("ready", 0)}

@@ -100,7 +100,7 @@ class Patience:
             return None
         return Unavailable(
             f"The API gave no good answer for {waited:.0f} seconds (last trouble: {trouble}): "
-            "what is left stays ready for the next run."
+            "what is left stays ready, and can go out until it is 2 days old."
         )
 
     def pause(self, seconds: float) -> Unavailable | None:
