@@ -9,6 +9,7 @@ import pytest
 
 from webflow_conversions.configuration import ConfigurationFile, InDoubt, digest
 from webflow_conversions.errors import Unusable
+from webflow_conversions.pipeline.notices import NoticeKind
 from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.identity import PersonalData
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind
@@ -102,6 +103,27 @@ def test_what_is_left_out_has_the_designed_default(write):
     assert configuration.known_users.personal_data is PersonalData.REJECT
     assert configuration.retention_days == 90
     assert configuration.rules(source).goals is None
+
+
+def test_a_notifier_is_told_of_everything_unless_it_says_of_what(write):
+    routes = "notices: [{notifier: a.B}, {notifier: a.B, on: [deadline], sources: [shop]}]\n"
+
+    everything, some = write(dedent(SMALLEST) + routes).configuration.notices
+
+    assert (everything.on, everything.sources) == (list(NoticeKind), None)
+    assert (some.on, some.sources) == (["deadline"], ["shop"])
+
+
+@pytest.mark.parametrize(
+    ("route", "sentence"),
+    [
+        ("on: [failed, panic]", "is wrong at notices[1].on[2]: input should be 'failed', 'attention', 'deadline' or 'recovered', not 'panic'."),
+        ("on: []", "is wrong at notices[1].on: it needs at least one entry."),
+        ("sources: [nowhere]", "is wrong at the top: notices[1].sources names 'nowhere', and there is no such source."),
+    ],
+)  # fmt: skip
+def test_a_notifier_that_asks_for_what_is_not_there_is_refused(complaint, route, sentence):
+    assert complaint(dedent(SMALLEST) + f"notices: [{{notifier: a.B, {route}}}]\n") == sentence
 
 
 def test_an_empty_list_of_goals_is_not_the_same_as_none(write):
