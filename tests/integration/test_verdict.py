@@ -90,7 +90,7 @@ def test_held_rows_that_grow_old_are_told_once_with_their_money(night: Night, si
     verdict = a_night(night, simulator, "expired")
     assert verdict.level is Level.ATTENTION
     assert only(verdict, Cause.EXPIRED_UNIDENTIFIED).amount == Amount(rows=60, value=Decimal(120))
-    assert a_night(night, simulator, "the night after").level is Level.GOOD
+    assert a_night(night, simulator, "the night after", empty_source=False).level is Level.GOOD
 
 
 def test_beside_accepted_ones_those_without_a_user_that_grow_old_are_a_note(night: Night, simulator: SimulatorProcess) -> None:
@@ -121,8 +121,11 @@ def test_a_query_that_returns_more_than_the_window_is_good_when_nothing_was_sold
     assert a_night(night, simulator, "quiet").level is Level.GOOD
 
 
-def test_a_source_that_returns_nothing_is_good(night: Night, simulator: SimulatorProcess) -> None:
-    assert a_night(night, simulator).level is Level.GOOD
+def test_a_source_that_returns_nothing_is_noted_and_good_where_it_is_empty_by_design(
+    night: Night, simulator: SimulatorProcess
+) -> None:
+    assert [finding.cause for finding in a_night(night, simulator).findings] == [Cause.NOTHING_READ]
+    assert a_night(night, simulator, "by design", empty_source=False) == Verdict()
 
 
 def test_a_refusal_by_webflow_is_told_in_its_own_words_counted_by_them(night: Night, simulator: SimulatorProcess) -> None:
