@@ -136,7 +136,7 @@ TREATMENTS: Mapping[Outcome, Treatment] = {
         row=Row.ACCEPTED, tempo=Tempo.CLEAN, evidence=Evidence.ACCEPTED, counter="accepted", is_good=True
     ),
     Outcome.REFUSED: Treatment(row=Row.REFUSED, tempo=Tempo.CLEAN, evidence=Evidence.REFUSED, is_good=True),
-    Outcome.MISMATCHED: Treatment(row=Row.MISMATCHED, tempo=Tempo.NONE, evidence=Evidence.REWRITTEN, is_in_doubt=True),
+    Outcome.MISMATCHED: Treatment(row=Row.MISMATCHED, tempo=Tempo.SLOW_DOWN, evidence=Evidence.REWRITTEN, is_in_doubt=True),
     Outcome.UNPROVEN: Treatment(
         row=Row.READY,
         tempo=Tempo.SLOW_DOWN,
