@@ -390,3 +390,30 @@ def test_without_any_known_user_all_stay_as_they_are():
     joined = with_users(conversions, nobody)
 
     assert (joined["state"].tolist(), joined["reason"].tolist()) == (["held"], ["unknown_user"])
+
+
+# Placeholders
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["undefined", "null", "NaN", " None ", "0", "(not set)", "[object Object]", "N/A", "00000000-0000-0000-0000-000000000000"],
+)
+def test_a_placeholder_is_no_user(text):
+    assert choose(user(text, NOON)) == (None, None, Reason.PLACEHOLDER_USER_ID)
+    assert choose(user("ada", NOON, domain=text)) == (None, None, Reason.PLACEHOLDER_USER_ID)
+
+
+@pytest.mark.parametrize("text", ["00", "10", "nullable", "undefined-1", "Nancy", "01"])
+def test_an_id_that_only_looks_a_little_like_one_is_a_user(text):
+    assert choose(user(text, NOON))[1:] == (text, None)
+
+
+def test_a_real_user_of_the_same_key_goes_before_a_placeholder():
+    assert choose(user("undefined", NOON), user("ada", NOON - HOUR))[1] == "ada"
+
+
+@pytest.mark.parametrize("as_type", [lambda day: day, str], ids=["date", "text"])
+def test_a_date_is_its_first_moment(as_type):
+    older, newer = as_type((NOON - 60 * 24 * HOUR).date()), as_type((NOON - 24 * HOUR).date())
+    assert choose(user("A-old", older), user("B-new", newer))[1] == "B-new"

@@ -7,7 +7,9 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 import pandas as pd
 
@@ -36,6 +38,21 @@ _PHONE = re.compile(
 )
 
 
+PLACEHOLDERS = frozenset(
+    {
+        "undefined", "null", "none", "nil", "nan", "n/a", "0", "-1", "true", "false", "(not set)", "(none)", "(null)", "<null>",
+        "[object object]", "{}", "[]", "anonymous", "guest", "not_authenticated", "unknown", "user_id", "userid", "distinct_id",
+        "00000000-0000-0000-0000-000000000000",
+    }
+)  # fmt: skip
+"""Texts that programs write in place of a missing user ID or domain, in lower case. Many visitors share each of them."""
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a user ID or domain stands for a missing one, whatever its case and the blanks around it."""
+    return len(text) <= 40 and text.strip().lower() in PLACEHOLDERS
+
+
 class PersonalData(StrEnum):
     """What to do with a user ID that looks like personal data (``known_users.personal_data``)."""
 
@@ -62,7 +79,7 @@ def hashed(user_id: str) -> str:
 def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame:
     """The rows of the known_users query in the form that :func:`choose_users` takes.
 
-    A time without an offset is UTC, a number is an epoch; what is neither is not known.
+    A time without an offset is UTC, a date is its first moment in UTC, a number is an epoch; any other value is no time.
     """
     rows = pd.concat(
         [pd.DataFrame(chunk, dtype=object) for chunk in chunks] or [pd.DataFrame(columns=list(_TEXTS))], ignore_index=True
@@ -80,7 +97,21 @@ def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame
 _TEXTS = ("identity_key", "user_domain", "user_id")
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _first_moment(value: Any) -> Any:
+    """The first moment of a date as a local time; another value as it is."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return f"{value.isoformat()}T00:00:00"
+    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
+        return f"{value.strip()}T00:00:00"
+    return value
+
+
 def _milliseconds(values: pd.Series) -> pd.Series:
+    if values.dtype == object:
+        values = values.map(_first_moment)
     found = pd.Series(pd.NA, index=values.index, dtype="Int64")
     for kind in (TimestampKind.AWARE, TimestampKind.LOCAL, TimestampKind.EPOCH_SECONDS, TimestampKind.EPOCH_MILLISECONDS):
         left = found.isna() & values.notna()
@@ -152,14 +183,15 @@ _ALWAYS_MS = -(2**62)
 
 
 def _is_void(text: str | None) -> bool:
-    return text is None or not text.strip() or not is_storable(text)
+    return text is None or not text.strip() or not is_storable(text) or is_placeholder(text)
 
 
 def _user(
     domain: str | None, user_id: str | None, void: bool, attribution: Reason | None, personal_data: PersonalData
 ) -> tuple[str | None, str | None, Reason | None]:
     if void or domain is None or user_id is None:
-        return None, None, Reason.INVALID_USER
+        is_named = domain is not None and user_id is not None and (is_placeholder(domain) or is_placeholder(user_id))
+        return None, None, Reason.PLACEHOLDER_USER_ID if is_named else Reason.INVALID_USER
     if looks_like_personal_data(user_id):
         if personal_data is PersonalData.REJECT:
             return None, None, Reason.PERSONAL_DATA_IN_USER_ID

@@ -105,6 +105,7 @@ class Reason(StrEnum):
     UNKNOWN_USER = "unknown_user"
     INVALID_USER = "invalid_user"
     PERSONAL_DATA_IN_USER_ID = "personal_data_in_user_id"
+    PLACEHOLDER_USER_ID = "placeholder_user_id"
     NOT_VIEWED_BEFORE = "not_viewed_before"
     OUTSIDE_SESSION = "outside_session"
 
@@ -270,6 +271,13 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         came_to=Step.IN_WINDOW,
         meaning="The user ID looks like an e-mail address or a phone number, which Webflow forbids.",
         remedy="Hash it on the site and set known_users.personal_data to sha256, or use another ID on both sides.",
+    ),
+    Reason.PLACEHOLDER_USER_ID: Explanation(
+        state=State.REJECTED,
+        kind=ReasonKind.USER,
+        came_to=Step.IN_WINDOW,
+        meaning="The user ID or its domain is what a program writes for a missing one: undefined, null, 0, [object Object], say.",
+        remedy="Correct the site's call of wf.setUserId() and the table of known users; leave such rows out of known_users.",
     ),
     Reason.NOT_VIEWED_BEFORE: Explanation(
         state=State.REJECTED,

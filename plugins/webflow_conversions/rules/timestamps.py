@@ -61,6 +61,15 @@ _TEXT = re.compile(
     r" ?(?P<offset>Z|[+-]\d\d(?::?[0-5]\d(?::[0-5]\d)?)?)?",
     re.ASCII,
 )
+_OTHER_TEXT = re.compile(
+    r"(?=\d{8}[Tt]\d{4}|\d{4}-\d\d-\d\d[Tt ]\d\d:)(?!0000)"
+    r"(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)[Tt ]"
+    r"(?P<hour>\d\d)(?P<colon>:?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+    r" ?(?P<offset>[Zz]|UTC|GMT|[+-]\d\d(?::?[0-5]\d(?::[0-5]\d)?)?)?",
+    re.ASCII,
+)
+"""What else ISO 8601, RFC 3339 and BigQuery write: the basic form without separators, a comma before the fraction, small letters,
+and UTC by its name."""
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,400})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 Milliseconds = NDArray[np.int64]
@@ -226,7 +235,7 @@ def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
     match_text = _TEXT.fullmatch
     for row, value in enumerate(values.tolist()):
         text = value.isoformat() if isinstance(value, datetime) else value.strip() if isinstance(value, str) else "?"
-        found = match_text(text)
+        found = match_text(text) or match_text(text := _plain(text))
         if found is None:
             reasons[row] = Reason.INVALID_TIMESTAMP if text else Reason.MISSING_TIMESTAMP
             continue
@@ -234,6 +243,18 @@ def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
         texts[row] = f"{wall}{offset or ''}" if beyond_microseconds else text
         has_offset[row] = offset is not None
     return texts, has_offset, reasons
+
+
+def _plain(text: str) -> str:
+    """Another writing of a moment in the plain one; a text that is no moment as it is."""
+    found = _OTHER_TEXT.fullmatch(text)
+    if found is None:
+        return text
+    parts = found.groupdict(default="")
+    time = ":".join(filter(None, (parts["hour"], parts["minute"], parts["second"])))
+    fraction = f".{parts['fraction']}" if parts["fraction"] else ""
+    offset = "Z" if parts["offset"] in ("z", "UTC", "GMT") else parts["offset"]
+    return f"{parts['year']}-{parts['month']}-{parts['day']}T{time}{fraction}{offset}"
 
 
 def _parse(texts: Reasons, *, utc: bool) -> pd.Series:
