@@ -40,7 +40,7 @@ _PHONE = re.compile(
 
 PLACEHOLDERS = frozenset(
     {
-        "undefined", "null", "none", "nil", "nan", "n/a", "0", "-1", "true", "false", "(not set)", "(none)", "(null)", "<null>",
+        "undefined", "null", "none", "nil", "nan", "n/a", "0", "true", "false", "(not set)", "(none)", "(null)", "<null>",
         "[object object]", "{}", "[]", "anonymous", "guest", "not_authenticated", "unknown", "user_id", "userid", "distinct_id",
         "00000000-0000-0000-0000-000000000000",
     }
