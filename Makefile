@@ -50,6 +50,7 @@ lint: install ## Check style, import directions and types
 screenshots: install ## Take the pictures of the documentation anew (needs Chromium)
 	@$(BIN)/python -m demo.screenshots
 	@$(BIN)/python -m demo.screenshots_page
+	@$(BIN)/python -m demo.screenshots_first_minute
 
 format: install ## Put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .

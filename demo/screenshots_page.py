@@ -34,7 +34,7 @@ def main() -> None:
         print("writing two weeks of past nights")
         _prepare(stage)
         light = opened.enter_context(logged_in(stage.airflow, **DESK))
-        dark, phone = _beside(light, DESK, "dark"), _beside(light, PHONE, "light")
+        dark, phone = beside(light, DESK, "dark"), beside(light, PHONE, "light")
         stage.airflow.unpause(DAG_ID)
         address = f"{stage.airflow.url}/plugin/conversions"
         for page in (light, dark):
@@ -68,7 +68,7 @@ def _prepare(stage: Stage) -> None:
     stage.simulator.faults(list(FAULTS))
 
 
-def _beside(page: Page, viewport: Any, scheme: Any) -> Page:
+def beside(page: Page, viewport: Any, scheme: Any) -> Page:
     """Open another tab with the same login."""
     browser = page.context.browser
     if browser is None:

@@ -23,6 +23,7 @@ from tests.rows import put
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.pipeline.failures import Failure
+from webflow_conversions.pipeline.verdict import unread
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State
 from webflow_conversions.ui.dag import DAG_ID
@@ -631,6 +632,25 @@ def test_only_actions_that_would_do_something_are_offered(
     offered = client("ada").get(f"/webflow/api/conversions/{identifier}").json()["actions"]
 
     assert {action for action in ("send_again", "write_off") if f"/do/{action}?id=" in text} == expected == set(offered)
+
+
+def test_page_and_api_say_the_same_of_the_night(client: Callable[..., TestClient], page_night: Night, runs_of_the_dag: Any):
+    put(page_night, "ready", trouble="HTTP 503")
+    run = page_night.begin("failed", currency="EUR")
+    page_night.extract(run)
+    page_night.runs.end(run, unread(["sales"]), {})
+    runs_of_the_dag("failed", run_type="scheduled", state="failed")
+
+    status = client("ada").get("/webflow/api/overview").json()["status"]
+    text = unescape(client("ada").get("/webflow/", headers=HTML).text)
+
+    assert [finding["cause"] for finding in status["findings"]] == ["not_read", "not_sent"]
+    assert status["findings"][1]["query"] == {"state": "ready", "source": "sales"}
+    assert "/webflow/conversions?state=ready&source=sales" in text
+    for said in (status["cause"], status["headline"], *status["details"], *(one["remedy"] for one in status["findings"])):
+        assert said in text
+    assert "EUR 149.99" in text
+    assert "no usual volume yet" in text
 
 
 # Acting

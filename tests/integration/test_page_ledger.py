@@ -283,6 +283,48 @@ def test_what_is_out_and_what_is_in_doubt_are_told_apart(night: Night):
     }
 
 
+def test_the_delays_of_the_last_night_are_those_of_all_its_runs(night: Night, simulator: SimulatorProcess):
+    run = a_night(night, simulator)
+    night.runs.end(run, Verdict(), counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run)))
+    sweep = night.begin("sweep")
+    night.runs.end(sweep, Verdict(), {"sources": {}})
+    night.sql(
+        "UPDATE webflow.conversions SET settled_at = first_seen_at + CASE conversion_id WHEN 'good-1' THEN interval '1 hour'"
+        " ELSE interval '10 minutes' END WHERE state = 'accepted'"
+    )
+
+    found = overview_data(night).delays["sales"]
+
+    assert (found.rows, found.to_first_seen_median, found.to_accepted_median) == (5, HOUR, timedelta(minutes=10))
+    assert timedelta(minutes=10) < found.to_accepted_p95 < HOUR
+
+
+def test_the_newest_conversion_of_a_source_is_not_one_of_the_future(night: Night, simulator: SimulatorProcess):
+    a_night(night, simulator)
+
+    (extraction,) = overview_data(night).extractions
+
+    assert extraction.newest_at == NOW - HOUR
+
+
+def test_what_is_ready_is_known_by_its_last_trouble(night: Night):
+    put(night, "ready", "c1", trouble="HTTP 503")
+    put(night, "ready", "c2", trouble="HTTP 503")
+    put(night, "ready", "c3")
+
+    found = overview_data(night)
+
+    assert {trouble: amount.rows for trouble, amount in found.troubles["sales"].items()} == {"HTTP 503": 2, None: 1}
+    assert found.ready["sales"].rows == 3
+
+
+def test_the_currency_is_that_of_the_last_run(night: Night, conversions: Conversions):
+    night.begin("first", currency="USD")
+    assert overview_data(night).currency == conversions.currency() == "USD"
+    night.begin("second", currency="EUR")
+    assert overview_data(night).currency == conversions.currency() == "EUR"
+
+
 # Finding
 
 

@@ -15,6 +15,7 @@ from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.states import State
 
 HISTORY = 60_000
@@ -188,6 +189,20 @@ def test_a_month_that_was_too_old_is_not_read_for_the_chart(night: Night, plans:
     read_overview(night.session, "nightly", NOW)
     (plan,) = [plan for sql, plan in plans if sql == statement("overview/ended")]
     assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {"conversions_decided"}
+
+
+def test_the_delays_of_a_night_are_read_by_the_pushes_that_it_had(night: Night, plans: list[Any]) -> None:
+    queue = night.queue(night.opened)
+    queue.begin(lease_seconds=60)
+    rows = queue.claim(1_000, NOW)
+    queue.settle([Settlement(id=row.id, state=State.ACCEPTED, http_status=200, attempts=1, sent_at=1.0) for row in rows])
+    night.runs.end(night.opened, Verdict(), {"sources": {"sales": {"sent": {"rows": 1_000, "value": "1"}}}})
+    night.sql("ANALYZE webflow.conversions")
+    plans.clear()
+    assert read_overview(night.session, "nightly", NOW).delays["sales"].rows == 1_000
+    (plan,) = [plan for sql, plan in plans if sql == statement("overview/delays")]
+    assert whole_reads(plan) == []
+    assert "conversions_accepted" in {node.get("Index Name") for node in nodes(plan)}
 
 
 def test_a_read_of_the_whole_ledger_is_seen(night: Night, plans: list[Any]) -> None:

@@ -1,7 +1,7 @@
 -- Where the conversions that an extraction recorded stand now, with the money that was read and the newest moment
 -- that is not in the future.
 SELECT c.state, c.reason, count(*) AS rows, coalesce(sum(e.value), 0) AS value,
-    max(c.action_timestamp_ms) FILTER (WHERE c.action_timestamp_ms <= extract(epoch FROM clock_timestamp()) * 1000) AS newest_ms
+    max(c.action_timestamp_ms) FILTER (WHERE c.action_timestamp_ms <= extract(epoch FROM %(now)s::timestamptz) * 1000) AS newest_ms
 FROM webflow.extracted e
 JOIN webflow.conversions c ON c.id = e.conversion
 WHERE e.extraction = %(extraction)s
