@@ -17,7 +17,7 @@ from demo.screenshots_page import PHONE, beside
 from demo.stage import DAG_ID, Stage
 
 DESK = {"width": 1200, "height": 820}
-ROLE, PASSWORD, WRONG = "reporting", "the right one", "the wrong one"
+ROLE, PASSWORD, WRONG = "reporting", "the-right-one", "the-wrong-one"
 AMOUNTS = {"sales": 400, "deals": 150}
 
 

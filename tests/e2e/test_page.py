@@ -55,7 +55,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(stage: Stage, configuration: Path, first_night: Night) -> Told:
-    """A run of its own on an empty ledger, with one refusal in it."""
+    """A run of its own on an empty ledger, with one refusal in it, which makes it red."""
     begin_anew(stage, configuration)
     now = datetime.now(UTC)
     refused = min(one for one in due(stage, now - timedelta(hours=30), now - timedelta(hours=1)) if one[0] == "offline_sales")
@@ -63,7 +63,7 @@ def told(stage: Stage, configuration: Path, first_night: Night) -> Told:
     stage.simulator.faults([{"action": "status", "status": 422, "action_id": told.action_id()}])
     done = run_by_hand(stage)
     stage.simulator.faults([])
-    assert done.run["state"] == "success", done.failures
+    assert list(done.failures) == ["reconcile"], done.failures
     return Told(stage=stage, night=done, refused=refused)
 
 
@@ -174,6 +174,17 @@ def test_a_run_for_a_date_is_triggered_in_the_form_and_its_figures_are_the_ledge
     }
     today = page.locator(f"tr[data-day='{datetime.now(UTC).date()}'] td").first
     assert int(today.get_attribute("data-value")) == len([row for row in done.conversions if row.state == "accepted"])
+
+
+def test_a_refusal_is_the_first_that_is_said_and_leads_to_the_conversion(told: Told, browse: Open):
+    tab = browse()
+    tab.goto(f"{told.stage.airflow.url}{PAGE}")
+    page = framed(tab)
+
+    page.locator(".cause", has_text="Webflow refused 1 conversion").wait_for()
+    page.locator("tr[data-cause=refused] td.rows a").click()
+
+    page.get_by_role("link", name=told.refused[2], exact=True).wait_for()
 
 
 def test_a_link_to_the_run_leads_out_of_the_frame(told: Told, browse: Open):

@@ -156,7 +156,7 @@ def test_a_failed_run_that_leaves_something_says_what_and_why():
     assert (
         found.headline == "312 conversions (worth 45,120.00) are ready, and tonight's run failed: they miss the import in 30 min."
     )
-    assert found.cause == "Shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503)."
+    assert found.cause == "shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503)."
     (finding,) = found.findings
     assert (finding.sentence, finding.amount, finding.query) == (
         found.cause,
@@ -259,7 +259,7 @@ def test_a_failed_run_with_nothing_left_stays_failed():
     level, text = said(data, DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW))
 
     assert level is Level.FAILED
-    assert text.startswith("Crm: was not read to its end. Tonight's run failed")
+    assert text.startswith("crm: was not read to its end. Tonight's run failed")
 
 
 def test_a_backfill_says_nothing_of_tonight():
@@ -371,7 +371,7 @@ def test_the_morning_after_a_failed_night_says_why_something_waits():
 
     assert found.level is Level.ATTENTION
     assert found.headline == "312 conversions (worth 45,120.00) wait for the run at 22:00 UTC."
-    assert found.cause == "Shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503)."
+    assert found.cause == "shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503)."
     assert (found.run_id, found.can_start) == ("run of 22 22:00", True)
 
 
@@ -383,7 +383,7 @@ def test_what_the_next_run_comes_too_late_for_is_the_headline():
 
     assert level is Level.FAILED
     assert text == (
-        "Shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503). "
+        "shop: 312 conversions (45,120.00) ready, not sent (last trouble: HTTP 503). "
         "40 conversions (worth 800.00) grow older than 2 days before the run at 22:00 UTC, and are lost then. "
         "312 conversions (worth 45,120.00) are ready. Start a run now: it sends them all."
     )
@@ -427,7 +427,7 @@ def test_a_refusal_is_never_all_that_could_go_out():
     found = after(failed_run(TEN, REFUSED, sent={"shop": Amount(rows=94, value=Decimal(5640))}))
 
     assert found.level is Level.ATTENTION
-    assert found.cause == "Shop: Webflow refused 166 conversions (9,960.00) of 260: HTTP 422 (166)."
+    assert found.cause == "shop: Webflow refused 166 conversions (9,960.00) of 260: HTTP 422 (166)."
     assert (
         found.headline == "Tonight needs attention: 94 conversions (worth 5,640.00) were accepted, and none is ready to go out."
     )

@@ -519,7 +519,8 @@ def _reasons(account: SourceAccount, too_old: Amount | None = None) -> str:
     """The most frequent reasons with their numbers: ``invalid_timestamp 58, missing_identity 2``."""
     found: dict[str, int] = {"older than 30 days": too_old.rows} if too_old and too_old.rows else {}
     for (state, reason), amount in account.states.items():
-        if too_old is None and state != State.REJECTED:
+        is_refused = (reason or "").startswith(REFUSED_PREFIX)
+        if too_old is None and (state != State.REJECTED or is_refused):
             continue
         found[reason or state] = found.get(reason or state, 0) + amount.rows
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))

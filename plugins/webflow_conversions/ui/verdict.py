@@ -382,7 +382,7 @@ def _before_the_run(night: Night) -> Words:
     before = []
     if night.accepted.rows:
         before.append(f"{_worth(night.accepted, night)} accepted today are imported at midnight.")
-    elif night.before is not None:
+    elif night.before is not None and not night.is_tonights:
         before.append(
             f"The night before, {_worth(night.accepted_before, night)} were accepted."
             if night.accepted_before.rows
@@ -552,7 +552,7 @@ def _view(finding: Finding, data: OverviewData) -> FindingView:
         cause=finding.cause,
         level=finding.level,
         source=finding.source,
-        sentence=_sentence(finding.sentence),
+        sentence=_sentence(finding),
         amount=finding.amount,
         remedy=finding.remedy,
         query=query,
@@ -563,7 +563,7 @@ def _causes(failed: AirflowRun | None, ended: Sequence[AirflowRun], data: Overvi
     """Why the night is not good, the most important first; where nothing is recorded, which tasks failed."""
     record = _record(data, failed.run_id) if failed is not None and failed not in ended else None
     found = [*(record.causes if record else ()), *findings]
-    told = [_sentence(finding.sentence) for finding in found if not finding.level.is_green]
+    told = [_sentence(finding) for finding in found if not finding.level.is_green]
     is_silent = failed is not None and (record is None if failed not in ended else not told)
     return [silent(failed.failed_tasks), *told] if failed is not None and is_silent else told
 
@@ -584,8 +584,10 @@ def silent(failed_tasks: Sequence[str]) -> str:
     return f"{task[0].upper()}{task[1:]} failed and left no sentence: it was ended from outside, or could not reach the ledger."
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+def _sentence(finding: Finding) -> str:
+    """The sentence of a finding; a source keeps its name to the letter."""
+    text = finding.sentence.rstrip(".")
+    return f"{text}." if finding.source and text.startswith(finding.source) else f"{text[0].upper()}{text[1:]}."
 
 
 def _ready(data: OverviewData) -> Amount:
