@@ -245,7 +245,7 @@ def test_what_is_in_doubt_is_told_with_what_waits(evening: Surroundings) -> None
     evening.sql("UPDATE webflow.conversions SET state = 'sending', reason = 'in_doubt' WHERE conversion_id = 'c2'")
 
     assert warn().startswith("Webflow: 1 conversion (0.00)")
-    assert "In doubt, since the answer was lost: 1 conversion" in TOLD[0][1]
+    assert "In doubt, since the answer was lost or leaves it open: 1 conversion" in TOLD[0][1]
 
 
 def test_a_ledger_that_is_away_at_the_deadline_is_told(evening: Surroundings) -> None:

@@ -101,7 +101,7 @@ def test_the_problems_of_an_ended_run_are_the_reason():
     assert message.startswith("Shop: 3 ready, not sent. ")
     assert message.endswith(NOT_SENT.remedy)
     assert "Last trouble" not in message
-    assert "In doubt, since the answer was lost: 1 conversion (5.00)." in message
+    assert "In doubt, since the answer was lost or leaves it open: 1 conversion (5.00)." in message
 
 
 @pytest.mark.parametrize(("is_ended", "sentence"), [(False, "The run is still going."), (True, "The last run has ended.")])

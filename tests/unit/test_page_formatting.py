@@ -112,7 +112,7 @@ def test_the_timeline_is_in_the_order_of_time_and_ends_with_the_import():
     assert [entry.text for entry in entries] == [
         "It happened.",
         "First read from shop.",
-        "A request left, and its answer was lost.",
+        "A request left, and its answer was lost or leaves it open.",
         "ada asked for it to be sent again.",
         "Request 2 left.",
         "Accepted (HTTP 200).",

@@ -144,7 +144,7 @@ def test_what_is_ready_and_was_not_sent_is_a_problem_with_its_last_trouble():
 
 def test_what_is_in_doubt_is_a_problem():
     assert told({"shop": account(in_doubt=amount(2, "3.50"))}, PUSHED) == [
-        "shop: 2 conversions (3.50) in doubt: a request left, and its answer was lost"
+        "shop: 2 conversions (3.50) in doubt: a request left, and its answer was lost or leaves it open"
     ]
 
 

@@ -188,5 +188,5 @@ def _why(stake: Stake, unread: Sequence[str]) -> list[str]:
     if not found:
         found.append("The last run has ended." if stake.run.is_ended else "The run is still going.")
     if stake.in_doubt.rows:
-        found.append(f"In doubt, since the answer was lost: {stake.in_doubt}.")
+        found.append(f"In doubt, since the answer was lost or leaves it open: {stake.in_doubt}.")
     return found

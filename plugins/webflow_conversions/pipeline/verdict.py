@@ -189,7 +189,7 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.SENT_AGAIN: Kind(
         level=Level.NOTE,
-        condition="Conversions were accepted after an attempt whose answer was lost: Webflow may have them twice.",
+        condition="Conversions were accepted after an attempt whose answer was lost or left it open: Webflow may have two.",
         remedy="Nothing; they are listed on the page as sent again.",
     ),
     Cause.CHANGED_AFTER_SENT: Kind(
@@ -343,8 +343,10 @@ def not_sent(source: str, trouble: str | None, amount: Amount) -> Finding:
 
 
 def in_doubt(source: str, amount: Amount) -> Finding:
-    """Conversions whose answer was lost, and for which no push waits."""
-    return _finding(Cause.IN_DOUBT, source, f"{amount} in doubt: a request left, and its answer was lost", amount)
+    """Conversions whose answer was lost or leaves it open, and for which no push waits."""
+    return _finding(
+        Cause.IN_DOUBT, source, f"{amount} in doubt: a request left, and its answer was lost or leaves it open", amount
+    )
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

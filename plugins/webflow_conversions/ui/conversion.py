@@ -184,11 +184,11 @@ def _explained(conversion: Conversion, *, is_expired: bool) -> tuple[str, str]:
         return _TOO_OLD[conversion.state], ""
     if conversion.state == State.READY and conversion.is_in_doubt:
         return (
-            "A request for it left, and its answer was lost; it is to be sent again.",
+            "A request for it left, and its answer was lost or leaves it open; it is to be sent again.",
             "Nothing; or write it off, if it must not be received twice.",
         )
     if conversion.state == State.SENDING and conversion.is_in_doubt:
-        return "A request for it left, and its answer was lost.", "Send it again, or write it off."
+        return "A request for it left, and its answer was lost or leaves it open.", "Send it again, or write it off."
     meaning, remedy = explained(conversion.state, conversion.reason or "")
     if is_expired and remedy:
         remedy = f"It is older than 2 days, and never goes out. For the next ones: {remedy[0].lower()}{remedy[1:]}"

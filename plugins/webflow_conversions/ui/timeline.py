@@ -62,7 +62,7 @@ def _entry(record: HistoryEntry) -> TimelineEntry:
         case "read":
             text, detail = "Read again.", ""
         case "in_doubt":
-            text = "A request left, and its answer was lost."
+            text = "A request left, and its answer was lost or leaves it open."
         case "attempt_failed":
             text = f"An attempt failed with HTTP {record.http_status}." if record.http_status else "An attempt failed."
         case "changed_after_sent":
