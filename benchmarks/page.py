@@ -21,8 +21,8 @@ from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
+from webflow_conversions.ui.night import DagNow
 from webflow_conversions.ui.overview import overview
-from webflow_conversions.ui.verdict import DagNow
 
 REPEATS = 7
 DAG_ID, DESTINATION = "webflow_offsite_conversions", "webflow_default"

@@ -20,12 +20,14 @@ from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.causes import Level
 from webflow_conversions.pipeline.dry_run import DryRun, dry_run
 from webflow_conversions.pipeline.extraction import extract
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.identification import Identified, identify
+from webflow_conversions.pipeline.judgement import judge
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.verdict import Level, Verdict, judge
+from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.amounts import Tally
 from webflow_conversions.rules.evaluation import SourceRules

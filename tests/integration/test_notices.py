@@ -14,7 +14,8 @@ from tests.surroundings import CONFIGURATION, TWO_SOURCES, Surroundings
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.errors import Unavailable, Unfinished, Unusable
 from webflow_conversions.operators import notices
-from webflow_conversions.pipeline.verdict import CAUSES, Cause, Finding, Level, Verdict
+from webflow_conversions.pipeline.causes import CAUSES, Cause, Level
+from webflow_conversions.pipeline.verdict import Finding, Verdict
 from webflow_conversions.rules.amounts import Amount
 
 DUE = datetime(2026, 11, 23, 23, 40, tzinfo=UTC)

@@ -7,9 +7,10 @@ import pytest
 
 from demo.simulator import SimulatorProcess
 from tests.night import DESTINATION, Night
+from webflow_conversions.pipeline.causes import Cause, Level
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.verdict import Cause, Finding, Level, Verdict
+from webflow_conversions.pipeline.verdict import Finding, Verdict
 from webflow_conversions.rules.amounts import Amount
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

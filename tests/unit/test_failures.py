@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from webflow_conversions.errors import Stopped, Unavailable, Unfinished
+from webflow_conversions.pipeline.causes import Cause, Level
 from webflow_conversions.pipeline.failures import Failure, causes_of, failures_of, sentence_of
-from webflow_conversions.pipeline.verdict import Cause, Finding, Level, Verdict, causes
+from webflow_conversions.pipeline.verdict import Finding, Verdict, causes
 
 AT = datetime(2026, 3, 14, 22, 1, tzinfo=UTC)
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from webflow_conversions.delivery.forecast import Forecast, Waiting
+from webflow_conversions.pipeline.causes import CAUSES, Cause
 from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.pipeline.notices import (
     NoticeKind,
@@ -17,7 +18,7 @@ from webflow_conversions.pipeline.notices import (
     recovery_notice,
     run_notice,
 )
-from webflow_conversions.pipeline.verdict import CAUSES, Cause, Finding, causes
+from webflow_conversions.pipeline.verdict import Finding, causes
 from webflow_conversions.rules.amounts import Amount
 
 NOW = datetime(2026, 3, 14, 23, 40, tzinfo=UTC)

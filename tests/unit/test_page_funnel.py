@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from tests.unit.test_page_verdict import ledger_run
+from tests.unit.test_page_status import ledger_run
 from webflow_conversions.ledger.overview import EndedByDay, Held, OverviewData, SourceExtraction
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State, refused
 from webflow_conversions.ui.funnel import STEPS, explained, funnel, match_rate, reasons, total
+from webflow_conversions.ui.night import DagNow
 from webflow_conversions.ui.overview import overview
-from webflow_conversions.ui.verdict import DagNow
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
 

@@ -8,9 +8,11 @@ import pytest
 
 from webflow_conversions.configuration import Guards
 from webflow_conversions.documents.verdicts import page
+from webflow_conversions.pipeline.causes import CAUSES, Cause, Level
 from webflow_conversions.pipeline.guards import Limits
+from webflow_conversions.pipeline.judgement import Ended, Evidence, judge, volume_in_words
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
-from webflow_conversions.pipeline.verdict import CAUSES, Cause, Ended, Evidence, Level, Verdict, judge, unread, volume_in_words
+from webflow_conversions.pipeline.verdict import Verdict, unread
 from webflow_conversions.rules.amounts import Amount, Tally
 
 

@@ -3,11 +3,11 @@
 import sys
 
 from webflow_conversions.documents.markdown import table
-from webflow_conversions.pipeline.verdict import CAUSES, Level
+from webflow_conversions.pipeline.causes import CAUSES, Level
 
 _HEAD = """# Verdicts
 
-<!-- Written by `python -m webflow_conversions.documents.verdicts > docs/verdicts.md`; change pipeline/verdict.py. -->
+<!-- Written by `python -m webflow_conversions.documents.verdicts > docs/verdicts.md`; change pipeline/causes.py. -->
 
 Each run ends with a verdict, for each source and for the run: `webflow.runs.verdict`, and in it `level` and `findings`. The page,
 the notices, the metrics and the JSON API read the same one. A run is green in Airflow if its level is `good` or `note`.

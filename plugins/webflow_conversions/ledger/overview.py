@@ -13,7 +13,8 @@ from webflow_conversions.ledger.retention import EXTRACTED_KEPT
 from webflow_conversions.ledger.runs import USUAL_WEEKS, usual_of
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.failures import failures_of
-from webflow_conversions.pipeline.verdict import Finding, Usual, Verdict, causes
+from webflow_conversions.pipeline.judgement import Usual
+from webflow_conversions.pipeline.verdict import Finding, Verdict, causes
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import from_milliseconds, sendable
 

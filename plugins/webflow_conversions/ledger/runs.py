@@ -9,9 +9,10 @@ from psycopg2.extras import Json
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.failures import Failure, failures_of
 from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
+from webflow_conversions.pipeline.judgement import Ended, Evidence
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.verdict import Ended, Evidence, Verdict
+from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.window import MAX_AGE, Window
 

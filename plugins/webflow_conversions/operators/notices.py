@@ -138,8 +138,9 @@ def _causes(context: Mapping[str, Any]) -> list[Finding]:
     """Why a run failed: what the ledger knows; if it is away, what the tasks told Airflow; else which tasks failed."""
     from webflow_conversions.hooks.connections import ledger_session
     from webflow_conversions.ledger.notices import run_causes
+    from webflow_conversions.pipeline.causes import Cause, Level
     from webflow_conversions.pipeline.failures import failures_of
-    from webflow_conversions.pipeline.verdict import Cause, Finding, Level, causes
+    from webflow_conversions.pipeline.verdict import Finding, causes
 
     trouble = ""
     try:
@@ -172,7 +173,7 @@ def _failed_tasks(context: Mapping[str, Any]) -> list[str]:
 
 def _signature(finding: Finding) -> str:
     """What makes a cause the same on another night: its code and source, and the sentence of a task without its numbers."""
-    from webflow_conversions.pipeline.verdict import Cause
+    from webflow_conversions.pipeline.causes import Cause
 
     if finding.cause is not Cause.TASK_FAILED:
         return f"{finding.cause} {finding.source}"

@@ -36,10 +36,11 @@ class ReconcileConversionsOperator(ConversionsOperator):
         from webflow_conversions.ledger.retention import remove_old
         from webflow_conversions.ledger.runs import Runs
         from webflow_conversions.pipeline.guards import Limits
+        from webflow_conversions.pipeline.judgement import judge
         from webflow_conversions.pipeline.metrics import run_metrics
         from webflow_conversions.pipeline.reconciliation import as_table, counts
         from webflow_conversions.pipeline.run import Run
-        from webflow_conversions.pipeline.verdict import judge, unread
+        from webflow_conversions.pipeline.verdict import unread
 
         run = Run.from_json(self.plan)
         session = self.ledger()
@@ -70,6 +71,6 @@ class ReconcileConversionsOperator(ConversionsOperator):
     def _tell(self, context: Context, run: Run, document: dict[str, Any], verdict: Verdict) -> None:
         """Fail the run unless its verdict is green, else give the counts to those who wait for the asset."""
         if not verdict.level.is_green:
-            raise Unfinished(f"{verdict.headline}: {'; '.join(verdict.problems)}.")
+            raise Unfinished(f"{verdict.level.headline}: {'; '.join(verdict.problems)}.")
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {"run_id": run.run_id, "dry_run": run.dry_run, **document}

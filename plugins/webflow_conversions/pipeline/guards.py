@@ -17,7 +17,7 @@ ENOUGH_CONVERSIONS = 10
 class Limits:
     """The configuration's ``guards``; None switches one off. ``min_rows``: with fewer, shares and factors say nothing.
 
-    ``conflicting_share`` and ``fall_factor`` stop nothing: the verdict on the run looks at them (``pipeline/verdict.py``).
+    ``conflicting_share`` and ``fall_factor`` stop nothing: the verdict on the run looks at them (``pipeline/judgement.py``).
     """
 
     volume_factor: float | None

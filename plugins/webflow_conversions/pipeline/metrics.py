@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from webflow_conversions.pipeline.causes import Level
 from webflow_conversions.pipeline.reconciliation import SourceAccount
-from webflow_conversions.pipeline.verdict import Level, Verdict
+from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.states import EXPLANATIONS, State
 from webflow_conversions.rules.window import next_import
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from webflow_conversions.delivery.forecast import Forecast
-from webflow_conversions.pipeline.verdict import Cause, Finding, Level
+from webflow_conversions.pipeline.causes import Cause, Level
+from webflow_conversions.pipeline.verdict import Finding
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import next_import
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from webflow_conversions.errors import Unusable
-from webflow_conversions.ui.verdict import AirflowRun, DagNow
+from webflow_conversions.ui.night import AirflowRun, DagNow
 
 DAG_ID = "webflow_offsite_conversions"
 

@@ -6,14 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
 from webflow_conversions.ledger.overview import DAYS, Delays, LedgerRun, OverviewData
-from webflow_conversions.pipeline.verdict import Level as VerdictLevel
-from webflow_conversions.pipeline.verdict import volume_in_words
+from webflow_conversions.pipeline.causes import Level as VerdictLevel
+from webflow_conversions.pipeline.judgement import volume_in_words
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.formatting import conversions, percent
 from webflow_conversions.ui.funnel import Funnel, ReasonCount, funnel, match_rate, reasons, total
-from webflow_conversions.ui.verdict import AirflowRun, DagNow, Level, Status, silent, status
+from webflow_conversions.ui.headline import Level
+from webflow_conversions.ui.night import AirflowRun, DagNow
+from webflow_conversions.ui.status import Status, silent, status
 
 LAST_RUNS = 10
 """Runs in the list of the last runs."""

@@ -10,10 +10,13 @@ import pytest
 
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.overview import LedgerRun, OverviewData, SourceExtraction
-from webflow_conversions.pipeline.verdict import Cause, Finding, Verdict, not_sent, unread
-from webflow_conversions.pipeline.verdict import Level as VerdictLevel
+from webflow_conversions.pipeline.causes import Cause
+from webflow_conversions.pipeline.causes import Level as VerdictLevel
+from webflow_conversions.pipeline.verdict import Finding, Verdict, not_sent, unread
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.ui.verdict import _QUERIES, AirflowRun, DagNow, Fates, Level, Night, Stage, Status, in_words, status
+from webflow_conversions.ui.headline import Level, in_words
+from webflow_conversions.ui.night import AirflowRun, DagNow, Night, Prospects, Stage
+from webflow_conversions.ui.status import _QUERIES, Status, status
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
 TEN, SWEEP = NOW.replace(hour=22, minute=0), NOW.replace(hour=23, minute=15)
@@ -485,13 +488,13 @@ def test_each_cause_says_which_conversions_it_is_about():
 
 SOME = Amount(rows=7, value=Decimal(70))
 FATES = [
-    Fates(in_time=in_time, night_after=night_after, lost=lost)
+    Prospects(in_time=in_time, night_after=night_after, lost=lost)
     for in_time, night_after, lost in product((Amount(), SOME), repeat=3)
 ]
 NIGHTS = [
     Night(
         stage=stage,
-        fates=fates,
+        prospects=prospects,
         tonight=tonight,
         before=before,
         last_failed=last_failed,
@@ -503,7 +506,7 @@ NIGHTS = [
         now=NOW,
         import_at=NOW + 30 * MINUTE,
     )
-    for stage, fates, (tonight, before), last_failed, accepted, next_run_at in product(
+    for stage, prospects, (tonight, before), last_failed, accepted, next_run_at in product(
         Stage,
         FATES,
         [(None, None), *((level, None) for level in VerdictLevel), *((None, level) for level in VerdictLevel)],
@@ -523,13 +526,13 @@ def test_no_night_is_said_to_lose_and_not_to_lose_the_same():
     for night in NIGHTS:
         text = everything(night)
         assert "not lost" not in text
-        assert ("lost" in text) <= bool(night.fates.lost.rows), (night, text)
+        assert ("lost" in text) <= bool(night.prospects.lost.rows), (night, text)
 
 
 def test_all_is_out_only_where_nothing_waits_and_no_run_was_red():
     for night in NIGHTS:
         if "All that could go out" in everything(night):
-            assert night.fates.total.rows == 0
+            assert night.prospects.total.rows == 0
             assert night.tonight is not None
             assert night.tonight.is_green
             assert night.accepted.rows
@@ -541,7 +544,7 @@ def test_a_night_is_good_only_if_its_runs_were():
         words = in_words(night)
         if words.level in (Level.GOOD, Level.NOTE):
             assert night.tonight in (VerdictLevel.GOOD, VerdictLevel.NOTE)
-            assert not night.fates.total.rows
+            assert not night.prospects.total.rows
             assert "fail" not in everything(night)
 
 
@@ -549,6 +552,6 @@ def test_every_night_has_a_headline_and_what_is_lost_is_always_said_before_the_i
     for night in NIGHTS:
         words = in_words(night)
         assert words.headline.endswith(".")
-        if night.stage is Stage.SENDING and night.fates.lost.rows:
+        if night.stage is Stage.SENDING and night.prospects.lost.rows:
             assert words.level is Level.FAILED
             assert "lost" in words.headline

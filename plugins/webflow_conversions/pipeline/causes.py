@@ -1,0 +1,180 @@
+"""What a verdict can find in a run, and how bad that is. ``docs/verdicts.md`` is generated from :data:`CAUSES`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How good a run or a source was, from best to worst. A run is green up to ``note``."""
+
+    GOOD = "good"
+    NOTE = "note"
+    ATTENTION = "attention"
+    FAILED = "failed"
+
+    @property
+    def is_green(self) -> bool:
+        """Whether the run succeeds in Airflow."""
+        return self in (Level.GOOD, Level.NOTE)
+
+    @property
+    def meaning(self) -> str:
+        """The level in words."""
+        return _MEANINGS[self]
+
+    @property
+    def headline(self) -> str:
+        """The level as the beginning of a sentence."""
+        return _HEADLINES[self]
+
+    @classmethod
+    def worst(cls, levels: Iterable["Level"]) -> "Level":
+        """The worst of the levels; good for none."""
+        return max(levels, key=list(cls).index, default=cls.GOOD)
+
+
+_MEANINGS = {
+    Level.GOOD: "good",
+    Level.NOTE: "good, with a note",
+    Level.ATTENTION: "needs somebody",
+    Level.FAILED: "failed",
+}
+
+
+_HEADLINES = {
+    Level.GOOD: "The run did all it is for",
+    Level.NOTE: "The run did all it is for",
+    Level.ATTENTION: "The run needs somebody",
+    Level.FAILED: "The run is not complete",
+}
+
+
+class Cause(StrEnum):
+    """What a finding is about; the codes that the ledger and the JSON API carry."""
+
+    NOT_READ = "not_read"
+    TASK_FAILED = "task_failed"
+    NOT_SENT = "not_sent"
+    IN_DOUBT = "in_doubt"
+    EXPIRED_UNSENT = "expired_unsent"
+    NOT_BALANCED = "not_balanced"
+    NOTHING_SENDABLE = "nothing_sendable"
+    NOTHING_READ = "nothing_read"
+    NOBODY_KNOWN = "nobody_known"
+    REFUSED = "refused"
+    EXPIRED_UNIDENTIFIED = "expired_unidentified"
+    CONFLICTING_IDS = "conflicting_ids"
+    VOLUME_FELL = "volume_fell"
+    REJECTED = "rejected"
+    EXPIRED_BEFORE_SEEN = "expired_before_seen"
+    SENT_AGAIN = "sent_again"
+    CHANGED_AFTER_SENT = "changed_after_sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a cause means: its level, the condition under which it is found, and what to do, a sentence each.
+
+    ``level`` is the one that it has if nothing else is said; ``also`` is another one that it can have.
+    """
+
+    level: Level
+    condition: str
+    remedy: str
+    also: Level | None = None
+
+
+CAUSES: dict[Cause, Kind] = {
+    Cause.NOT_READ: Kind(
+        level=Level.FAILED,
+        condition="A source was not read to its end.",
+        remedy="See the cause of its extract task; clear the task once its database is back.",
+    ),
+    Cause.TASK_FAILED: Kind(
+        level=Level.FAILED,
+        also=Level.NOTE,
+        condition="A task failed, or gave up a part of its work. A note, where it is a push whose rows another one sent.",
+        remedy="Do what the sentence says, then clear the task.",
+    ),
+    Cause.NOT_SENT: Kind(
+        level=Level.FAILED,
+        condition="Conversions of the run are due and were not sent.",
+        remedy="Mend the cause, then clear push and reconcile or start a run: they go out until they are 2 days old.",
+    ),
+    Cause.IN_DOUBT: Kind(
+        level=Level.FAILED,
+        condition="A request may have left, and no push waits for its answer; or the answer was a success, and not our event.",
+        remedy="With in_doubt: resend the next run sends them again; with hold decide on the conversions page.",
+    ),
+    Cause.EXPIRED_UNSENT: Kind(
+        level=Level.FAILED,
+        condition="Conversions grew older than 2 days before Webflow accepted them.",
+        remedy="Nothing brings them back; see the failed runs of the 2 days before.",
+    ),
+    Cause.NOT_BALANCED: Kind(
+        level=Level.FAILED,
+        condition="Rows or money that were read are not all in exactly one state, or a count differs from the ledger's.",
+        remedy="Report it with the run's record: the product has lost count.",
+    ),
+    Cause.NOTHING_SENDABLE: Kind(
+        level=Level.ATTENTION,
+        condition="A source returned rows, and none of them can be sent, whatever their number.",
+        remedy="Look at the reasons: a changed column, time format, time zone or goal stops a whole source.",
+    ),
+    Cause.NOTHING_READ: Kind(
+        level=Level.NOTE,
+        condition="The query of a source returned no rows for the whole 2 days (guards.empty_source).",
+        remedy="Check the load of the warehouse and the source's query; rows that come later are sent until they are 2 days old.",
+    ),
+    Cause.NOBODY_KNOWN: Kind(
+        level=Level.ATTENTION,
+        condition="A source has valid conversions of the window, and not one of their users is known.",
+        remedy="Compare identity_key of the source with that of known_users (case, blanks, leading zeros), and check that the "
+        "site calls wf.setUserId().",
+    ),
+    Cause.REFUSED: Kind(
+        level=Level.ATTENTION,
+        condition="Webflow refused conversions of the run, whatever their number.",
+        remedy="Read Webflow's words; the rows go out again once the row or the configuration changes, or by hand.",
+    ),
+    Cause.EXPIRED_UNIDENTIFIED: Kind(
+        level=Level.ATTENTION,
+        also=Level.NOTE,
+        condition="Conversions grew older than 2 days without a known user. A note, where others of the source were accepted.",
+        remedy="If there are more than usual, check that the site calls wf.setUserId(), and known_users.",
+    ),
+    Cause.CONFLICTING_IDS: Kind(
+        level=Level.ATTENTION,
+        also=Level.NOTE,
+        condition="Rows have the conversion ID of another row and other content. It is a note up to guards.conflicting_share.",
+        remedy="Return an ID that is unique in the source: an order number, not a name or a customer.",
+    ),
+    Cause.VOLUME_FELL: Kind(
+        level=Level.NOTE,
+        also=Level.ATTENTION,
+        condition="A source returned far fewer rows than it usually does on this weekday (guards.fall_factor). "
+        "guards.fall: attention makes it one.",
+        remedy="Check the load of the warehouse and the source's query; nothing that was not read is lost for 2 days.",
+    ),
+    Cause.REJECTED: Kind(
+        level=Level.NOTE,
+        condition="Some conversions of a source cannot be sent as they are.",
+        remedy="Look at the reasons; the rows go out once they are corrected, until they are 2 days old.",
+    ),
+    Cause.EXPIRED_BEFORE_SEEN: Kind(
+        level=Level.NOTE,
+        condition="Conversions were older than 2 days when this run read them for the first time.",
+        remedy="Load the warehouse sooner.",
+    ),
+    Cause.SENT_AGAIN: Kind(
+        level=Level.NOTE,
+        condition="Conversions were accepted after an attempt whose answer was lost or left it open: Webflow may have two.",
+        remedy="Nothing; they are listed on the page as sent again.",
+    ),
+    Cause.CHANGED_AFTER_SENT: Kind(
+        level=Level.NOTE,
+        condition="The source changed conversions after they were sent.",
+        remedy="Nothing can be corrected at Webflow; they are listed on the page as changed.",
+    ),
+}
