@@ -38,11 +38,11 @@ class Amount:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What became of the rows that a source's query returned: ``read`` is the sum of the others.
+    """The rows that a source's query returned, by what extraction did with each; ``read`` is the sum of the other fields.
 
-    ``recorded`` are the conversions that go to the ledger, each once; ``duplicates`` are the rows that say the same
-    as a recorded one; ``conflicting`` the rows with its conversion ID and other content; ``outside`` are eligible but
-    not of the run's window; ``too_old`` are older than 30 days.
+    ``recorded``: conversions that go to the ledger, each once. ``duplicates``: rows with the same content as a recorded
+    row. ``conflicting``: rows with the conversion ID of a recorded row and other content. ``outside``: rows that may be
+    sent, but not in this run's window. ``too_old``: rows older than 30 days.
     """
 
     read: Amount = field(default_factory=Amount)
@@ -64,10 +64,10 @@ class Tally:
 
     @property
     def accounted(self) -> Amount:
-        """The rows that are accounted for."""
+        """The sum of all fields except ``read``."""
         return self.recorded + self.duplicates + self.conflicting + self.outside + self.too_old
 
     @property
     def adds_up(self) -> bool:
-        """Whether every row read is accounted for, and the money too."""
+        """Whether ``read`` equals the sum of the other fields, in rows and in money."""
         return self.read == self.accounted

@@ -1,4 +1,4 @@
-"""What a chunk of source rows is: for each row its identity, its moment, its value, and the state it starts in."""
+"""Evaluation of a chunk of source rows: the identity, timestamp, value and first state of each row."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ REQUIRED_COLUMNS = ("conversion_id", "occurred_at", "identity_key")
 OPTIONAL_COLUMNS = ("event_name", "value", "timezone")
 
 LONGEST_TEXT = 500
-"""Characters of a conversion ID or an identity key; a longer one is a mistake."""
+"""Greatest length of a conversion ID or an identity key, in characters; a row with a longer text is rejected."""
 
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRules:
-    """What the configuration says of a source's rows."""
+    """The part of the configuration that decides how a source's rows are judged."""
 
     destination: str
     source: str
@@ -46,7 +46,7 @@ class Evaluated:
     """A chunk's conversions for the ledger, one row each, and the tally of the whole chunk.
 
     Columns: ``action_id``, ``event_name``, ``conversion_id``, ``action_timestamp_ms`` (``Int64``), ``value``
-    (Decimal), ``identity_key``, ``state``, ``reason``, ``detail``; ``alike``, how many source rows say just this.
+    (Decimal), ``identity_key``, ``state``, ``reason``, ``detail``; ``alike``, the number of source rows with the same content.
     """
 
     conversions: pd.DataFrame
@@ -56,10 +56,10 @@ class Evaluated:
 def evaluate(
     chunk: Mapping[str, pd.Series], rules: SourceRules, window: Window, now: datetime, *, clock_offset: timedelta | None = None
 ) -> Evaluated:
-    """Judge each row of a chunk by itself: the user comes later, so what is valid and in time starts as held.
+    """Judge each row of a chunk by itself. A valid row in time starts as held, since its user is looked up later.
 
     :param chunk: the query's columns as the driver gave them, each with the index 0, 1, 2, …
-    :param now: the moment at which it is judged what may be sent.
+    :param now: the moment by which the age of each row is judged.
     :param clock_offset: the API's clock minus ours, see :func:`~webflow_conversions.rules.window.sendable`.
     """
     judged = _judge(chunk, rules, now)
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) -> pd.DataFrame:
-    """One judged row for each row of the chunk, in its order."""
+    """Judge each row of the chunk: one judged row each, in the order of the chunk."""
     given = chunk["occurred_at"]
     blank = pd.Series([None] * len(given), dtype=object)
     raw_zones = chunk.get("timezone", blank)
@@ -105,7 +105,7 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
     goal_reasons = blank if rules.goals is None else check_goals(pd.Series(names, dtype=object), moments, rules.goals, now)
     money = [parse_value(value) for value in raw_values]
     stored_names, stored_ids, stored_keys = ([_storable(text) for text in texts] for texts in (names, ids, keys))
-    # The first thing that is wrong is the reason.
+    # A row with several faults gets the reason of the first one.
     reasons = [
         (
             Reason.MISSING_CONVERSION_ID
@@ -144,17 +144,17 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
 
 
 def _listed(column: pd.Series) -> list[Any]:
-    """The values of a column; null is None, however its type writes it."""
+    """The values of a column as a list, with None for null of any column type."""
     values: list[Any] = (column if column.dtype == object else column.astype(object).where(column.notna(), None)).tolist()
     return values
 
 
 def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The row that stands for each conversion, with how many are ``alike``; the rows that say the same; those that conflict.
+    """Split the rows: the one kept for each conversion (``alike`` counts its equals), the duplicates, the conflicting rows.
 
-    Of rows that differ, the earliest moment stands, then what can be sent, then the smaller value; neither their order
-    nor the chunks in which they came (``ledger/sql/extraction/merge_staged.sql``) ever matter. So what a run does not record
-    takes no part.
+    Of rows that differ, the kept row is the one with the earliest timestamp, then one that can be sent, then the one with
+    the smaller value. Neither the order of the rows nor their chunks (``ledger/sql/extraction/merge_staged.sql``) change the
+    choice, so rows that a run does not record must not be passed in.
     """
     if judged["action_id"].is_unique:
         return judged.assign(alike=1), judged.iloc[:0], judged.iloc[:0]
@@ -174,7 +174,7 @@ def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFram
 
 
 def as_text(value: Any) -> str | None:
-    """An ID as text, whatever type the driver gave it: a whole number has no decimal point. Blank is None."""
+    """An ID as text, from any type that a driver returns: a whole number has no decimal point; None for a blank text."""
     if isinstance(value, str):
         return value if value.strip() else None
     if value is None or value is pd.NA or value is pd.NaT or value != value:
@@ -191,12 +191,12 @@ def as_text(value: Any) -> str | None:
 
 
 def is_storable(text: str) -> bool:
-    """Whether PostgreSQL can hold the text: there is no NUL in it, and no half of a surrogate pair."""
+    """Whether PostgreSQL can store the text: no NUL, and no half of a surrogate pair."""
     return "\0" not in text if text.isascii() else _NOT_STORABLE.search(text) is None
 
 
 def _storable(text: str | None) -> str | None:
-    """The text itself if the ledger can hold it, else what of it can be held."""
+    """The text itself if the ledger can store it, else a shortened copy without the characters that cannot be stored."""
     if text is None or (len(text) <= LONGEST_TEXT and is_storable(text)):
         return text
     return _NOT_STORABLE.sub("\ufffd", text[:LONGEST_TEXT])
@@ -215,7 +215,7 @@ _CULPRIT = {
 
 
 def _detail(reason: Reason, raw: Mapping[str, Sequence[Any]], row: int) -> str | None:
-    """What the source gave where it is wrong; never who the customer is."""
+    """The column at fault and its value in the source; never an identity key."""
     culprit = _CULPRIT.get(reason)
     if culprit is None or culprit not in raw:
         return None

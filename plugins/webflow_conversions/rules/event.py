@@ -1,4 +1,4 @@
-"""The event as the API takes it: its identity and its body."""
+"""The event that the API receives: its ``actionId`` and its body."""
 
 import hashlib
 import json
@@ -15,26 +15,26 @@ _READABLE_LENGTH = 200
 
 @lru_cache(maxsize=1_000)
 def is_event_name(name: str) -> bool:
-    """Whether Webflow takes the name: at most 40 printable ASCII characters, no space."""
+    """Whether Webflow accepts the name: at most 40 printable ASCII characters, no space."""
     return _EVENT_NAME.fullmatch(name) is not None
 
 
 def action_id(destination: str, source: str, event_name: str, conversion_id: str) -> str:
-    """The ``actionId`` of a conversion: derived from its identity alone, one to one, readable.
+    """The ``actionId`` of a conversion: readable, and derived one to one from the identity of the conversion alone.
 
-    The four parts, percent-encoded and joined by ``/``; a long one ends in a hash instead.
-    ``?`` never stands in an encoded part, so neither form can meet the other.
+    The four parts are percent-encoded and joined by ``/``; a long ``actionId`` is cut and ends in ``?`` and a hash.
+    No encoded part contains ``?``, so a short and a long ``actionId`` are never equal.
     """
     return _bounded(f"{_prefix(destination, source, event_name)}/{_encoded(conversion_id)}")
 
 
 def source_prefix(destination: str, source: str) -> str:
-    """What all action IDs of a source begin with; others only where it is so long that it is cut."""
+    """The common beginning of all action IDs of a source; if it is cut for length, other sources may share it."""
     return f"{_encoded(destination)}/{_encoded(source)}/"[:_READABLE_LENGTH]
 
 
 def stand_in_action_id(destination: str, source: str, event_name: str, row: str) -> str:
-    """The key of a row without a conversion ID, from all that the row says: it is never sent, but accounted for."""
+    """The ledger key of a row without a conversion ID, from the whole content of the row. Such a row is counted, never sent."""
     digest = hashlib.sha256(row.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{_bounded(_prefix(destination, source, event_name))}/?row={digest}"
 
@@ -55,7 +55,7 @@ def _bounded(text: str) -> str:
 
 
 class Event(NamedTuple):
-    """One conversion as it goes out. ``action_timestamp_ms`` is UTC; ``value`` has two places or is None."""
+    """One conversion to send. ``action_timestamp_ms`` is UTC; ``value`` has two places or is None."""
 
     event_name: str
     user_domain: str
@@ -75,7 +75,7 @@ class Event(NamedTuple):
 
     @staticmethod
     def incomplete(customer_id: str) -> bytes:
-        """A document that lacks all that makes a conversion: it can count for nobody."""
+        """A document with the customer ID alone: Webflow cannot attribute it to any visitor."""
         return f'{{"customerId":{_quoted(customer_id)}}}'.encode("ascii")
 
 
@@ -83,11 +83,11 @@ _quoted = json.encoder.encode_basestring_ascii
 
 
 def as_json_number(value: Decimal) -> str:
-    """The number as the API reads it: ``149.99``, ``150``, ``0.5``."""
+    """The number in the form that the API takes: ``149.99``, ``150``, ``0.5``."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def shortened(user_id: str) -> str:
-    """A user ID of which only the beginning is left, for people."""
+    """The beginning of a user ID, to show to people."""
     return f"{user_id[: min(4, len(user_id) // 2)]}…"

@@ -1,7 +1,7 @@
-"""Custom goals and when each had its event name.
+"""Custom goals, and the periods in which each had its event name.
 
 Webflow attributes a conversion only if the goal had that event name when the conversion happened
-and still has it (docs/webflow-api.md, When a received conversion is attributed, 2).
+and still has that name at the import (docs/webflow-api.md, When a received conversion is attributed, 2).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from webflow_conversions.rules.window import to_milliseconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """A goal bore ``event_name`` in ``[valid_from, valid_to)``; None is an open end."""
+    """A goal had ``event_name`` in ``[valid_from, valid_to)``; None is an open end."""
 
     event_name: str
     valid_from: datetime | None
@@ -28,10 +28,10 @@ class Goal:
 def check_goals(
     event_names: pd.Series, milliseconds: NDArray[np.int64], goals: Sequence[Goal], now: datetime
 ) -> NDArray[np.object_]:
-    """Why no goal would take the conversion, or None, for each row.
+    """The reason for which no goal matches the conversion, or None, for each row.
 
-    :param milliseconds: when each conversion happened.
-    :param now: when it is to be sent; a goal that has lost the name by then does not count.
+    :param milliseconds: the timestamp of each conversion.
+    :param now: the moment of sending; a goal that no longer has the name at this moment does not count.
     """
     reasons: NDArray[np.object_] = np.full(len(event_names), Reason.UNKNOWN_GOAL, dtype=object)
     now_ms = to_milliseconds(now)

@@ -26,7 +26,7 @@ SESSION_MAX_MS = 24 * 60 * 60 * 1000
 """A session ends after 24 hours at the latest (docs/webflow-api.md, When a received conversion is attributed, 4)."""
 
 _EMAIL = re.compile(r"[^@\s]@[^@\s]+\.[^@\s.]{2,}")
-"""Searched for: one character before the @ is enough, and each place of a text without one is left at once."""
+"""A pattern for ``search``: one character before the @ is enough, so that the search takes linear time."""
 _PHONE = re.compile(
     r"(?:tel:)?(?:"
     r"\+[1-9][\d\s()./-]{5,20}\d"
@@ -54,7 +54,7 @@ def is_placeholder(text: str) -> bool:
 
 
 class PersonalData(StrEnum):
-    """What to do with a user ID that looks like personal data (``known_users.personal_data``)."""
+    """The treatment of a user ID that looks like personal data (``known_users.personal_data``)."""
 
     REJECT = "reject"
     SHA256 = "sha256"
@@ -63,7 +63,7 @@ class PersonalData(StrEnum):
 def looks_like_personal_data(user_id: str) -> bool:
     """Whether a user ID looks like an e-mail address or a phone number, which Webflow forbids (docs/webflow-api.md, User IDs).
 
-    Digits alone do not: they may be any ID.
+    A user ID of digits alone does not look like a phone number: such IDs are common.
     """
     if user_id.isalnum():
         return False
@@ -72,7 +72,7 @@ def looks_like_personal_data(user_id: str) -> bool:
 
 
 def hashed(user_id: str) -> str:
-    """SHA-256 of the trimmed, lower-case user ID, in hexadecimal, as a site computes it that hashes on its side."""
+    """SHA-256 of the trimmed, lower-case user ID, in hexadecimal, for a site that passes hashed IDs to Webflow."""
     return hashlib.sha256(user_id.strip().lower().encode()).hexdigest()
 
 
@@ -85,7 +85,7 @@ def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame
         [pd.DataFrame(chunk, dtype=object) for chunk in chunks] or [pd.DataFrame(columns=list(_TEXTS))], ignore_index=True
     )
     frame = pd.DataFrame({name: [as_text(value) for value in rows[name]] for name in _TEXTS}, dtype=object)
-    several = frame["identity_key"].duplicated(keep=False)  # nobody else needs to be compared
+    several = frame["identity_key"].duplicated(keep=False)  # the time is used to choose between several users only
     frame["identified_at"] = (
         _milliseconds(rows["identified_at"].where(several, None)) if len(rows) else pd.array([], dtype="Int64")
     )
@@ -125,11 +125,11 @@ def _milliseconds(values: pd.Series) -> pd.Series:
 
 
 def choose_users(conversions: pd.DataFrame, known_users: pd.DataFrame, personal_data: PersonalData) -> pd.DataFrame:
-    """The user of each conversion for whose key one is known.
+    """Choose the user of each conversion whose identity key has a known user.
 
-    Of several, it is the one identified latest, but not after the conversion if one was before it;
-    ties go to the smaller user ID. A conversion is rejected if none of that user's rows lets Webflow
-    attribute it (rules 3 and 4), as far as the query gives the visitor's first view and last activity.
+    Of several users, the latest identified one is chosen, and before all others one identified before the conversion;
+    ties go to the smaller user ID. A conversion is rejected if none of the user's rows lets Webflow attribute
+    the conversion (rules 3 and 4), as far as the query returns the visitor's first view and last activity.
 
     :param conversions: columns ``id``, ``identity_key``, ``action_timestamp_ms``.
     :param known_users: columns ``identity_key``, ``user_domain``, ``user_id`` and, as ``Int64`` milliseconds and null
@@ -155,9 +155,9 @@ def choose_users(conversions: pd.DataFrame, known_users: pd.DataFrame, personal_
 
 
 def with_users(conversions: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
-    """The conversions with their users: ready, or rejected where the user gives a reason to.
+    """The conversions with their users: state ready, or rejected if the user has a reason.
 
-    :param users: as :func:`choose_users` gives them, ``id`` being the conversion's place in the index.
+    :param users: the result of :func:`choose_users`; ``id`` is the conversion's place in the index.
     """
     joined = conversions.join(users.set_index("id").rename(columns={"reason": "user_reason"}))
     found = conversions.index.isin(users["id"])
@@ -169,7 +169,7 @@ def with_users(conversions: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One row a conversion: the chosen user's, and of several such the one that lets Webflow attribute it."""
+    """One row for each conversion: of the chosen user's rows, the one that lets Webflow attribute the conversion."""
     order = {"id": True, "void": True, "after": True, "identified": False, "user_id": True, "user_domain": True}
     chosen = pairs.sort_values(list(order), ascending=list(order.values())).drop_duplicates("id")[
         ["id", "user_domain", "user_id"]
@@ -200,9 +200,10 @@ def _user(
 
 
 def _attribution(pairs: pd.DataFrame) -> pd.Series:
-    """Why Webflow cannot attribute the conversion to this row's visitor; None where it may.
+    """The reason for which Webflow cannot attribute the conversion to this row's visitor; None if Webflow may.
 
-    One-sided: an earlier session than the last one known is no proof of anything, a conversion after its end is.
+    Only the end of the last known session is checked: a conversion after that end cannot be attributed, while a
+    conversion before that session may belong to an earlier session, which the query does not return.
     """
     moment = pairs["action_timestamp_ms"]
     ends = pairs["last_active_at"] + SESSION_IDLE_MS

@@ -18,11 +18,11 @@ _CENT = Decimal("0.01")
 _WIDE = Context(prec=1_500, rounding=ROUND_HALF_UP)
 
 LIMIT = Decimal(10**13)
-"""From here on a JSON number, which most readers take as a double, no longer holds cents exactly."""
+"""Values of this size and above are refused: most JSON readers use a double, which cannot hold their cents exactly."""
 
 
 def parse_value(given: Any) -> tuple[Decimal | None, Reason | None]:
-    """The value with at most two places, half up, or why there is none; null is no value and no error, NaN is an error.
+    """The value with at most two places, half up, or the reason for its rejection; null gives (None, None), NaN is an error.
 
     :param given: Decimal, int, float (by its shortest decimal form) or text of a plain number.
     """

@@ -1,7 +1,7 @@
 """The states of a conversion, and the reasons for them: the one place that lists both.
 
-A state says where a conversion stands; a reason says why, in one lower-case code. The codes are
-what the ledger stores and what people search for, so a code, once released, keeps its meaning.
+A state says how far a conversion is; a reason is one lower-case code that explains the state. The ledger
+stores the codes and people search for them, so a released code keeps its meaning.
 ``docs/reasons.md`` is generated from this module.
 """
 
@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 
 
 class State(StrEnum):
-    """Where a conversion stands; every row of the ledger is in exactly one."""
+    """The state of a conversion; every row of the ledger has exactly one state."""
 
     READY = "ready"
     HELD = "held"
@@ -22,12 +22,12 @@ class State(StrEnum):
 
 
 WAITING = frozenset({State.READY, State.HELD, State.FUTURE})
-"""Not sent yet, and may still be: what grows too old in one of these expires."""
+"""States of conversions that may still be sent; a conversion that gets too old in one of these states expires."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What a state means, and when a conversion leaves it: a sentence each."""
+    """The explanation of a state: one sentence on its meaning, one on the moment at which a conversion leaves it."""
 
     meaning: str
     leaves: str
@@ -59,32 +59,32 @@ STANDINGS: dict[State, Standing] = {
 
 
 class Step(IntEnum):
-    """How far a conversion came, from its row to Webflow."""
+    """The steps of a conversion from its source row to Webflow, in order."""
 
     READ = 0
     IN_WINDOW = 1
-    """Valid, and of the last 2 days."""
+    """The row is valid, and at most 2 days old."""
     KNOWN = 2
-    """Its user is known and can be sent."""
+    """The user is known and can be sent."""
     SENT = 3
     ACCEPTED = 4
 
 
 class ReasonKind(StrEnum):
-    """What a reason is about."""
+    """The subject of a reason."""
 
     ROW = "row"
-    """The source row itself, whoever its user is and whenever it is read."""
+    """The source row itself, without its user and its age."""
     USER = "user"
     """The user behind the row."""
     TIME = "time"
     """The age of the conversion."""
     DELIVERY = "delivery"
-    """What became of a request, or what a person decided."""
+    """The result of a request, or a person's decision."""
 
 
 class Reason(StrEnum):
-    """Why a conversion is in its state. Refusals add ``refused_<status>``, see :func:`refused`."""
+    """Codes that explain the state of a conversion. Refusals add ``refused_<status>``, see :func:`refused`."""
 
     MISSING_CONVERSION_ID = "missing_conversion_id"
     INVALID_CONVERSION_ID = "invalid_conversion_id"
@@ -123,15 +123,15 @@ REFUSED_PREFIX = "refused_"
 
 
 def refused(status: int) -> str:
-    """The reason for a row that the API refused for good with this HTTP status."""
+    """The reason code of a row that the API refused for good with this HTTP status."""
     return f"{REFUSED_PREFIX}{status}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What a reason means, and what to do about it, a sentence each.
+    """The explanation of a reason: one sentence on its meaning, one on the remedy.
 
-    ``state`` is the one that it explains, ``kind`` what it is about, ``came_to`` the last step that the conversion reached.
+    ``state`` is the explained state, ``kind`` the subject, ``came_to`` the last step that the conversion reached.
     """
 
     state: State
@@ -353,18 +353,18 @@ _STEPS = {
 
 
 def last_step(state: str, reason: str | None) -> Step:
-    """The last step that a conversion reached, by its state and, where it was rejected or expired, by its reason."""
+    """The last step that a conversion reached, from its state, and for rejected and expired ones from the reason."""
     if state in (State.REJECTED, State.EXPIRED) and reason is not None:
         return explain(reason).came_to
     return _STEPS.get(State(state), Step.READ) if state in set(State) else Step.READ
 
 
 FAULTS = frozenset(reason for reason, explanation in EXPLANATIONS.items() if explanation.kind is ReasonKind.ROW)
-"""What is wrong with a source row itself."""
+"""Reasons of kind ``row``: faults of the source row itself."""
 
 UNIDENTIFIED = frozenset(
     reason
     for reason, explanation in EXPLANATIONS.items()
     if explanation.came_to is Step.IN_WINDOW and explanation.state is not State.REJECTED
 )
-"""Of conversions for which no user was found."""
+"""Reasons of conversions without a known user."""

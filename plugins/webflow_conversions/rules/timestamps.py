@@ -1,11 +1,11 @@
-"""A source's timestamps as UTC milliseconds: vectorised, floored, and a reason for each that is no moment.
+"""A source's timestamps as UTC milliseconds: vectorised, floored, and a reason for each value that is no valid timestamp.
 
 Four kinds (``timestamps.kind`` of a source): ``local`` wall-clock times in a zone of the source or
 of the row, ``aware`` times with an offset, ``epoch_seconds`` and ``epoch_milliseconds``. A driver
-may hand each of them over as its own type, as text, as Decimal or as float.
+may return each kind as a type of its own, as text, as Decimal or as float.
 
-Local times follow PostgreSQL's ``AT TIME ZONE``: a moment that a clock change repeats is the later
-one, a moment that it skips takes the offset in force before the gap.
+Local times follow PostgreSQL's ``AT TIME ZONE``: of a local time that a clock change repeats,
+the later moment is taken; a local time that a clock change skips has the offset in force before the gap.
 """
 
 import math
@@ -27,7 +27,7 @@ from webflow_conversions.rules.window import to_milliseconds
 
 
 class TimestampKind(StrEnum):
-    """What a source's ``occurred_at`` promises to be."""
+    """The kind of timestamps in a source's ``occurred_at``."""
 
     LOCAL = "local"
     AWARE = "aware"
@@ -36,25 +36,25 @@ class TimestampKind(StrEnum):
 
 
 class Ambiguous(StrEnum):
-    """What to do with a local time that a clock change repeats."""
+    """The treatment of a local time that a clock change repeats."""
 
     LATER = "later"
     REJECT = "reject"
 
 
 class Nonexistent(StrEnum):
-    """What to do with a local time that a clock change skips."""
+    """The treatment of a local time that a clock change skips."""
 
     OFFSET_BEFORE = "offset_before"
     REJECT = "reject"
 
 
 EPOCH_UNIT_SPLIT = 10**11
-"""Epochs of a magnitude below this are seconds (until the year 5138), from it on milliseconds (since 1973)."""
+"""Limit between the units of an epoch: a smaller magnitude is seconds (to the year 5138), others milliseconds (from 1973)."""
 
 _YEAR_10000_MS = 253_402_300_800_000
 _CALENDAR = (np.datetime64("0001-01-03", "us"), np.datetime64("9999-12-29", "us"))
-"""Where every zone's moments stay within the years that Python has; beyond, the offset at this edge is taken."""
+"""First and last moment that has a year from 1 to 9999 in every zone; a moment beyond uses the zone's offset at this limit."""
 
 _TEXT = re.compile(
     r"(?P<wall>(?!0000)\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(?P<beyond_microseconds>(?<=\.\d{6})\d+)?"
@@ -84,11 +84,11 @@ def to_utc_milliseconds(
     ambiguous: Ambiguous = Ambiguous.LATER,
     nonexistent: Nonexistent = Nonexistent.OFFSET_BEFORE,
 ) -> tuple[Milliseconds, Reasons]:
-    """The moments of ``values``, and why there is none where there is none.
+    """Convert ``values`` to UTC milliseconds, with a reason for each value that cannot be converted.
 
-    :param values: what the driver gave for ``occurred_at``; null is a missing timestamp, NaN in a column of objects a wrong one.
+    :param values: the column ``occurred_at``; null is a missing timestamp, NaN in a column of objects an invalid one.
     :param zones: for local times, the IANA zone of the source, or of each row.
-    :return: floored milliseconds (void where there is a reason), and a :class:`Reason` or None for each.
+    :return: floored milliseconds (meaningless if there is a reason), and a :class:`Reason` or None for each.
     """
     present = values.notna().to_numpy(copy=True)
     if values.dtype == object:
@@ -119,7 +119,7 @@ def to_utc_milliseconds(
 
 
 def zone_named(name: object) -> ZoneInfo | None:
-    """The zone of an IANA name, to the letter; None for a name that the database does not have."""
+    """The zone with exactly this IANA name; None for a name that the zone database does not have."""
     return ZoneInfo(name) if isinstance(name, str) and name in _zone_names() else None
 
 
@@ -152,7 +152,7 @@ _EXACT = Context(prec=500)
 def _floor_floats(numbers: NDArray[np.float64], per_unit: int) -> Milliseconds:
     """The largest millisecond whose own float is not above the number.
 
-    So 1653514258.136 s is millisecond 136, although its binary fraction lies just below; and nothing is rounded up.
+    For example 1653514258.136 s is millisecond 136, although its binary fraction is slightly smaller. No number is rounded up.
     """
     usable = np.abs(numbers) < _YEAR_10000_MS
     numbers = np.where(usable, numbers, 0.0)
@@ -163,7 +163,7 @@ def _floor_floats(numbers: NDArray[np.float64], per_unit: int) -> Milliseconds:
 
 
 def _floor(value: Any, per_unit: int) -> int:
-    """Whole milliseconds of one number of any type; a value out of every range for what is none."""
+    """Floored milliseconds of one number of any type; a value out of every range if it is no number."""
     if isinstance(value, bool):
         return _NO_MOMENT
     if not isinstance(value, int):
@@ -195,7 +195,7 @@ def _local(values: pd.Series, zones: pd.Series, ambiguous: Ambiguous, nonexisten
     milliseconds = np.zeros(len(values), dtype=np.int64)
     try:
         codes, names = pd.factorize(zones)
-    except TypeError:  # something that cannot even be compared, such as a list
+    except TypeError:  # values that cannot be compared, such as lists
         codes, names = pd.factorize(zones.map(lambda name: name if isinstance(name, str) else None))
     codes = np.where(_none(reasons), codes, len(names))
     by_zone = np.argsort(codes, kind="stable")
@@ -217,7 +217,7 @@ def _localize(
     moments = pd.DatetimeIndex(inside).tz_localize(zone, ambiguous=repeated, nonexistent="NaT")
     milliseconds, reasons = moments.asi8 // 1000, np.full(len(walls), None, dtype=object)
     for row in np.flatnonzero(moments.isna()):
-        # A skipped time or, where the source rejects it, a repeated one: few, and fold=0 is the offset before a gap (PEP 495).
+        # A skipped time, or a repeated one that the source rejects: few rows, and fold=0 is the offset before a gap (PEP 495).
         wall = inside[row].item()
         before, after = wall.replace(tzinfo=zone, fold=0), wall.replace(tzinfo=zone, fold=1)
         milliseconds[row] = to_milliseconds(before)
