@@ -38,7 +38,7 @@ from webflow_conversions.timetable import NightOfRun, NightTimetable
 
 RUNS_AT = (time(22, 0), time(23, 15))
 DEADLINE = time(23, 40)
-"""All UTC. Webflow imports at midnight."""
+"""Time of day, in UTC like ``RUNS_AT``, at which conversions not yet sent are reported; Webflow imports at midnight UTC."""
 
 PUSH_POOL = os.environ.get("WEBFLOW_CONVERSIONS_POOL", "default_pool")
 """The Airflow pool of all pushes: its slots are how many there are at once, over all Dags and machines."""

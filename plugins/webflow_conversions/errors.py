@@ -1,7 +1,7 @@
 """The errors that leave the product, named by what the caller does about them.
 
     ConversionsError
-    ├── Unusable        configuration, parameters, connections: somebody has to change something; no retry helps
+    ├── Unusable        configuration, parameters, connections: a person has to change something; no retry helps
     ├── Unavailable     a database or the API does not answer: the same call may work later
     ├── InDoubt         a request left and its answer was lost: only the caller can know whether to repeat it
     ├── Stopped         the run must not go on as it is: a guard, a refused token

@@ -27,7 +27,7 @@ _NETWORK_GONE: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-"""A server that nobody can reach any more is noticed after some 25 seconds (libpq's connection parameters)."""
+"""libpq's parameters that end a connection to an unreachable server after about 25 seconds (the last one: milliseconds)."""
 
 
 def connection_named(name: str) -> Connection:
@@ -44,7 +44,7 @@ def connection_named(name: str) -> Connection:
 
 
 def ledger_connect(name: str = LEDGER) -> Connect:
-    """What opens connections to the ledger.
+    """A function that opens connections to the ledger.
 
     :raises Unusable: if there is no such connection, or it is not PostgreSQL's.
     """
@@ -96,9 +96,9 @@ def _engine(hook: DbApiHook, connection: Connection, name: str) -> sa.Engine:
 
 
 def _opener(name: str) -> Callable[[], PostgresConnection]:
-    """What opens psycopg2's connections, with all that Airflow's says.
+    """A function that opens psycopg2 connections, with all parameters of Airflow's connection.
 
-    Airflow is asked once: while its API server is away, what is open must be able to come back. The provider's own
+    Airflow is asked once, so that a session can reconnect while Airflow's API server is away. The provider's own
     ``get_conn()`` is psycopg 3 wherever that is installed.
     """
     hook = PostgresHook(postgres_conn_id=name, sqlalchemy_scheme="postgresql+psycopg2")

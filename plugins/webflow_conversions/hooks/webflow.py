@@ -23,12 +23,12 @@ from webflow_conversions.rules.window import sendable, to_milliseconds
 from webflow_conversions.transport.api import LARGEST_ANSWER, Api
 
 _MOST_CLOCK_OFFSET = timedelta(days=1)
-"""More than any time zone that was taken for UTC."""
+"""Greatest believed difference between the clocks; larger than the error of a time zone taken for UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What the API says without being sent anything; ``clock_offset`` is its clock minus ours, as far as it is certain."""
+    """The API's answer to an empty request; ``clock_offset`` is its clock minus ours, as far as it is certain."""
 
     status: int
     clock_offset: timedelta | None
@@ -279,7 +279,7 @@ def _by_our_token(request: requests.PreparedRequest) -> requests.PreparedRequest
 
 
 def _timeouts(api: Api) -> tuple[float, float]:
-    """For the connection, and between two bytes of the answer."""
+    """Time limits in seconds: for connecting, and between two bytes of the answer."""
     return connect_timeout_seconds(api.timeout_seconds), api.timeout_seconds
 
 

@@ -1,4 +1,4 @@
-"""What the tasks of the Dag have in common: the configuration, the ledger, the clock, and how they fail.
+"""The common base of the Dag's tasks: the configuration, the ledger, the clock, and how they fail.
 
 The Dag's file imports the operators each time that Airflow reads it. So these modules import Airflow's SDK alone; what
 takes its time (pandas, database drivers) is imported when a task runs.
@@ -113,7 +113,7 @@ class ConversionsOperator(BaseOperator):
         self._try(lambda: self._runs(context).record_failure(dag_run.run_id, str(dag_run.run_type), failure))
 
     def _forget(self, context: Context) -> None:
-        """The task succeeded after all."""
+        """Remove the recorded failure of a task whose later try succeeded."""
         from webflow_conversions.pipeline.failures import key_of
 
         key = key_of(self.task_id, context["ti"].map_index)
@@ -125,7 +125,7 @@ class ConversionsOperator(BaseOperator):
         return Runs(self.ledger(), context["dag_run"].dag_id)
 
     def _try(self, keep: Callable[[], Any]) -> None:
-        """What became of the task is what counts, whatever keeps it from being kept."""
+        """Call ``keep``, and log its error: the task's own result matters more than the record of it."""
         try:
             keep()
         except Exception as trouble:  # noqa: BLE001
@@ -162,7 +162,7 @@ class ConversionsOperator(BaseOperator):
 
     @property
     def config(self) -> Configuration:
-        """What it says."""
+        """The content of the configuration file."""
         return self.file.configuration
 
     def ledger(self) -> Session:

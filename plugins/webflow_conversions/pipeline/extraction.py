@@ -18,10 +18,10 @@ from webflow_conversions.rules.states import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Met:
-    """What a chunk met in the ledger.
+    """The conversions of a chunk that the same extraction had already recorded.
 
-    ``again`` are conversions that an earlier chunk of the same extraction had recorded; ``conflicting`` are the source
-    rows of these that say something else than the row that stands now.
+    ``again``: conversions that an earlier chunk recorded. ``conflicting``: source rows of these conversions whose content
+    differs from the row that is kept.
     """
 
     again: Amount
@@ -29,7 +29,7 @@ class Met:
 
 
 class ExtractionLedger(Protocol):
-    """What extraction needs of the ledger."""
+    """The ledger's methods that extraction calls."""
 
     def begin(self, now: datetime) -> None: ...
 
@@ -48,12 +48,12 @@ def extract(
 ) -> Tally:
     """Read the source once and account for every row: judge it, join it to its user, record it.
 
-    Judging a chunk and recording the one before go on side by side.
+    A chunk is judged while a thread records the previous one.
 
     :raises Unusable: if a query cannot work.
-    :raises Unavailable: if the warehouse or the ledger went away; what was recorded stays, and a second try goes over it again.
+    :raises Unavailable: if the warehouse or the ledger went away; recorded rows stay, and a second try judges them again.
     """
-    # Before anything is written.
+    # Both queries are checked before anything is written.
     source.check()
     users.check()
     ledger.begin(clock())

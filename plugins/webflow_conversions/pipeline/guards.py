@@ -32,7 +32,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCounts:
-    """A source in this run: rows read (None if it could not be read), recorded and of these rejected, and what is to be sent."""
+    """A source in this run: rows read (None if unreadable), recorded rows, rejected ones among them, and the amount to send."""
 
     read_rows: int | None
     recorded_rows: int
@@ -51,9 +51,9 @@ class Earlier:
 def objections(
     now: Mapping[str, SourceCounts], earlier: Mapping[str, Sequence[Earlier]], limits: Limits, *, whole_window: bool
 ) -> list[str]:
-    """Why the run should not send, with the figures, one sentence each; none if it looks like its predecessors.
+    """Reasons not to send, one sentence with figures each; none if it looks like its predecessors.
 
-    What is usual is the most of the last runs, since a sweep an hour after the night's run sends little.
+    The usual amount is the largest of the last runs, since a sweep an hour after the night's run sends little.
 
     :param whole_window: whether the run reads the whole 2 days; a run for one date may well find nothing.
     """

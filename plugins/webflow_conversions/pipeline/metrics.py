@@ -1,4 +1,4 @@
-"""What a run tells Airflow's metrics: gauges, sent once at the end. ``docs/metrics.md`` lists them."""
+"""Gauges of a run for Airflow's metrics, sent once at the end. ``docs/metrics.md`` lists them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Metric:
 
 
 def run_metrics(accounts: Mapping[str, SourceAccount], verdict: Verdict, now: datetime) -> Iterator[Metric]:
-    """What a run that ends at ``now`` tells."""
+    """The metrics of a run that ends at ``now``."""
     for source, account in accounts.items():
         tags = {"source": source}
         yield _metric("level", _LEVELS.index(verdict.of(source)), tags)
@@ -54,7 +54,7 @@ def run_metrics(accounts: Mapping[str, SourceAccount], verdict: Verdict, now: da
             yield _metric("read", account.tally.read.rows, tags)
         yield _metric("accepted", account.sent.rows, tags)
         yield _metric("accepted_value", float(account.sent.value), tags)
-        # A gauge keeps its last value: so also what was not met this time is told.
+        # A gauge keeps its last value, so reasons without a row are sent as 0.
         rejected = {str(reason): 0 for reason, known in EXPLANATIONS.items() if known.state is State.REJECTED}
         rejected |= {str(reason): amount.rows for (state, reason), amount in account.states.items() if state == State.REJECTED}
         for reason, rows in rejected.items():
@@ -67,7 +67,7 @@ def run_metrics(accounts: Mapping[str, SourceAccount], verdict: Verdict, now: da
 
 
 def push_metrics(destination: str, worker: int, accepted: int, seconds: float) -> Iterator[Metric]:
-    """What a push tells that lasted so long."""
+    """The metrics of a push that took ``seconds``."""
     yield _metric("events_per_second", accepted / max(seconds, 0.001), {"destination": destination, "worker": str(worker)})
 
 

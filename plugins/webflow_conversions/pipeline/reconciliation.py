@@ -1,4 +1,4 @@
-"""The account of a run: every row that was read is in exactly one state, the money too, and what should be out is out."""
+"""The account of a run: every row that was read is in exactly one state, with its money, and every due conversion is sent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.states import State
 
 BESIDE = ("duplicates", "conflicting", "outside", "too_old")
-"""What a tally counts beside the recorded conversions."""
+"""Fields of a tally for rows that are not recorded."""
 
 MISSING = "missing"
-"""In place of a state: the ledger no longer has the conversion."""
+"""Stands in place of a state for a conversion that the ledger no longer has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Altered:
-    """Conversions whose money in the ledger (``value``) is not what was read, and nobody knows why."""
+    """Conversions whose money in the ledger (``value``) differs from the money read (``read_value``) without a known cause."""
 
     rows: int = 0
     read_value: Decimal = Decimal(0)
@@ -57,7 +57,7 @@ class PushAccount:
 
 
 def source_counts(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceCounts]:
-    """What the guards look at."""
+    """The counts that the guards check, by source."""
     return {
         source: SourceCounts(
             read_rows=account.tally.read.rows if account.tally else None,

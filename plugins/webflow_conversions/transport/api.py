@@ -15,7 +15,7 @@ DEFAULT_HOST = "https://log.intellimize.co"
 PATH = "/event"
 
 LARGEST_ANSWER = 64 * 1024
-"""Bytes; an echo has some hundred. That of a larger event may have twice its size."""
+"""Greatest size of an answer, in bytes; an echo has some hundred. The answer to a large event may have twice its size."""
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -18,7 +18,7 @@ from webflow_conversions.delivery.settings import connect_timeout_seconds
 from webflow_conversions.transport.api import LARGEST_ANSWER
 
 BROKEN_IN_A_ROW = 3
-"""After this number of connections that broke when they were reused, none is reused: the other side closes them unannounced."""
+"""Reused connections that may break one after another; then none is reused, since the server closes them unannounced."""
 
 _UNTRUSTED = frozenset({pycurl.E_SSL_CACERT, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
@@ -53,7 +53,7 @@ class CurlTransport:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are out."""
+        """The number of requests without an answer."""
         return len(self._out)
 
     def send(self, tag: int, body: bytes, may_leave: Callable[[int], bool]) -> None:
@@ -84,7 +84,7 @@ class CurlTransport:
             curl.close()
 
     def close(self) -> None:
-        """Drop everything, what is out included. It takes as long as a name server may that is asked at this moment."""
+        """Drop all requests and connections. A running look-up of a name delays the return until the name server answers."""
         for curl in list(self._out):
             self._multi.remove_handle(curl)
             curl.close()

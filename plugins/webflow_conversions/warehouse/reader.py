@@ -26,7 +26,7 @@ CHUNK_ROWS = 20_000
 STREAM_BY_THEMSELVES = frozenset({"duckdb", "sqlite"})
 """Databases whose drivers hand rows over as they are fetched, without being asked to; tried with SQLite 3.40 and DuckDB 2.0."""
 KEYS_PER_QUERY = {"postgresql": 10_000}
-"""How many values an expanding bind may hold; other databases take at least 1,000."""
+"""Greatest number of values in an expanding bind, by database; databases not named here take at least 1,000."""
 
 _WHOLE_NUMBERS = {21: 2**15, 23: 2**31, 20: 2**63}
 _NUMERIC, _UUID = 1700, 2950
@@ -155,7 +155,7 @@ class Warehouse:
             hand_over(map(list, zip(*rows, strict=True)))
 
     def _unless_passing(self, read: Callable[[], T]) -> T:
-        """What a query gives that the database has understood before: what the operation meets now may pass (PEP 249)."""
+        """Read from a query that the database has accepted: an operational error may pass (PEP 249), so it is Unavailable."""
         try:
             return read()
         except sa.exc.OperationalError as error:
@@ -198,7 +198,7 @@ class Warehouse:
 class _Lines:
     """Collects the lines that COPY writes, and hands them over in chunks.
 
-    ``failure`` is what went wrong with those to whom they were handed: none of the warehouse's.
+    ``failure`` is the exception of the function that took the lines; it is no failure of the warehouse.
     """
 
     def __init__(

@@ -41,8 +41,8 @@ WITH met AS MATERIALIZED (
         END AS is_judged_anew
     FROM (SELECT *, CASE WHEN reason = ANY (%(faults)s) THEN reason END AS fault FROM pg_temp.staged) s
     LEFT JOIN webflow.conversions c ON c.action_id = s.action_id
-    -- What this extraction has let stand so far. OFFSET 0 keeps this a look-up by key, a row at a time: as a plain join it
-    -- reads the whole extraction.
+    -- The rows that this extraction has kept so far. OFFSET 0 makes PostgreSQL look up one row at a time by key; a plain
+    -- join reads the whole extraction.
     LEFT JOIN LATERAL (
         SELECT
             conversion, alike, value,

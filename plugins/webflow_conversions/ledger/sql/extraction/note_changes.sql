@@ -1,4 +1,4 @@
--- What the source now says otherwise than what was sent, or may have been: noted, each change once, and never sent.
+-- Notes conversions that were sent, or may have been, and whose source row has changed since: each change once, never sent.
 WITH changed AS (
     SELECT
         c.id,
