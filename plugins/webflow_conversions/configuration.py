@@ -1,4 +1,4 @@
-"""The configuration file: what the sources are, who the users are, and how to deliver.
+"""The configuration file: sources, known users, delivery, guards and notices.
 
 ``include/conversions.yaml``, or the file that ``WEBFLOW_CONVERSIONS_CONFIG`` names; SQL files lie in an
 ``sql/`` folder beside it. A mistake is one :class:`~webflow_conversions.errors.Unusable` sentence.
@@ -70,14 +70,14 @@ class _Part(BaseModel):
 
 
 class InDoubt(StrEnum):
-    """What to do with a conversion whose answer was lost (``delivery.in_doubt``)."""
+    """The treatment of a conversion whose answer was lost (``delivery.in_doubt``)."""
 
     RESEND = "resend"
     HOLD = "hold"
 
 
 class Timestamps(_Part):
-    """What ``occurred_at`` of a source is."""
+    """The kind and zone of a source's ``occurred_at``."""
 
     kind: TimestampKind
     timezone: ZoneName | None = None
@@ -97,7 +97,7 @@ class Source(_Part):
 
     @property
     def columns_instead(self) -> list[str]:
-        """The columns that its query has to return, since this says nothing of them."""
+        """The columns that its query has to return, since the configuration does not set them."""
         is_local = self.timestamps.kind is TimestampKind.LOCAL and self.timestamps.timezone is None
         return [*(["event_name"] if self.event_name is None else []), *(["timezone"] if is_local else [])]
 
@@ -125,7 +125,7 @@ class GoalPeriod(_Part):
 
 
 class Delivery(_Part):
-    """How conversions go out."""
+    """Settings of the pushes."""
 
     workers: Annotated[int, Field(ge=1, le=64, strict=True)] = 2
     in_doubt: InDoubt = InDoubt.RESEND
@@ -134,7 +134,7 @@ class Delivery(_Part):
 
 
 class Guards(_Part):
-    """When a run looks wrong and stops before it sends; null switches one off."""
+    """Limits of the guards, which stop a run before it sends; null switches a guard off."""
 
     volume_factor: Annotated[float, Field(gt=1, strict=True)] | None = 5
     value_factor: Annotated[float, Field(gt=1, strict=True)] | None = 10
@@ -216,7 +216,7 @@ class Configuration(_Part):
         raise Unusable(f"There is no source {name!r} in the configuration: choose from {names}.")
 
     def rules(self, source: Source) -> SourceRules:
-        """What the rules need to know of a source."""
+        """The settings of a source that the rules use."""
         return SourceRules(
             destination=source.webflow_conn_id,
             source=source.name,
@@ -237,7 +237,7 @@ class Configuration(_Part):
 
 
 def digest(*parts: Any) -> str:
-    """A short fingerprint of what decides whether the API takes an event: it tells that something was changed."""
+    """A short fingerprint of the given settings: another fingerprint means that a setting was changed."""
     text = json.dumps(parts, default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

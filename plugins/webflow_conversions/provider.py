@@ -1,4 +1,4 @@
-"""What Airflow learns of the package through its entry point ``apache_airflow_provider``: the connection type ``webflow``."""
+"""The package's metadata for Airflow, read through the entry point ``apache_airflow_provider``: connection type ``webflow``."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""When the Dag runs, and until when a run should be done: Airflow's own means, made to work for a night of several runs."""
+"""Timetable and deadline of the Dag: Airflow's own classes, changed to work for several runs in a night."""
 
 from datetime import UTC, datetime, time
 from operator import attrgetter
@@ -19,7 +19,7 @@ class NightTimetable(MultipleCronTriggerTimetable):
 
     Without catch-up, Airflow 3.3.2 chooses among the crons by the next *logical date* of each, the start of its data
     interval: the later one where several are past. With an interval of 2 days the next ones always are, so that of
-    22:00 and 23:15 only 23:15 would ever run. Here it is when a run is due that counts.
+    22:00 and 23:15 only 23:15 would ever run. This timetable chooses by the moment at which a run is due.
     """
 
     def next_dagrun_info(
@@ -38,8 +38,8 @@ class NightOfRun(BaseDeadlineReference):
     """The start of the UTC day on which a scheduled run is due, for a deadline that is a time of that day.
 
     Airflow 3.3.2 attaches every deadline of a Dag to every run, and its own references know a run's logical date, which of
-    two runs of a night is not the same time before the deadline. A run has none here if nobody waits for it: one by
-    hand, a backfill, or one that is made when the import that it was for is over.
+    two runs of a night is not the same time before the deadline. Without a
+    deadline are runs triggered by hand, backfills, and runs created after the import that they were due for.
     """
 
     required_kwargs = frozenset({"dag_id", "run_id"})

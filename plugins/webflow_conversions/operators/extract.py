@@ -9,7 +9,7 @@ from webflow_conversions.operators.base import ConversionsOperator, now
 
 
 class ExtractConversionsOperator(ConversionsOperator):
-    """Reads a source and accounts for each of its rows; returns the tally. A dry run keeps nothing, and shows what it would do.
+    """Reads a source and accounts for each of its rows; returns the tally. A dry run only shows its results.
 
     :param source: the name of the source.
     :param plan: the run, as the plan task pushed it.
@@ -55,5 +55,5 @@ class ExtractConversionsOperator(ConversionsOperator):
         return {"source": source.name, **tally_counts(shown.tally), "states": state_counts(shown.states), "previews": previews}
 
     def _summarize(self, context: Context, summary: str) -> None:
-        """What Airflow shows in place of the number of the mapped task."""
+        """Set the text that Airflow shows in place of the number of the mapped task."""
         context["summary"] = f"{self.source}: {summary}"  # type: ignore[typeddict-unknown-key]

@@ -1,4 +1,4 @@
-"""identify: joins what waits to the known users, and lets the guards look before anything irrevocable happens."""
+"""identify: joins waiting conversions to the known users, and runs the guards before anything is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class IdentifyConversionsOperator(ConversionsOperator):
     """Returns the work of the pushes, one dict for each worker: its destination, its sources, its number.
 
-    A warehouse that is away does not stop what is ready from going out; reconcile reports it.
+    Conversions that are ready are sent even if the warehouse is away; reconcile reports the warehouse.
 
     :param plan: the run, as the plan task pushed it.
     """

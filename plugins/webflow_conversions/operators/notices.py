@@ -1,4 +1,4 @@
-"""Notices through Airflow's own notifiers: a run that failed or needs somebody, the deadline before the import, all well again.
+"""Notices through Airflow's own notifiers: a run that failed or needs a person, the deadline before the import, all well again.
 
 Scheduled runs only: who triggers a run or a backfill is watching it. What was told is kept in two Airflow variables,
 ``<dag_id>.deadline_told`` (the night) and ``<dag_id>.problems_told`` (since which run, and which causes), so that it is told
@@ -159,7 +159,7 @@ def _failures_told_airflow(context: Mapping[str, Any]) -> dict[str, Any]:
     if "ti" not in context:
         return {}
     pulled: Iterable[Any] = ()
-    with suppress(Exception):  # It only enriches what is told.
+    with suppress(Exception):  # The XComs only add detail to the notice.
         pulled = context["ti"].xcom_pull(task_ids=sorted(context["dag"].task_ids), key=FAILURE) or ()
     return {str(number): document for number, document in enumerate(pulled) if document}
 
@@ -172,7 +172,7 @@ def _failed_tasks(context: Mapping[str, Any]) -> list[str]:
 
 
 def _signature(finding: Finding) -> str:
-    """What makes a cause the same on another night: its code and source, and the sentence of a task without its numbers."""
+    """The key that compares causes of two nights: code and source, and the sentence of a task without its numbers."""
     from webflow_conversions.pipeline.causes import Cause
 
     if finding.cause is not Cause.TASK_FAILED:
@@ -205,7 +205,7 @@ def _hand_over(notices: Iterable[tuple[NoticeTo, Notice]], dag_id: str, context:
 
 
 def _given(notice: Notice, dag_id: str) -> dict[str, str]:
-    """What stands for the notice in the arguments of a notifier."""
+    """The template variables of a notice for the arguments of a notifier."""
     base = conf.get("api", "base_url", fallback="").rstrip("/")
     page = f"{base}/webflow/" if base else ""
     run = f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(notice.run_id, safe='')}" if base and notice.run_id else ""

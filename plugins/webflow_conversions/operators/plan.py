@@ -1,4 +1,4 @@
-"""plan: settles what the run may send, and refuses what cannot succeed, before anything is read or sent."""
+"""plan: fixes the window and sources of the run, and refuses a run that cannot succeed, before anything is read or sent."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class PlanConversionsOperator(ConversionsOperator):
             except Unavailable as error:
                 self.log.warning("%s The push will try again.", error)
                 continue
-            # The contract knows POST alone: what stands before the API may refuse HEAD for its own reasons.
+            # The contract names POST alone, so a proxy before the API may refuse HEAD although the token is good.
             if probe.status in (401, 403):
                 WebflowHook(destination).check_token()
             if probe.clock_offset is not None:

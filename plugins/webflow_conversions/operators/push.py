@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class WebflowPushConversionsOperator(ConversionsOperator):
-    """Sends what is due to a destination, one of several workers on one queue; returns what it did, in conversions.
+    """Sends due conversions to a destination, as one of several workers on one queue; returns counts of conversions.
 
-    :param work: what this worker does: ``destination`` (the connection), ``sources``, ``worker`` (its number).
+    :param work: the share of this worker: ``destination`` (the connection), ``sources``, ``worker`` (its number).
     :param plan: the run, as the plan task pushed it.
     """
 
