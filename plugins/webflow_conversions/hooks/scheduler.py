@@ -1,4 +1,4 @@
-"""What only the scheduler can tell: to the tasks, its release and its pools; to people, why a run failed, as the run's note.
+"""Listener in the scheduler: passes its release and pools to the tasks, and writes the failures of a run as the run's note.
 
 A task talks to Airflow through the API server alone, which tells it nothing of pools; and a task in a pool that is
 missing neither starts nor fails. So the scheduler writes both into an Airflow Variable whenever a run of a Dag with a
@@ -22,7 +22,7 @@ from webflow_conversions.pipeline.failures import failures_of
 VARIABLE = "webflow_scheduler"
 
 FAILURE = "failure"
-"""The XCom of a task that failed: why."""
+"""Key of the XCom in which a failed task stores its failure."""
 
 _NOTE = "Why it failed: "
 _NOTE_CHARACTERS = 1_000

@@ -135,7 +135,7 @@ def _settings() -> Configuration:
 
 
 def _causes(context: Mapping[str, Any]) -> list[Finding]:
-    """Why a run failed: what the ledger knows; if it is away, what the tasks told Airflow; else which tasks failed."""
+    """Causes of a failed run: from the ledger, else from the XComs of the tasks, else the names of the failed tasks."""
     from webflow_conversions.hooks.connections import ledger_session
     from webflow_conversions.ledger.notices import run_causes
     from webflow_conversions.pipeline.causes import Cause, Level

@@ -1,4 +1,4 @@
-"""Where the API is and who we are there: what a connection of type ``webflow`` says, checked once."""
+"""The API's address, account and token from a connection of type ``webflow``, checked once."""
 
 import re
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Api:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries (docs/webflow-api.md, The request)."""
+        """Headers of every request (docs/webflow-api.md, The request)."""
         return {"Authorization": f"ApiKey {self.token}", "Content-Type": "application/json"}
 
     @property

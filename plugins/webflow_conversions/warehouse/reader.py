@@ -51,12 +51,12 @@ class Warehouse:
 
     @property
     def keys_per_query(self) -> int:
-        """How many identity keys one query may ask for."""
+        """Greatest number of identity keys in one query."""
         return KEYS_PER_QUERY.get(self._engine.dialect.name, 1_000)
 
     @property
     def no_key(self) -> str | None:
-        """What stands for an identity key where a query is only looked at: PostgreSQL compares NULL with a column of any type."""
+        """The identity key for a check of a query without rows: PostgreSQL compares NULL with a column of any type."""
         return None if self._is_copied else ""
 
     def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
