@@ -121,8 +121,10 @@ def test_the_lock_s_airflow_and_providers_are_installed(image: Image) -> None:
 def test_the_package_is_installed_with_its_sql_and_its_connection_type(image: Image) -> None:
     where = image.run("python -c 'import webflow_conversions; print(webflow_conversions.__file__)'").strip()
     assert where.startswith(str(image.root / "venv"))
-    count = "from webflow_conversions.ledger.migrations import migrations; print(len(migrations()))"
-    assert int(image.run(f'python -c "{count}"')) >= 2
+    names = "from webflow_conversions.ledger.migrations import migrations; print(migrations()[0].name)"
+    assert image.run(f'python -c "{names}"').splitlines()[-1] == "0001_ledger.sql"
+    sql = "from webflow_conversions.ledger.session import statement; print(statement('push/claim', due='due_first'))"
+    assert "FOR UPDATE SKIP LOCKED" in image.run(f'python -c "{sql}"')
     assert "webflow_conversions.hooks.webflow.WebflowHook" in image.run("airflow providers hooks --output json")
 
 
