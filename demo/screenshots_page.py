@@ -49,7 +49,7 @@ def main() -> None:
         refused = f"{address}/webflow/conversions?state=rejected&reason=refused_422"
         light.goto(refused)
         light.frame_locator("iframe").locator("table.conversions th a").first.click()
-        light.frame_locator("iframe").locator(".way").wait_for()
+        light.frame_locator("iframe").locator("ol.timeline").wait_for()
         take(light, "page-conversion")
 
 
