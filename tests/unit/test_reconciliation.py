@@ -1,43 +1,14 @@
 """The record of a run says what was read and sent, and by state and reason where it stands."""
 
 import json
-from decimal import Decimal
 
+from tests.unit.test_verdict import account, amount
 from webflow_conversions.pipeline.reconciliation import (
     PushAccount,
-    SourceAccount,
     as_table,
     counts,
     source_counts,
 )
-from webflow_conversions.rules.amounts import Amount, Tally
-
-
-def amount(rows, value="0"):
-    return Amount(rows=rows, value=Decimal(value))
-
-
-def account(**changes):
-    """An account in order: 10 rows read, 7 recorded of which 5 were sent."""
-    return SourceAccount(
-        **{
-            "tally": Tally(
-                read=amount(10, "100.00"),
-                recorded=amount(7, "70.00"),
-                duplicates=amount(1, "10.00"),
-                outside=amount(1, "10.00"),
-                too_old=amount(1, "10.00"),
-            ),
-            "states": {
-                ("accepted", None): amount(5, "50.00"),
-                ("held", "unknown_user"): amount(1, "20.00"),
-                ("rejected", "invalid_value"): amount(1),
-            },
-            "sent": amount(5, "50.00"),
-            **changes,
-        }
-    )
-
 
 # What the guards look at
 
