@@ -3,11 +3,12 @@
 ::
 
     rules/       values and rules of the contract: time, window, identity, money, goals, states   (pandas)
-    pipeline/    what a run does: extraction, identification, guards, reconciliation, dry run
+    pipeline/    what a run does: extraction, identification, guards, verdict, notices, dry run
     delivery/    the push: claim, send, settle; what an answer means; how fast
     ledger/      PostgreSQL: where every conversion stands (SQL in ledger/sql/)
     warehouse/   any database that SQLAlchemy knows, read in chunks
     transport/   the wire (libcurl)
+    documents/   pages of the documents that are generated from the code
     hooks/ operators/ ui/   the side of Airflow
 
 Imports point upwards in this list; only the last line imports Airflow.

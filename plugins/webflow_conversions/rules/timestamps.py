@@ -68,8 +68,8 @@ _OTHER_TEXT = re.compile(
     r" ?(?P<offset>[Zz]|UTC|GMT|[+-]\d\d(?::?[0-5]\d(?::[0-5]\d)?)?)?",
     re.ASCII,
 )
-"""Other writings of ISO 8601, RFC 3339 and BigQuery: the basic form without separators, a comma before the fraction, small letters,
-the name UTC."""
+"""Other writings of ISO 8601, RFC 3339 and BigQuery: the basic form without separators, a comma before the fraction, small
+letters, the name UTC."""
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,400})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 Milliseconds = NDArray[np.int64]
