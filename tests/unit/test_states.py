@@ -25,8 +25,8 @@ DESIGNED = {
 }  # fmt: skip
 
 
-def test_the_states_are_the_seven_of_the_design():
-    assert {state.value for state in State} == {"ready", "held", "future", "sending", "accepted", "rejected", "expired"}
+def test_the_states_are_the_eight_of_the_design():
+    assert {state.value for state in State} == {"ready", "held", "future", "sending", "accepted", "rejected", "expired", "withdrawn"}
 
 
 def test_the_reasons_of_the_design_are_there_under_their_released_names():

@@ -19,6 +19,7 @@ class State(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
 
 
 WAITING = frozenset({State.READY, State.HELD, State.FUTURE})
@@ -55,6 +56,10 @@ STANDINGS: dict[State, Standing] = {
         meaning="Older than 2 days before Webflow accepted it.",
         leaves="Never, unless the source corrects the moment at which it happened.",
     ),
+    State.WITHDRAWN: Standing(
+        meaning="The source no longer returns it, or a person took it back, before a request left.",
+        leaves="When the source returns it again; if a person took it back, when a person sends it again.",
+    ),
 }
 
 
@@ -81,6 +86,8 @@ class ReasonKind(StrEnum):
     """The age of the conversion."""
     DELIVERY = "delivery"
     """The result of a request, or a person's decision."""
+    SOURCE = "source"
+    """What the source no longer says."""
 
 
 class Reason(StrEnum):
@@ -117,6 +124,10 @@ class Reason(StrEnum):
     ECHO_MISMATCH = "echo_mismatch"
     IN_DOUBT = "in_doubt"
     WRITTEN_OFF = "written_off"
+
+    NO_LONGER_IN_SOURCE = "no_longer_in_source"
+    TAKEN_BACK = "taken_back"
+    FORGOTTEN = "forgotten"
 
 
 REFUSED_PREFIX = "refused_"
@@ -341,6 +352,27 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         meaning="Somebody decided that this conversion is not sent again.",
         remedy="Nothing; it can be sent again by hand while it is younger than 2 days.",
     ),
+    Reason.NO_LONGER_IN_SOURCE: Explanation(
+        state=State.WITHDRAWN,
+        kind=ReasonKind.SOURCE,
+        came_to=Step.IN_WINDOW,
+        meaning="The source promises every row of its window (returns_all), and no longer returns this one.",
+        remedy="Nothing for a refund; if the row is still true, correct the source's query, and it goes out.",
+    ),
+    Reason.TAKEN_BACK: Explanation(
+        state=State.WITHDRAWN,
+        kind=ReasonKind.DELIVERY,
+        came_to=Step.IN_WINDOW,
+        meaning="Somebody took this conversion back before it was sent.",
+        remedy="Nothing; it can be sent again by hand while it is younger than 2 days.",
+    ),
+    Reason.FORGOTTEN: Explanation(
+        state=State.WITHDRAWN,
+        kind=ReasonKind.DELIVERY,
+        came_to=Step.IN_WINDOW,
+        meaning="The person behind it was removed from the ledger before it was sent.",
+        remedy="Nothing; it never goes out. Leave the person's rows out of the warehouse, too.",
+    ),
 }
 
 
@@ -353,8 +385,8 @@ _STEPS = {
 
 
 def last_step(state: str, reason: str | None) -> Step:
-    """The last step that a conversion reached, from its state, and for rejected and expired ones from the reason."""
-    if state in (State.REJECTED, State.EXPIRED) and reason is not None:
+    """The last step that a conversion reached, from its state, and for one that ended unaccepted from the reason."""
+    if state in (State.REJECTED, State.EXPIRED, State.WITHDRAWN) and reason is not None:
         return explain(reason).came_to
     return _STEPS.get(State(state), Step.READ) if state in set(State) else Step.READ
 
@@ -365,6 +397,6 @@ FAULTS = frozenset(reason for reason, explanation in EXPLANATIONS.items() if exp
 UNIDENTIFIED = frozenset(
     reason
     for reason, explanation in EXPLANATIONS.items()
-    if explanation.came_to is Step.IN_WINDOW and explanation.state is not State.REJECTED
+    if explanation.came_to is Step.IN_WINDOW and explanation.state in (State.HELD, State.EXPIRED)
 )
 """Reasons of conversions without a known user."""

@@ -11,7 +11,7 @@ from webflow_conversions.rules.states import UNIDENTIFIED, State, explain, last_
 
 STEPS = ("read", "in_window", "known", "sent", "accepted")
 
-_ORDER = ("missing", State.REJECTED, State.EXPIRED, State.HELD, State.SENDING, State.READY, State.FUTURE, "")
+_ORDER = ("missing", State.REJECTED, State.EXPIRED, State.WITHDRAWN, State.HELD, State.SENDING, State.READY, State.FUTURE, "")
 
 NOT_OF_THE_LEDGER = {
     "duplicates": (

@@ -11,7 +11,7 @@ CREATE TABLE webflow.conversions (
     user_domain           text,
     user_id               text,
     state                 text NOT NULL
-        CHECK (state IN ('ready', 'held', 'future', 'sending', 'accepted', 'rejected', 'expired')),
+        CHECK (state IN ('ready', 'held', 'future', 'sending', 'accepted', 'rejected', 'expired', 'withdrawn')),
     reason                text,
     detail                text,
     attempts              integer NOT NULL DEFAULT 0,
@@ -26,9 +26,11 @@ CREATE TABLE webflow.conversions (
     sent_at               timestamptz,
     settled_at            timestamptz,
     changed_after_sent_at timestamptz,
+    forgotten_at          timestamptz,
     run_id                text NOT NULL,
     CONSTRAINT sendable_is_whole CHECK (
         state NOT IN ('ready', 'sending', 'accepted')
+        OR state = 'accepted' AND forgotten_at IS NOT NULL
         OR num_nonnulls(event_name, conversion_id, action_timestamp_ms, user_domain, user_id) = 5
     )
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
@@ -42,6 +44,8 @@ COMMENT ON COLUMN webflow.conversions.trouble IS 'How the last attempt went wron
 COMMENT ON COLUMN webflow.conversions.failures IS 'Attempts of the run run_id that are to be repeated.';
 COMMENT ON COLUMN webflow.conversions.push_id IS 'The push that claimed the row last; a sending row of a push that is not alive is in doubt.';
 COMMENT ON COLUMN webflow.conversions.refused_with IS 'Digest of the configuration with which the API refused the row.';
+COMMENT ON COLUMN webflow.conversions.forgotten_at IS
+    'When the person behind it was removed: what is left is the action_id, the state, the moment and the value, so that it is never sent again and the counts stay.';
 COMMENT ON COLUMN webflow.conversions.run_id IS 'The run that brought the row into its present state.';
 
 -- The queue: small whatever the history, in the order of expiry.
@@ -54,14 +58,14 @@ CREATE INDEX conversions_accepted ON webflow.conversions (push_id) WHERE state =
 
 -- What people look for, and what costs the push next to nothing. A conversion ID is found by its action ID, whose order
 -- by bytes puts the conversions of a source and event name together.
-CREATE INDEX conversions_turned_away ON webflow.conversions (state, settled_at, id) WHERE state IN ('rejected', 'expired');
--- What was rejected after it had waited, or could not be sent as it is, by the moment of that: what was too old when it was
+CREATE INDEX conversions_turned_away ON webflow.conversions (state, settled_at, id) WHERE state IN ('rejected', 'expired', 'withdrawn');
+-- What was rejected or withdrawn after it had waited, or could not be sent as it is, by the moment of that: what was too old when it was
 -- first read may be a month of conversions, and nobody decided about it.
 CREATE INDEX conversions_decided ON webflow.conversions (settled_at)
-    WHERE state IN ('rejected', 'expired') AND reason IS DISTINCT FROM 'expired_before_seen';
+    WHERE state IN ('rejected', 'expired', 'withdrawn') AND reason IS DISTINCT FROM 'expired_before_seen';
 CREATE INDEX conversions_doubted ON webflow.conversions (id) WHERE attempts_in_doubt > 0;
 CREATE INDEX conversions_changed ON webflow.conversions (id) WHERE changed_after_sent_at IS NOT NULL;
-CREATE INDEX conversions_user ON webflow.conversions USING hash (user_id) WHERE state IN ('accepted', 'rejected', 'expired');
+CREATE INDEX conversions_user ON webflow.conversions USING hash (user_id) WHERE state IN ('accepted', 'rejected', 'expired', 'withdrawn');
 
 CREATE TABLE webflow.runs (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -84,6 +88,7 @@ CREATE TABLE webflow.runs (
     failures        jsonb NOT NULL DEFAULT '{}',
     problems        text[] NOT NULL DEFAULT '{}',
     verdict         jsonb,
+    identified      jsonb NOT NULL DEFAULT '{}',
     counts          jsonb NOT NULL DEFAULT '{}',
     forecast        jsonb,
     last_extraction_before bigint NOT NULL DEFAULT 0,
@@ -98,6 +103,8 @@ COMMENT ON COLUMN webflow.runs.failures IS
 COMMENT ON COLUMN webflow.runs.problems IS 'Why the run is not green: the sentences of the verdict.';
 COMMENT ON COLUMN webflow.runs.verdict IS
     'level (good, note, attention, failed) and findings: cause, level, source, sentence, rows, value, remedy (docs/verdicts.md).';
+COMMENT ON COLUMN webflow.runs.identified IS
+    'What identify found, by source: unseen, withdrawn, had_user and lost_user, with rows and value.';
 COMMENT ON COLUMN webflow.runs.is_whole IS
     'It was to send all that was due: of every source, of the whole 2 days; no dry run, no backfill.';
 COMMENT ON COLUMN webflow.runs.last_extraction_before IS
@@ -126,8 +133,14 @@ CREATE TABLE webflow.extractions (
     outside_value    numeric,
     too_old_rows     bigint,
     too_old_value    numeric,
-    changed_after_sent_rows bigint
+    changed_after_sent_rows bigint,
+    returned_rows    bigint,
+    had_user_rows    bigint,
+    lost_user_rows   bigint
 );
+COMMENT ON COLUMN webflow.extractions.returned_rows IS 'Conversions that had been withdrawn because the source did not return them, and that it returned again.';
+COMMENT ON COLUMN webflow.extractions.had_user_rows IS 'Conversions that were ready with a known user before it.';
+COMMENT ON COLUMN webflow.extractions.lost_user_rows IS 'Those of them for which known_users no longer has a user.';
 CREATE INDEX extractions_run ON webflow.extractions (run);
 
 -- Which conversions an extraction recorded, and the value that it read. No foreign keys: they would cost a
@@ -193,7 +206,7 @@ CREATE TABLE webflow.actions (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     person      text NOT NULL,
-    action      text NOT NULL CHECK (action IN ('send_again', 'write_off', 'download')),
+    action      text NOT NULL CHECK (action IN ('send_again', 'write_off', 'take_back', 'download')),
     filter      jsonb NOT NULL,
     conversions integer NOT NULL DEFAULT 0,
     outcome     jsonb NOT NULL DEFAULT '{}',

@@ -3,5 +3,5 @@
 SELECT
     (settled_at AT TIME ZONE 'UTC')::date AS day, source, state, reason, count(*) AS rows, coalesce(sum(value), 0) AS value
 FROM webflow.conversions
-WHERE state IN ('rejected', 'expired') AND reason IS DISTINCT FROM 'expired_before_seen' AND settled_at >= %(since)s
+WHERE state IN ('rejected', 'expired', 'withdrawn') AND reason IS DISTINCT FROM 'expired_before_seen' AND settled_at >= %(since)s
 GROUP BY 1, 2, 3, 4

@@ -1,7 +1,7 @@
 -- Conversions without a moment may still be read each night: they are removed when no kept extraction has them.
 DELETE FROM webflow.conversions c
 WHERE id = ANY (%(ids)s)
-  AND state IN ('accepted', 'rejected', 'expired')
+  AND state IN ('accepted', 'rejected', 'expired', 'withdrawn')
   AND first_seen_at < %(before)s
   AND (
       action_timestamp_ms < %(before_ms)s

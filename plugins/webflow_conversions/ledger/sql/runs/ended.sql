@@ -11,7 +11,7 @@ FROM (
         CASE WHEN reason LIKE 'refused\_%%' OR reason = 'echo_mismatch' THEN trouble END AS words,
         to_timestamp(action_timestamp_ms / 1000.0 + %(max_age_seconds)s) - first_seen_at >= interval '10 minutes' AS had_time
     FROM webflow.conversions
-    WHERE state IN ('rejected', 'expired') AND reason IS DISTINCT FROM 'expired_before_seen'
+    WHERE state IN ('rejected', 'expired', 'withdrawn') AND reason IS DISTINCT FROM 'expired_before_seen'
       AND settled_at >= (SELECT started_at - interval '1 hour' FROM webflow.runs WHERE id = %(run)s)
       AND run_id = %(run_id)s
 ) ended

@@ -1,7 +1,7 @@
 -- The conversions of a user, the newest first: finished ones by the index of users, others in their small sets. Held rows
 -- have no user yet. Without MATERIALIZED the planner reads all conversions for the newest one.
 WITH of_user AS MATERIALIZED (
-    SELECT id FROM webflow.conversions WHERE user_id = ANY (%(user_ids)s) AND state IN ('accepted', 'rejected', 'expired')
+    SELECT id FROM webflow.conversions WHERE user_id = ANY (%(user_ids)s) AND state IN ('accepted', 'rejected', 'expired', 'withdrawn')
     UNION ALL
     SELECT c.id
     FROM webflow.destinations d
