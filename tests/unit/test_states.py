@@ -83,6 +83,7 @@ def test_every_reason_says_what_it_is_about_and_how_far_the_conversion_came(reas
         ReasonKind.USER: {Step.IN_WINDOW},
         ReasonKind.TIME: {Step.READ, Step.IN_WINDOW, Step.KNOWN, Step.SENT},
         ReasonKind.DELIVERY: {Step.SENT},
+        ReasonKind.WITHDRAWAL: {Step.IN_WINDOW},
     }
     assert found.came_to in by_kind[found.kind]
     assert last_step(found.state, reason) == (Step.SENT if found.state is State.SENDING else found.came_to)

@@ -86,8 +86,8 @@ class ReasonKind(StrEnum):
     """The age of the conversion."""
     DELIVERY = "delivery"
     """The result of a request, or a person's decision."""
-    SOURCE = "source"
-    """What the source no longer says."""
+    WITHDRAWAL = "withdrawal"
+    """The source, or a person, took the conversion back before it was sent."""
 
 
 class Reason(StrEnum):
@@ -354,21 +354,21 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.NO_LONGER_IN_SOURCE: Explanation(
         state=State.WITHDRAWN,
-        kind=ReasonKind.SOURCE,
+        kind=ReasonKind.WITHDRAWAL,
         came_to=Step.IN_WINDOW,
         meaning="The source promises every row of its window (returns_all), and no longer returns this one.",
         remedy="Nothing for a refund; if the row is still true, correct the source's query, and it goes out.",
     ),
     Reason.TAKEN_BACK: Explanation(
         state=State.WITHDRAWN,
-        kind=ReasonKind.DELIVERY,
+        kind=ReasonKind.WITHDRAWAL,
         came_to=Step.IN_WINDOW,
         meaning="Somebody took this conversion back before it was sent.",
         remedy="Nothing; it can be sent again by hand while it is younger than 2 days.",
     ),
     Reason.FORGOTTEN: Explanation(
         state=State.WITHDRAWN,
-        kind=ReasonKind.DELIVERY,
+        kind=ReasonKind.WITHDRAWAL,
         came_to=Step.IN_WINDOW,
         meaning="The person behind it was removed from the ledger before it was sent.",
         remedy="Nothing; it never goes out. Leave the person's rows out of the warehouse, too.",
