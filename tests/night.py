@@ -130,9 +130,9 @@ class Night:
         ledger = Extraction(self.session, run, self.rules, config_digest)
         return extract(run, self.rules, self._source(run), self.users, ledger, self.clock.now)
 
-    def dry_run(self, run: Run) -> DryRun:
+    def dry_run(self, run: Run, **options: Any) -> DryRun:
         ledger = DryRunExtraction(Session(self.connect), run, self.rules, "digest")
-        return dry_run(run, self.rules, self._source(run), self.users, ledger, self.clock.now)
+        return dry_run(run, self.rules, self._source(run), self.users, ledger, self.clock.now, **options)
 
     def ready(self, rows: int, *, name: str = "run", **options: Any) -> Run:
         """A run with so many conversions ready to go out: ``c1``, ``c2``, … in the order of expiry."""
@@ -144,10 +144,10 @@ class Night:
         )
         return self.read(name, **options)
 
-    def identify(self, run: Run, *, just_asked: bool = True) -> Identified:
+    def identify(self, run: Run, *, just_asked: bool = True, **options: Any) -> Identified:
         destinations = {self.rules.destination: run.sources}
         ledger = Identification(Session(self.connect), self.session, run, destinations, just_asked=just_asked)
-        done = identify(self.users, ledger, self.clock.now)
+        done = identify(self.users, ledger, self.clock.now, **options)
         self.runs.approve(run)
         return done
 

@@ -86,7 +86,7 @@ class Timestamps(_Part):
 
 
 class Source(_Part):
-    """A query that returns conversions."""
+    """A query that returns conversions; ``returns_all``: every row of ``[window_start, window_end)``, whatever changed."""
 
     name: SourceName
     sql: SqlPath
@@ -94,6 +94,7 @@ class Source(_Part):
     timestamps: Timestamps
     warehouse_conn_id: ConnectionId = "warehouse"
     webflow_conn_id: ConnectionId = "webflow_default"
+    returns_all: Annotated[bool, Field(strict=True)] = False
 
     @property
     def columns_instead(self) -> list[str]:
@@ -141,6 +142,8 @@ class Guards(_Part):
     rejected_share: Share | None = 0.5
     min_rows: Annotated[int, Field(ge=1, strict=True)] = 200
     empty_source: bool = True
+    withdrawn_share: Share | None = 0.5
+    lost_user_share: Share | None = 0.5
     conflicting_share: Share | None = 0.05
     fall_factor: Annotated[float, Field(gt=1, strict=True)] | None = 4
     fall: Literal["note", "attention"] = "note"

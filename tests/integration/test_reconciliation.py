@@ -11,6 +11,7 @@ from tests.night import DESTINATION, NOW, Night
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.identification import Identification
 from webflow_conversions.ledger.notices import stake
+from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.window import Window
@@ -162,7 +163,7 @@ def test_a_reading_that_began_before_plan_opened_the_run_anew_does_not_count_how
     before = Extraction(night.session, run, night.rules, "configuration")
     before.begin(NOW)
     night.begin()
-    before.end(Tally(), NOW + HOUR)
+    before.end(Tally(), Met(), NOW + HOUR)
     assert night.problems(run) == ["sales: was not read to its end"]
 
 

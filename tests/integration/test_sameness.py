@@ -22,7 +22,9 @@ COLUMNS = "conversion_id, occurred_at, identity_key, value, place"
 rows = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", None]),
-        st.sampled_from([str(NOW - HOUR), str(NOW - 2 * HOUR), str(NOW + HOUR), str(NOW - 60 * HOUR), "infinity", "junk", None]),
+        st.sampled_from(
+            [*(str(NOW - hours * HOUR) for hours in (1, 2, 20, 30, -1, 60, 40 * 24)), "infinity", "junk", None],
+        ),
         st.sampled_from(["k1", "k2", "Ä", "z", "mail", None]),
         st.sampled_from(["10", "10.00", "20", "-1", "?", "??", "NaN", None]),
     ),
@@ -47,11 +49,16 @@ def cut(night: Night, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     night.person("k1", "u1")
     night.person("k2", "u2")
     night.person("mail", "jane@example.com")
+    night.person("z", "undefined")
     return chunk_rows
 
 
-def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, ...]]]) -> list[Any]:
-    """What was told of extractions of a source of its own, each after the ready ones of the one before were sent, and what stands then."""
+def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, ...]]], hours: int = 48) -> list[Any]:
+    """What was told of extractions of a source of its own, and what stands then.
+
+    Each has a window of so many hours, and comes after one of the ready ones of the one before was sent.
+    """
+    window = Window(start=NOW - hours * HOUR, end=NOW)
     night.rules = replace(night.rules, source=f"source{next(fresh)}")
     told: list[Any] = []
     for number, read in enumerate(nights):
@@ -59,13 +66,16 @@ def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, .
             cursor.execute("DELETE FROM sales")
             execute_values(cursor, "INSERT INTO sales VALUES %s", [(*row, place) for place, row in enumerate(read)])
         night.sales_sql = f"SELECT {COLUMNS} FROM sales ORDER BY place"
-        run = night.begin(f"{night.rules.source} {number}")
+        run = night.begin(f"{night.rules.source} {number}", window=window)
         tally = night.extract(run)
+        night.identify(run)
         (account,) = night.runs.accounts(run, {DESTINATION: run.sources}, NOW).values()
         assert [problem for problem in night.problems(run) if not problem.endswith("ready, not sent")] == []
         told.append((tally, account.changed_after_sent, account.states))
         with night.session.transaction() as cursor:
-            cursor.execute("UPDATE webflow.conversions SET state = 'accepted', attempts = 1 WHERE state = 'ready'")
+            cursor.execute(
+                "UPDATE webflow.conversions SET state = 'accepted', attempts = 1 WHERE state = 'ready' AND conversion_id = 'a'"
+            )
     stands = night.sql(
         "SELECT conversion_id, action_timestamp_ms, value, identity_key, user_id, state, reason, detail, changed_after_sent_at IS NULL,"
         " (SELECT array_agg(h.detail ORDER BY h.detail) FROM webflow.history h WHERE h.conversion = c.id)"
@@ -78,21 +88,21 @@ def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, .
 EARLY, LATE = (("a", str(NOW - hours * HOUR), "k1", "10") for hours in (2, 1))
 
 
-@example([[EARLY, EARLY, EARLY]], Random(1))
-@example([[LATE, LATE, EARLY, LATE]], Random(1))
-@example([[LATE, EARLY], [EARLY, LATE]], Random(1))
-@example([[LATE, EARLY], [LATE]], Random(1))
-@example([[EARLY], [("a", str(NOW - HOUR), "k2", None)], [("a", "junk", "k2", "-1")]], Random(1))
+@example([[EARLY, EARLY, EARLY]], 48, Random(1))
+@example([[LATE, LATE, EARLY, LATE]], 48, Random(1))
+@example([[LATE, EARLY], [EARLY, LATE]], 48, Random(1))
+@example([[LATE, EARLY], [LATE]], 48, Random(1))
+@example([[EARLY], [("a", str(NOW - HOUR), "k2", None)], [("a", "junk", "k2", "-1")]], 48, Random(1))
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(rows, min_size=1, max_size=2), st.randoms(use_true_random=False))
+@given(st.lists(rows, min_size=1, max_size=3), st.sampled_from([48, 24]), st.randoms(use_true_random=False))
 def test_neither_the_order_of_the_rows_nor_the_chunks_in_which_they_come_matter(
-    night: Night, cut: list[int], nights, chance
+    night: Night, cut: list[int], nights, hours, chance
 ) -> None:
     whole, shuffled = list(nights), [chance.sample(read, len(read)) for read in nights]
     cut[0] = 100
-    expected = one_night_after_another(night, whole)
+    expected = one_night_after_another(night, whole, hours)
     for cut[0], order in ((1, whole), (1, shuffled), (2, shuffled)):
-        assert one_night_after_another(night, order) == expected
+        assert one_night_after_another(night, order, hours) == expected
 
 
 def test_each_change_after_it_was_sent_is_noted_once_and_every_reading_reports_it(night: Night) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from webflow_conversions.pipeline.metrics import NAMES, PREFIX, push_metrics, run_metrics
 from webflow_conversions.pipeline.reconciliation import SourceAccount
 from webflow_conversions.pipeline.verdict import unread
-from webflow_conversions.rules.evaluation import Amount, Tally
+from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.states import EXPLANATIONS, State
 
 NOW = datetime(2026, 3, 14, 23, 0, tzinfo=UTC)

@@ -26,7 +26,16 @@ DESIGNED = {
 
 
 def test_the_states_are_the_eight_of_the_design():
-    assert {state.value for state in State} == {"ready", "held", "future", "sending", "accepted", "rejected", "expired", "withdrawn"}
+    assert {state.value for state in State} == {
+        "ready",
+        "held",
+        "future",
+        "sending",
+        "accepted",
+        "rejected",
+        "expired",
+        "withdrawn",
+    }
 
 
 def test_the_reasons_of_the_design_are_there_under_their_released_names():

@@ -1,7 +1,9 @@
 """The ledger as a dry run sees it: every chunk is recorded in a transaction that is rolled back."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
@@ -14,7 +16,6 @@ from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import Event
-from webflow_conversions.rules.states import State
 
 
 class DryRunExtraction:
@@ -38,31 +39,35 @@ class DryRunExtraction:
             self._recording.stage(cursor, conversions)
             cursor.execute(statement("dry_run/drop_seen_from_staged"))
             shown = cursor.fetchone()
-            self._recording.merge(cursor, now)
-            cursor.execute(statement("dry_run/states_of_staged"))
+            met = self._recording.merge(cursor, now)
+            recorded = {"extraction": self._recording.id}
+            cursor.execute(statement("dry_run/states_of_staged"), recorded)
             for row in cursor.fetchall():
                 key = (row.state, row.reason)
                 self.states[key] = self.states.get(key, Amount()) + Amount.of_row(row)
             if len(self.first_ready) < PREVIEWS:
-                cursor.execute(statement("dry_run/first_ready_of_staged"), {"rows": PREVIEWS - len(self.first_ready)})
+                cursor.execute(statement("dry_run/first_ready_of_staged"), recorded | {"rows": PREVIEWS - len(self.first_ready)})
                 self.first_ready += [as_event(row) for row in cursor.fetchall()]
             cursor.connection.rollback()
-        self._session.execute("dry_run/add_seen", {"action_ids": conversions["action_id"].tolist()})
-        return Met(again=Amount.of_row(shown))
+        seen = conversions["action_id"][conversions["beside"].isna()]
+        self._session.execute("dry_run/add_seen", {"action_ids": seen.tolist()})
+        return replace(met, again=Amount.of_row(shown))
 
-    def end(self, tally: Tally, now: datetime) -> None:
+    def end(self, tally: Tally, met: Met, now: datetime) -> None:
         """Do nothing: a dry run keeps no record."""
 
-    def waiting(self, state: State, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
-        """Yield pages of the due conversions of the window in this state that the dry run did not read again."""
-        scope = self._run.sendable(self._rules.destination, [self._rules.source], now)
-        parameters = scope.parameters() | {"state": str(state), "rows": page_rows}
+    def unseen(self, now: datetime) -> Amount:
+        """The waiting conversions of the window that are due and that the dry run did not read again."""
+        (row,) = self._session.fetch("dry_run/count_unseen", self._due(now))
+        return Amount.of_row(row)
+
+    def waiting(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
+        """Those conversions in pages: what an event has, with the user that each has now, ``id`` and ``identity_key``."""
+        parameters = self._due(now) | {"rows": page_rows}
         after = {"after_ms": -(2**62), "after_id": 0}
         while rows := self._session.fetch("dry_run/page_of_unseen", parameters | after):
             after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
-            if state is State.READY:
-                self.first_ready += [as_event(row) for row in rows[: max(PREVIEWS - len(self.first_ready), 0)]]
-            columns = ("id", "action_timestamp_ms", "identity_key", "value")
-            yield pd.DataFrame({name: pd.Series([getattr(row, name) for row in rows], dtype=object) for name in columns}).astype(
-                {"action_timestamp_ms": "int64"}
-            )
+            yield pd.DataFrame(rows, dtype=object).astype({"id": "int64", "action_timestamp_ms": "int64"})
+
+    def _due(self, now: datetime) -> dict[str, Any]:
+        return self._run.sendable(self._rules.destination, [self._rules.source], now).parameters()

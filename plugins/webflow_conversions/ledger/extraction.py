@@ -17,7 +17,6 @@ from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
-from webflow_conversions.rules.states import FAULTS
 from webflow_conversions.rules.window import sendable
 
 _STAGED = (
@@ -33,12 +32,14 @@ _STAGED = (
     "reason",
     "detail",
     "alike",
+    "rank",
+    "beside",
 )
 _RACES = 3
 
 
 class Extraction:
-    """One extraction of one source: begun, filled chunk by chunk, ended.
+    """One extraction of one source: begun, filled chunk by chunk, ended; ``id`` is its number, 0 before it began.
 
     :param config_digest: the digest under which a refused row stays refused.
     """
@@ -48,12 +49,12 @@ class Extraction:
         self._run = run
         self._rules = rules
         self._config_digest = config_digest
-        self._id = 0
+        self.id = 0
 
     def begin(self, now: datetime) -> None:
         """Open the account of this extraction."""
         (row,) = self._session.fetch("extraction/begin", {"run": self._run.id, "source": self._rules.source, "now": now})
-        self._id = row.id
+        self.id = row.id
 
     def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
         """Bring judged conversions into the ledger, all of them or none.
@@ -76,11 +77,10 @@ class Extraction:
         cursor.execute(
             statement("extraction/merge_staged"),
             {
-                "extraction": self._id,
+                "extraction": self.id,
                 "destination": self._rules.destination,
                 "source": self._rules.source,
                 "config_digest": self._config_digest,
-                "faults": sorted(FAULTS),
                 "run_id": self._run.run_id,
                 "now": now,
                 "oldest_ms": sendable(now).start_ms,
@@ -90,9 +90,14 @@ class Extraction:
         return Met(
             again=Amount.of_row(met, "again_"),
             conflicting=Amount.of_row(met, "conflicting_"),
+            outside=Amount.of_row(met, "outside_"),
+            too_old=Amount.of_row(met, "too_old_"),
+            returned=met.returned_rows,
+            had_user=met.had_user_rows,
+            lost_user=met.lost_user_rows,
         )
 
-    def end(self, tally: Tally, now: datetime) -> None:
+    def end(self, tally: Tally, met: Met, now: datetime) -> None:
         """Note changes since a conversion was sent, and close the account of this extraction."""
         amounts: dict[str, Any] = {
             f"{name}_{part}": getattr(getattr(tally, field), part)
@@ -107,12 +112,20 @@ class Extraction:
             for part in ("rows", "value")
         }
         with self._session.transaction() as cursor:
-            extraction = {"extraction": self._id, "run_id": self._run.run_id, "now": now}
+            extraction = {"extraction": self.id, "run_id": self._run.run_id, "now": now}
             cursor.execute(statement("extraction/note_changes"), extraction)
             changed = cursor.fetchone().rows
+            cursor.execute(statement("extraction/tell_changes"), extraction)
             cursor.execute(
                 statement("extraction/end"),
-                {**extraction, **amounts, "changed_after_sent_rows": changed},
+                {
+                    **extraction,
+                    **amounts,
+                    "changed_after_sent_rows": changed,
+                    "returned_rows": met.returned,
+                    "had_user_rows": met.had_user,
+                    "lost_user_rows": met.lost_user,
+                },
             )
 
 

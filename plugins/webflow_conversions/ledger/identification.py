@@ -2,23 +2,29 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
+from typing import Any
 
 import pandas as pd
+from psycopg2.extras import Json
 
 from webflow_conversions.ledger.extraction import as_copy_text
 from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.pipeline.identification import Returned, SourceIdentified
 from webflow_conversions.pipeline.run import Run
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import sendable
 
 _BATCH_ROWS = 10_000
+_IDENTIFIED = ("id", "user_domain", "user_id", "reason", "user_before")
 
 
 class Identification:
-    """The conversions of a run that wait for their user.
+    """The conversions of a run that wait.
 
     :param reader: a session of its own for the pages, since they are read while users are recorded.
     :param destinations: the run's sources by their destination.
-    :param just_asked: whether the run's extraction has just looked for the users of what it recorded as held.
+    :param just_asked: whether the run's extractions have just looked up the users of what they returned.
     """
 
     def __init__(
@@ -53,25 +59,70 @@ class Identification:
         ]
         return len(self._arrived)
 
-    def held(self, page_rows: int) -> Iterator[pd.DataFrame]:
-        """The held conversions of the window in pages: ``id``, ``action_timestamp_ms``, ``identity_key``."""
-        asked_by = self._run.run_id if self._just_asked else ""
-        asked = {"asked_by": asked_by, "arrived": self._arrived, "rows": page_rows}
+    def returned(self) -> dict[str, Returned]:
+        """What the run's last complete extraction of each source returned."""
+        return {
+            source: Returned(read_rows=row.read_rows, recorded_rows=row.recorded_rows)
+            for source, row in self._extractions.items()
+        }
+
+    def unseen(self) -> dict[str, Amount]:
+        """The waiting conversions of the window that the run's extraction did not return, by source."""
+        return {
+            row.source: Amount.of_row(row)
+            for destination, sources in self._destinations.items()
+            for row in self._writer.fetch("identification/count_unseen", self._window(destination, sources) | self._seen_by())
+        }
+
+    def withdraw(self, source: str, now: datetime) -> Amount:
+        """Withdraw those of a source."""
+        (destination,) = (name for name, sources in self._destinations.items() if source in sources)
+        read = {"read_at": self._extractions[source].started_at, "now": now, "run_id": self._run.run_id}
+        (row,) = self._writer.fetch("identification/withdraw", self._window(destination, [source]) | self._seen_by() | read)
+        return Amount.of_row(row)
+
+    def waiting(self, page_rows: int) -> Iterator[pd.DataFrame]:
+        """Conversions of the window whose user is to be looked up, in pages.
+
+        Columns: ``id``, ``source``, ``state``, ``action_timestamp_ms``, ``identity_key``, ``user_domain``, ``user_id``.
+        """
+        seen_by = self._seen_by() if self._just_asked else {"asked_by": "", "extractions": []}
+        asked = seen_by | {"arrived": self._arrived, "rows": page_rows}
         for destination, sources in self._destinations.items():
-            scope = self._run.planned(destination, sources).parameters()
             after = {"after_ms": -(2**62), "after_id": 0}
-            while rows := self._reader.fetch("identification/page_of_held", scope | asked | after):
+            while rows := self._reader.fetch(
+                "identification/page_of_waiting", self._window(destination, sources) | asked | after
+            ):
                 after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
-                ids, moments, keys = zip(*rows, strict=True)
-                yield pd.DataFrame({"id": ids, "action_timestamp_ms": moments, "identity_key": pd.Series(keys, dtype=object)})
+                yield pd.DataFrame(rows, dtype=object).astype({"id": "int64", "action_timestamp_ms": "int64"})
 
     def assign(self, users: pd.DataFrame, now: datetime) -> None:
-        """Give conversions their users: those become ready, or rejected where there is a reason."""
+        """Give waiting conversions the users that were found, or take them, see :func:`pipeline.identification.user_changes`."""
         if users.empty:
             return
         with self._writer.transaction() as cursor:
             cursor.execute(statement("identification/create_identified"))
-            cursor.copy_expert(
-                statement("identification/copy_identified"), as_copy_text(users, ("id", "user_domain", "user_id", "reason"))
-            )
+            cursor.copy_expert(statement("identification/copy_identified"), as_copy_text(users, _IDENTIFIED))
             cursor.execute(statement("identification/assign_users"), {"now": now, "run_id": self._run.run_id})
+
+    def identified(self) -> dict[str, SourceIdentified]:
+        """What earlier tries found."""
+        (row,) = self._writer.fetch("identification/identified", {"run": self._run.id})
+        return {source: SourceIdentified.from_json(document) for source, document in row.identified.items()}
+
+    def record(self, identified: Mapping[str, SourceIdentified]) -> None:
+        """Record what was found."""
+        document = Json({source: found.to_json() for source, found in identified.items()})
+        self._writer.execute("identification/record_identified", {"run": self._run.id, "identified": document})
+
+    @cached_property
+    def _extractions(self) -> dict[str, Any]:
+        return {row.source: row for row in self._writer.fetch("identification/extractions", {"run": self._run.id})}
+
+    def _seen_by(self) -> dict[str, Any]:
+        """What a statement with ``is_unseen`` binds."""
+        asked_by = self._run.run_id if self._just_asked else ""
+        return {"asked_by": asked_by, "extractions": [each for row in self._extractions.values() for each in row.ids]}
+
+    def _window(self, destination: str, sources: Sequence[str]) -> dict[str, Any]:
+        return self._run.planned(destination, sources).parameters()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
@@ -329,7 +328,7 @@ def _is_past(run: LedgerRun, now: datetime) -> bool:
 
 
 def _amount(document: Mapping[str, Any] | None) -> Amount:
-    return Amount(rows=document["rows"], value=Decimal(document["value"])) if document else Amount()
+    return Amount.from_json(document) if document else Amount()
 
 
 def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> LedgerRun:

@@ -1,6 +1,7 @@
 """The ledger's record of runs: opened by plan, approved by the guards, closed by reconcile."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from psycopg2.extras import Json
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.failures import Failure, failures_of
 from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
+from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.judgement import Ended, Evidence
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run
@@ -125,6 +127,8 @@ class Runs:
                 ready.setdefault(row.source, {})[row.trouble] = Amount.of_row(row)
             for row in self._session.fetch("runs/in_doubt", due):
                 in_doubt[row.source] = Amount.of_row(row)
+        (record,) = self._session.fetch("identification/identified", {"run": run.id})
+        found = identified_of(record.identified)
         stands = {source: self._fetch_states(run, row.id) for source, row in extractions.items()}
         return {
             source: SourceAccount(
@@ -138,6 +142,8 @@ class Runs:
                 sent_again=sent[source].sent_again if source in sent else 0,
                 ready=ready.get(source, {}),
                 in_doubt=in_doubt.get(source, Amount()),
+                identified=_identified(found.get(source, SourceIdentified()), extractions.get(source)),
+                returned=extractions[source].returned_rows if source in extractions else 0,
             )
             for source in run.sources
         }
@@ -222,6 +228,20 @@ def _by_state(rows: Sequence[Any], part: str) -> dict[tuple[str, str | None], Am
 
 def _altered(row: Any) -> Altered:
     return Altered(rows=row.altered_rows, read_value=row.altered_read_value, value=row.altered_value)
+
+
+def identified_of(document: Mapping[str, Any]) -> dict[str, SourceIdentified]:
+    """What identification found, by source, out of ``webflow.runs.identified``."""
+    return {source: SourceIdentified.from_json(of_source) for source, of_source in document.items()}
+
+
+def _identified(found: SourceIdentified, extraction: Any) -> SourceIdentified:
+    """With the users that the extraction looked up itself."""
+    if extraction is None:
+        return found
+    return replace(
+        found, had_user=found.had_user + extraction.had_user_rows, lost_user=found.lost_user + extraction.lost_user_rows
+    )
 
 
 def _tally(row: Any) -> Tally:

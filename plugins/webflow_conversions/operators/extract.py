@@ -32,6 +32,7 @@ class ExtractConversionsOperator(ConversionsOperator):
         from webflow_conversions.ledger.extraction import Extraction
         from webflow_conversions.pipeline.dry_run import dry_run, preview
         from webflow_conversions.pipeline.extraction import extract
+        from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
         from webflow_conversions.pipeline.run import Run
 
@@ -45,14 +46,24 @@ class ExtractConversionsOperator(ConversionsOperator):
             self.log.info("%s: %s", source.name, tally_counts(tally))
             self._summarize(context, f"{tally.read.rows:,} read, {tally.recorded.rows:,} recorded")
             return {"source": source.name, **tally_counts(tally)}
-        shown = dry_run(run, rules, query, users, DryRunExtraction(session, run, rules, config_digest), now)
+        limits = None if run.force else Limits(**self.config.guards.model_dump())
+        showing = DryRunExtraction(session, run, rules, config_digest)
+        shown = dry_run(run, rules, query, users, showing, now, returns_all=source.returns_all, limits=limits)
         customer_id = WebflowHook(source.webflow_conn_id).get_conn().customer_id
         previews = [preview(event, customer_id) for event in shown.first_ready]
         self._summarize(context, f"{shown.tally.read.rows:,} read, {shown.to_send.rows:,} would be sent")
         self.log.info("dry run of %s: %s would be sent; by state: %s", source.name, shown.to_send, state_counts(shown.states))
         for payload in previews:
             self.log.info("would send %s", payload)
-        return {"source": source.name, **tally_counts(shown.tally), "states": state_counts(shown.states), "previews": previews}
+        if shown.unseen.rows:
+            self.log.warning("%s of them wait from earlier runs, and %s did not return them this time", shown.unseen, source.name)
+        return {
+            "source": source.name,
+            **tally_counts(shown.tally),
+            "states": state_counts(shown.states),
+            "unseen": shown.unseen.to_json(),
+            "previews": previews,
+        }
 
     def _summarize(self, context: Context, summary: str) -> None:
         """Set the text that Airflow shows in place of the number of the mapped task."""

@@ -12,6 +12,7 @@ from webflow_conversions.operators.base import ConversionsOperator, now
 
 if TYPE_CHECKING:
     from webflow_conversions.ledger.runs import Runs
+    from webflow_conversions.pipeline.guards import Limits
     from webflow_conversions.pipeline.run import Run
 
 
@@ -32,6 +33,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
     def perform(self, context: Context) -> list[dict[str, Any]]:
         from webflow_conversions.ledger.identification import Identification
         from webflow_conversions.ledger.runs import Runs
+        from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.identification import identify
         from webflow_conversions.pipeline.run import Run
 
@@ -43,15 +45,23 @@ class IdentifyConversionsOperator(ConversionsOperator):
         runs = Runs(session, context["dag_run"].dag_id)
         destinations = self.config.destinations(run.sources)
         waiting = Identification(self.ledger(), session, run, destinations, just_asked=context["ti"].try_number == 1)
+        limits = Limits(**self.config.guards.model_dump())
         try:
-            done = identify(self.known_users(), waiting, now)
+            done = identify(
+                self.known_users(),
+                waiting,
+                now,
+                returns_all={source.name for source in self.config.sources if source.returns_all},
+                limits=limits,
+                force=run.force,
+            )
             self.log.info("identified: %s", done)
         except Unavailable as error:
             if context["ti"].try_number <= context["ti"].max_tries:
                 raise
             self.log.error("%s What is ready goes out all the same.", error)
             runs.note(run, f"identify: {error}")
-        self._guard(run, runs, destinations)
+        self._guard(run, runs, destinations, limits)
         runs.approve(run)
         return [
             {"destination": destination, "sources": sources, "worker": worker}
@@ -59,11 +69,10 @@ class IdentifyConversionsOperator(ConversionsOperator):
             for worker in range(self.config.delivery.workers)
         ]
 
-    def _guard(self, run: Run, runs: Runs, destinations: Mapping[str, Sequence[str]]) -> None:
-        from webflow_conversions.pipeline.guards import Limits, objections
+    def _guard(self, run: Run, runs: Runs, destinations: Mapping[str, Sequence[str]], limits: Limits) -> None:
+        from webflow_conversions.pipeline.guards import objections
         from webflow_conversions.pipeline.reconciliation import source_counts
 
-        limits = Limits(**self.config.guards.model_dump())
         now_counts = source_counts(runs.accounts(run, destinations, now()))
         found = objections(now_counts, runs.earlier(run), limits, whole_window=run.window.spans_two_days)
         if not found:

@@ -70,6 +70,10 @@ class Cause(StrEnum):
     EXPIRED_BEFORE_SEEN = "expired_before_seen"
     SENT_AGAIN = "sent_again"
     CHANGED_AFTER_SENT = "changed_after_sent"
+    RETURNED = "returned"
+    LOST_USERS = "lost_users"
+    UNSEEN = "unseen"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,5 +180,27 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.NOTE,
         condition="The source changed conversions after they were sent.",
         remedy="Nothing can be corrected at Webflow; they are listed on the page as changed.",
+    ),
+    Cause.RETURNED: Kind(
+        level=Level.NOTE,
+        also=Level.ATTENTION,
+        condition="A source that promises every row of its window (returns_all) returned conversions again that it had stopped "
+        "returning. From 10 on it needs somebody.",
+        remedy="Let the query select by occurred_at alone; if it selects by when a row was changed, remove returns_all.",
+    ),
+    Cause.LOST_USERS: Kind(
+        level=Level.NOTE,
+        condition="Conversions that had a known user have none any more; they are held (guards.lost_user_share stops the run).",
+        remedy="Nothing, where users were erased; else check the load of the table of known users.",
+    ),
+    Cause.UNSEEN: Kind(
+        level=Level.NOTE,
+        condition="Conversions wait from earlier runs, and the source did not return them this time: they go out all the same.",
+        remedy="Set returns_all for a source whose query returns every row of the window: then what is gone is withdrawn.",
+    ),
+    Cause.WITHDRAWN: Kind(
+        level=Level.NOTE,
+        condition="A source that promises every row of its window (returns_all) no longer returned conversions that waited.",
+        remedy="Nothing, for refunds; what the source returns again goes out.",
     ),
 }

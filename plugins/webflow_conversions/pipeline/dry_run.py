@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
 from typing import Any, Protocol
 
 import pandas as pd
 
 from webflow_conversions.pipeline.extraction import ExtractionLedger, extract
+from webflow_conversions.pipeline.guards import Limits
+from webflow_conversions.pipeline.identification import LOOKED_UP, Returned, may_withdraw
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.amounts import Amount, Tally
@@ -29,7 +30,9 @@ class DryRunLedger(ExtractionLedger, Protocol):
     states: States
     first_ready: list[Event]
 
-    def waiting(self, state: State, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]: ...
+    def unseen(self, now: datetime) -> Amount: ...
+
+    def waiting(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +40,13 @@ class DryRun:
     """The result of a dry run of one source.
 
     ``states`` are the conversions by the state and reason that they would have before the push: ``ready`` is what would
-    be sent. ``first_ready`` are the first events of these.
+    be sent. ``unseen`` are those among them that wait in the ledger and that the source did not return.
+    ``first_ready`` are the first events to be sent.
     """
 
     tally: Tally
     states: States = field(default_factory=dict)
+    unseen: Amount = field(default_factory=Amount)
     first_ready: list[Event] = field(default_factory=list)
 
     @property
@@ -51,28 +56,38 @@ class DryRun:
 
 
 def dry_run(
-    run: Run, rules: SourceRules, source: SourceQuery, users: KnownUsers, ledger: DryRunLedger, clock: Callable[[], datetime]
+    run: Run,
+    rules: SourceRules,
+    source: SourceQuery,
+    users: KnownUsers,
+    ledger: DryRunLedger,
+    clock: Callable[[], datetime],
+    *,
+    returns_all: bool = False,
+    limits: Limits | None = None,
 ) -> DryRun:
-    """Read the source and show what the run would do, with what waits in the ledger and was not read again."""
+    """Read the source and show what the run would do, with what waits in the ledger and was not read again.
+
+    :param returns_all: whether the source promises every row of the window; ``limits`` say how much it may withdraw.
+    """
     tally = extract(run, rules, source, users, ledger, clock)
-    states = ledger.states
+    states, first_ready = ledger.states, ledger.first_ready
     now = clock()
-    for page in ledger.waiting(State.READY, now, PAGE_ROWS):
-        _add(states, State.READY, None, page)
-    for page in chain(ledger.waiting(State.HELD, now, PAGE_ROWS), ledger.waiting(State.FUTURE, now, PAGE_ROWS)):
-        chosen = users.of(page)
-        rejected = dict(zip(chosen["id"], chosen["reason"], strict=True))
-        effects = page["id"].map(lambda identifier, rejected=rejected: rejected.get(identifier, Reason.UNKNOWN_USER))
-        for reason, rows in page.groupby(effects.fillna("")):
+    unseen = ledger.unseen(now)
+    returned = Returned(read_rows=tally.read.rows, recorded_rows=tally.recorded.rows)
+    if returns_all and unseen.rows and may_withdraw(unseen, returned, limits):
+        states[(State.WITHDRAWN, Reason.NO_LONGER_IN_SOURCE)] = unseen
+        return DryRun(tally=tally, states=states, first_ready=first_ready)
+    for page in ledger.waiting(now, PAGE_ROWS):
+        chosen = page.drop(columns=["user_domain", "user_id"]).merge(users.of(page[list(LOOKED_UP)]), on="id", how="left")
+        chosen.loc[chosen["user_id"].isna() & chosen["reason"].isna(), "reason"] = Reason.UNKNOWN_USER
+        for reason, rows in chosen.groupby(chosen["reason"].fillna("")):
             code = str(reason)
             state = State.HELD if code == Reason.UNKNOWN_USER else State.REJECTED if code else State.READY
-            _add(states, state, code or None, rows)
-    return DryRun(tally=tally, states=states, first_ready=ledger.first_ready)
-
-
-def _add(states: States, state: State, reason: str | None, rows: pd.DataFrame) -> None:
-    key = (str(state), reason)
-    states[key] = states.get(key, Amount()) + Amount.of(rows["value"])
+            states[(state, code or None)] = states.get((state, code or None), Amount()) + Amount.of(rows["value"])
+        sendable = chosen[chosen["reason"].isna()].head(max(PREVIEWS - len(first_ready), 0))
+        first_ready += map(Event._make, sendable[list(Event._fields)].itertuples(index=False))
+    return DryRun(tally=tally, states=states, unseen=unseen, first_ready=first_ready)
 
 
 def preview(event: Event, customer_id: str) -> dict[str, Any]:

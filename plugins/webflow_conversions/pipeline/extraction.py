@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Protocol
 
@@ -18,14 +18,35 @@ from webflow_conversions.rules.states import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Met:
-    """The conversions of a chunk that the same extraction had already recorded.
+    """What chunks met in the ledger.
 
-    ``again``: conversions that an earlier chunk recorded. ``conflicting``: source rows of these conversions whose content
-    differs from the row that is kept.
+    ``again``: conversions that an earlier chunk of the same extraction had recorded; ``conflicting``: source rows of these
+    whose content differs from the row that stands. ``outside``, ``too_old``: conversions that the ledger has and that followed
+    their source although the run records no such rows. ``returned``: conversions that had been withdrawn and are there again.
+    ``had_user``: conversions that were ready, ``lost_user``: those of them whose user is no longer known.
     """
 
-    again: Amount
+    again: Amount = field(default_factory=Amount)
     conflicting: Amount = field(default_factory=Amount)
+    outside: Amount = field(default_factory=Amount)
+    too_old: Amount = field(default_factory=Amount)
+    returned: int = 0
+    had_user: int = 0
+    lost_user: int = 0
+
+    def __add__(self, other: "Met") -> "Met":
+        return Met(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+
+    @property
+    def moved(self) -> Tally:
+        """What it changes in the tally of the rows."""
+        return Tally(
+            recorded=self.outside + self.too_old - self.again,
+            duplicates=self.again - self.conflicting,
+            conflicting=self.conflicting,
+            outside=-self.outside,
+            too_old=-self.too_old,
+        )
 
 
 class ExtractionLedger(Protocol):
@@ -35,7 +56,7 @@ class ExtractionLedger(Protocol):
 
     def record(self, conversions: pd.DataFrame, now: datetime) -> Met: ...
 
-    def end(self, tally: Tally, now: datetime) -> None: ...
+    def end(self, tally: Tally, met: Met, now: datetime) -> None: ...
 
 
 def extract(
@@ -57,27 +78,29 @@ def extract(
     source.check()
     users.check()
     ledger.begin(clock())
-    tally = Tally()
+    tally, met = Tally(), Met()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="record") as recorder:
         pending: Future[Met] | None = None
 
         def await_recorded() -> None:
-            nonlocal tally
+            nonlocal met
             if pending is not None:
-                met = pending.result()
-                tally += Tally(recorded=-met.again, duplicates=met.again - met.conflicting, conflicting=met.conflicting)
+                met += pending.result()
+
+        def identify(judged: pd.DataFrame) -> pd.DataFrame:
+            held = judged[judged["state"] == State.HELD]
+            return with_users(judged, users.of(held.assign(id=held.index)))
 
         def handle(chunk: Chunk) -> None:
             nonlocal tally, pending
             now = clock()
-            evaluated = evaluate(chunk, rules, run.window, now, clock_offset=run.clock_offset)
+            evaluated = evaluate(chunk, rules, run.window, now, clock_offset=run.clock_offset, identify=identify)
             tally += evaluated.tally
-            held = evaluated.conversions[evaluated.conversions["state"] == State.HELD]
-            conversions = with_users(evaluated.conversions, users.of(held.assign(id=held.index)))
             await_recorded()
-            pending = recorder.submit(ledger.record, conversions, now)
+            pending = recorder.submit(ledger.record, evaluated.conversions, now)
 
         source.read(handle)
         await_recorded()
-    ledger.end(tally, clock())
+    tally += met.moved
+    ledger.end(tally, met, clock())
     return tally

@@ -1,7 +1,7 @@
 """Guards: reasons to stop a run before it sends, since nothing that was sent can be taken back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from webflow_conversions.rules.amounts import Amount
@@ -11,6 +11,8 @@ ENOUGH_RUNS = 3
 """Least number of earlier runs that a guard compares with."""
 ENOUGH_CONVERSIONS = 10
 """Least number of conversions for an average value."""
+ENOUGH_MISSING = 10
+"""Least number of conversions that went missing, or lost their user, for a share of them to say something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Limits:
     rejected_share: float | None
     min_rows: int
     empty_source: bool
+    withdrawn_share: float | None = None
+    lost_user_share: float | None = None
     conflicting_share: float | None = None
     fall_factor: float | None = None
     fall: str = "note"
@@ -32,12 +36,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCounts:
-    """A source in this run: rows read (None if unreadable), recorded rows, rejected ones among them, and the amount to send."""
+    """A source in this run: rows read (None if unreadable), recorded rows, rejected ones among them, and the amount to send.
+
+    ``missing``: waiting conversions that a source which promises all rows did not return, and that were not withdrawn.
+    ``had_user``: conversions with a user that were looked up again, ``lost_user``: those of them that have none any more.
+    """
 
     read_rows: int | None
     recorded_rows: int
     rejected_rows: int
     to_send: Amount
+    missing: Amount = field(default_factory=Amount)
+    had_user: int = 0
+    lost_user: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +81,18 @@ def objections(
             found.append(
                 f"{counts.rejected_rows:,} of {counts.recorded_rows:,} conversions of {source} are rejected ({share:.0%}), "
                 f"more than {limits.rejected_share:.0%} (guards.rejected_share)"
+            )
+        if counts.missing.rows:
+            what = "no rows at all" if not counts.read_rows else f"{counts.recorded_rows:,} conversions"
+            found.append(
+                f"{source} promises every row of the window (returns_all) and returned {what}: {counts.missing} that wait are "
+                "not among them, and were not withdrawn (guards.withdrawn_share)"
+            )
+        lost_share = counts.lost_user / counts.had_user if counts.had_user else 0
+        if limits.lost_user_share is not None and counts.lost_user >= ENOUGH_MISSING and lost_share > limits.lost_user_share:
+            found.append(
+                f"{counts.lost_user:,} of {counts.had_user:,} conversions of {source} that had a known user have none any more "
+                f"({lost_share:.0%}): is the table of known users whole? (guards.lost_user_share)"
             )
         if len(runs) >= ENOUGH_RUNS:
             found += _out_of_proportion(source, counts.to_send, runs, limits)

@@ -1,16 +1,62 @@
-"""Identification: gives held conversions of earlier runs their user, and moves those that expired or whose time has come."""
+"""Identification: the last look at what waits before it is sent: is it still in the source, and whose is it now?
 
-from collections.abc import Callable, Iterator
+What this run has just extracted was joined to its user on the way into the ledger. The rest waits from earlier runs: it expires,
+comes due, is withdrawn where its source promises all rows and no longer returns it, and gets the user that it has now.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import pandas as pd
 
+from webflow_conversions.pipeline.guards import ENOUGH_MISSING, Limits
 from webflow_conversions.pipeline.warehouse import KnownUsers
+from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.states import Reason, State
 
 PAGE_ROWS = 10_000
+LOOKED_UP = ("id", "action_timestamp_ms", "identity_key")
+"""The columns of a conversion by which its user is chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceIdentified:
+    """What identification found of a source.
+
+    ``unseen``: waiting conversions of the window that the run's extraction did not return, and that stay.
+    ``withdrawn``: those that were withdrawn. ``missing``: those that a source which promises all rows did not return, and that
+    were not withdrawn, since the extraction does not look whole. ``had_user``: numbers of conversions that were ready and were
+    looked up again; ``lost_user``: those of them whose user is no longer known; ``user_changed``: those that have another one.
+    """
+
+    unseen: Amount = field(default_factory=Amount)
+    withdrawn: Amount = field(default_factory=Amount)
+    missing: Amount = field(default_factory=Amount)
+    had_user: int = 0
+    lost_user: int = 0
+    user_changed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run's record; money as text, exactly."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: one.to_json() if isinstance(one, Amount) else one for name, one in found.items()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Out of a run's record."""
+        found: dict[str, Any] = {name: Amount.from_json(one) if isinstance(one, dict) else one for name, one in document.items()}
+        return cls(**found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What the run's extraction of a source returned: rows read, and conversions recorded."""
+
+    read_rows: int
+    recorded_rows: int
 
 
 class IdentificationLedger(Protocol):
@@ -20,42 +66,136 @@ class IdentificationLedger(Protocol):
 
     def arrive(self, now: datetime) -> int: ...
 
-    def held(self, page_rows: int) -> Iterator[pd.DataFrame]: ...
+    def returned(self) -> Mapping[str, Returned]: ...
+
+    def unseen(self) -> Mapping[str, Amount]: ...
+
+    def withdraw(self, source: str, now: datetime) -> Amount: ...
+
+    def waiting(self, page_rows: int) -> Iterator[pd.DataFrame]: ...
 
     def assign(self, users: pd.DataFrame, now: datetime) -> None: ...
+
+    def identified(self) -> Mapping[str, SourceIdentified]: ...
+
+    def record(self, identified: Mapping[str, SourceIdentified]) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Identified:
-    """Numbers of conversions: expired, no longer in the future, looked up, with a known user, rejected."""
+    """Numbers of conversions: expired, no longer in the future, withdrawn, looked up, with a known user, rejected."""
 
     expired: int = 0
     arrived: int = 0
+    withdrawn: int = 0
     looked_up: int = 0
     known: int = 0
     rejected: int = 0
 
 
-def identify(users: KnownUsers, ledger: IdentificationLedger, clock: Callable[[], datetime]) -> Identified:
-    """Expire what grew too old, wake what came due, and give every held conversion of the window its user, if there is one.
+def identify(
+    users: KnownUsers,
+    ledger: IdentificationLedger,
+    clock: Callable[[], datetime],
+    *,
+    returns_all: Collection[str] = (),
+    limits: Limits | None = None,
+    force: bool = False,
+) -> Identified:
+    """Expire what grew too old, wake what came due, withdraw what is gone, and give what waits the user that it has now.
 
-    What this run has just extracted was joined on the way into the ledger.
     Looking up a page and recording the one before go on side by side.
+
+    :param returns_all: the sources that promise every row of the window.
+    :param limits: how much of a source may be withdrawn at once; ``force`` goes past them.
     """
     done = Identified()
     now = clock()
     done.expired = ledger.expire(now)
     done.arrived = ledger.arrive(now)
+    found = _withdraw(ledger, now, returns_all, None if force else limits)
+    ledger.record(found)
+    done.withdrawn = sum(one.withdrawn.rows for one in found.values())
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="assign") as recorder:
         pending: Future[None] | None = None
-        for page in ledger.held(PAGE_ROWS):
-            chosen = users.of(page)
+
+        def await_assigned() -> None:
+            if pending is not None:
+                pending.result()
+                ledger.record(found)
+
+        for page in ledger.waiting(PAGE_ROWS):
+            chosen = users.of(page[list(LOOKED_UP)])
             done.looked_up += len(page)
             done.known += len(chosen)
             done.rejected += int(chosen["reason"].notna().sum())
-            if pending is not None:
-                pending.result()
-            pending = recorder.submit(ledger.assign, chosen, clock())
-        if pending is not None:
-            pending.result()
+            changes = user_changes(page, chosen)
+            await_assigned()
+            _count(found, page, changes)
+            pending = recorder.submit(ledger.assign, changes, clock())
+        await_assigned()
     return done
+
+
+def may_withdraw(missing: Amount, returned: Returned, limits: Limits | None) -> bool:
+    """Whether an extraction looks whole enough to believe that what it did not return is gone.
+
+    :param limits: None for any extraction.
+    """
+    if limits is None:
+        return True
+    if not returned.read_rows:
+        return False
+    share = missing.rows / (missing.rows + returned.recorded_rows)
+    return limits.withdrawn_share is None or missing.rows < ENOUGH_MISSING or share <= limits.withdrawn_share
+
+
+def user_changes(page: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """Who gets another user: ``id``, ``user_domain``, ``user_id``, ``reason``, and ``user_before``.
+
+    A held conversion without a user stays as it is; a ready one without one has the reason ``unknown_user``.
+
+    :param page: waiting conversions with the users that they have; ``chosen``: the result of ``choose_users`` for them.
+    """
+    before = page[["id", "source", "state", "user_domain", "user_id"]]
+    both = before.merge(chosen, on="id", how="left", suffixes=("_before", ""))
+    is_found, was_ready = both["id"].isin(chosen["id"]), both["state"] == State.READY
+    both.loc[~is_found, "reason"] = Reason.UNKNOWN_USER
+    same = (both["user_id"] == both["user_id_before"]) & (both["user_domain"] == both["user_domain_before"])
+    is_changed = (is_found | was_ready) & ~(was_ready & same & both["reason"].isna())
+    changed = both[is_changed].rename(columns={"user_id_before": "user_before"})
+    return changed[["id", "source", "state", "user_domain", "user_id", "reason", "user_before"]]
+
+
+def _withdraw(
+    ledger: IdentificationLedger, now: datetime, returns_all: Collection[str], limits: Limits | None
+) -> dict[str, SourceIdentified]:
+    """What is not in its source any more: withdrawn where that is sure, counted where it is not."""
+    returned = ledger.returned()
+    found = {
+        source: replace(one, unseen=Amount(), missing=Amount(), had_user=one.lost_user)
+        for source, one in ledger.identified().items()
+    }
+    for source, unseen in ledger.unseen().items():
+        one = found.get(source, SourceIdentified())
+        if source not in returns_all or source not in returned:
+            found[source] = replace(one, unseen=unseen)
+        elif may_withdraw(unseen, returned[source], limits):
+            found[source] = replace(one, withdrawn=one.withdrawn + ledger.withdraw(source, now))
+        else:
+            found[source] = replace(one, missing=unseen)
+    return found
+
+
+def _count(found: dict[str, SourceIdentified], page: pd.DataFrame, changes: pd.DataFrame) -> None:
+    was_ready = changes[changes["state"] == State.READY]
+    lost = was_ready[was_ready["reason"] == Reason.UNKNOWN_USER]["source"].value_counts()
+    changed = was_ready[was_ready["reason"].isna()]["source"].value_counts()
+    for source, rows in page[page["state"] == State.READY]["source"].value_counts().items():
+        one = found.get(str(source), SourceIdentified())
+        found[str(source)] = replace(
+            one,
+            had_user=one.had_user + int(rows),
+            lost_user=one.lost_user + int(lost.get(source, 0)),
+            user_changed=one.user_changed + int(changed.get(source, 0)),
+        )

@@ -22,6 +22,9 @@ LISTED_WORDS = 5
 LEAST_USUAL_ROWS = 20
 """A source that usually has fewer rows than this has no volume that could fall."""
 
+ENOUGH_RETURNED = 10
+"""Least number of conversions that a source stopped returning and returned again for it to be no accident."""
+
 ENOUGH_NIGHTS = 2
 """Earlier nights of the same weekday that are needed before a volume is called usual."""
 
@@ -161,10 +164,33 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     if account.changed_after_sent:
         sentence = f"{account.changed_after_sent:,} conversions were changed by the source after they were sent"
         found.append(finding_of(Cause.CHANGED_AFTER_SENT, source, sentence))
+    found += _of_waiting(source, account)
     if evidence.whole_window and limits.empty_source and not tally.read.rows:
         found.append(finding_of(Cause.NOTHING_READ, source, "the query returned no rows"))
     if evidence.whole_window:
         found += _volume(source, account, evidence.usual.get(source, ()), limits)
+    return found
+
+
+def _of_waiting(source: str, account: SourceAccount) -> list[Finding]:
+    """What became of the conversions that waited from earlier runs."""
+    found: list[Finding] = []
+    identified = account.identified
+    if account.returned:
+        sentence = f"{account.returned:,} conversions came back that it had stopped returning, although it promises every row"
+        level = Level.ATTENTION if account.returned >= ENOUGH_RETURNED else Level.NOTE
+        found.append(finding_of(Cause.RETURNED, source, sentence, Amount(rows=account.returned), level))
+    if identified.lost_user:
+        sentence = f"{identified.lost_user:,} of {identified.had_user:,} conversions that had a known user have none any more"
+        found.append(finding_of(Cause.LOST_USERS, source, sentence, Amount(rows=identified.lost_user)))
+    if identified.unseen.rows:
+        sentence = (
+            f"{identified.unseen} wait from earlier runs and were not returned this time; what is due goes out all the same"
+        )
+        found.append(finding_of(Cause.UNSEEN, source, sentence, identified.unseen))
+    if identified.withdrawn.rows:
+        sentence = f"{identified.withdrawn} were withdrawn: the source no longer returns them"
+        found.append(finding_of(Cause.WITHDRAWN, source, sentence, identified.withdrawn))
     return found
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from webflow_conversions.pipeline.guards import SourceCounts
+from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.states import State
 
@@ -34,6 +35,8 @@ class SourceAccount:
 
     ``tally`` is None if the source was not read to its end. The money in ``states`` is what was read; ``in_window`` is the
     part of it that happened within the run's window, ``new`` the part that this run brought into its state.
+    ``identified`` is what the run found of conversions that wait, its extraction's look-ups included; ``returned``: conversions
+    that had been withdrawn since the source did not return them, and that it returned again.
     """
 
     tally: Tally | None
@@ -46,6 +49,8 @@ class SourceAccount:
     sent_again: int = 0
     ready: Mapping[str | None, Amount] = field(default_factory=dict)
     in_doubt: Amount = field(default_factory=Amount)
+    identified: SourceIdentified = field(default_factory=SourceIdentified)
+    returned: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,9 @@ def source_counts(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceCoun
             recorded_rows=sum(amount.rows for amount in account.states.values()),
             rejected_rows=sum(amount.rows for (state, _), amount in account.states.items() if state == State.REJECTED),
             to_send=sum(account.ready.values(), Amount()),
+            missing=account.identified.missing,
+            had_user=account.identified.had_user,
+            lost_user=account.identified.lost_user,
         )
         for source, account in accounts.items()
     }
@@ -77,10 +85,12 @@ def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount])
                 **(tally_counts(account.tally) if account.tally else {}),
                 "changed_after_sent": account.changed_after_sent,
                 "states": state_counts(account.states),
-                "sent": to_json(account.sent),
+                "sent": account.sent.to_json(),
                 "sent_again": account.sent_again,
-                "ready": to_json(sum(account.ready.values(), Amount())),
-                "in_doubt": to_json(account.in_doubt),
+                "ready": sum(account.ready.values(), Amount()).to_json(),
+                "in_doubt": account.in_doubt.to_json(),
+                **account.identified.to_json(),
+                "returned": account.returned,
             }
             for source, account in accounts.items()
         },
@@ -90,20 +100,15 @@ def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount])
 
 def tally_counts(tally: Tally) -> dict[str, Any]:
     """A tally for a record."""
-    return {name: to_json(getattr(tally, name)) for name in ("read", "recorded", *BESIDE)}
+    return {name: getattr(tally, name).to_json() for name in ("read", "recorded", *BESIDE)}
 
 
 def state_counts(states: Mapping[tuple[str, str | None], Amount]) -> dict[str, dict[str, Any]]:
     """Amounts by state and reason for a record; no reason is the empty text."""
     document: dict[str, dict[str, Any]] = {}
     for (state, reason), amount in sorted(states.items(), key=_in_order):
-        document.setdefault(str(state), {})[reason or ""] = to_json(amount)
+        document.setdefault(str(state), {})[reason or ""] = amount.to_json()
     return document
-
-
-def to_json(amount: Amount) -> dict[str, Any]:
-    """An amount with its money as text, exactly."""
-    return {"rows": amount.rows, "value": str(amount.value)}
 
 
 def as_table(accounts: Mapping[str, SourceAccount]) -> str:

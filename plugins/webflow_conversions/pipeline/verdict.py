@@ -5,12 +5,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Self
 
 from webflow_conversions.pipeline.causes import CAUSES, Cause, Level
 from webflow_conversions.pipeline.failures import Failure
-from webflow_conversions.pipeline.reconciliation import to_json
 from webflow_conversions.rules.amounts import Amount
 
 
@@ -39,7 +37,7 @@ class Finding:
             "level": str(self.level),
             "source": self.source,
             "sentence": self.sentence,
-            **to_json(self.amount),
+            **self.amount.to_json(),
             "remedy": self.remedy,
         }
 
@@ -51,7 +49,7 @@ class Finding:
             level=Level(document["level"]),
             source=document["source"],
             sentence=document["sentence"],
-            amount=Amount(rows=document["rows"], value=Decimal(document["value"])),
+            amount=Amount.from_json(document),
         )
 
 

@@ -1,8 +1,9 @@
 """Numbers of rows and the money in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +24,15 @@ class Amount:
 
     def __str__(self) -> str:
         return f"{self.rows:,} conversion{'' if self.rows == 1 else 's'} ({self.value:,.2f})"
+
+    def to_json(self) -> dict[str, Any]:
+        """For a record, with its money as text, exactly."""
+        return {"rows": self.rows, "value": str(self.value)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Amount":
+        """Out of a record."""
+        return cls(rows=document["rows"], value=Decimal(document["value"]))
 
     @classmethod
     def of_row(cls, row: object, prefix: str = "") -> "Amount":

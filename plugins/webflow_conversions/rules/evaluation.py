@@ -1,7 +1,7 @@
 """Evaluation of a chunk of source rows: the identity, timestamp, value and first state of each row."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.amounts import Tally
 from webflow_conversions.rules.event import action_id, is_event_name, stand_in_action_id
 from webflow_conversions.rules.goals import Goal, check_goals
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, to_utc_milliseconds
+from webflow_conversions.rules.versions import OUTSIDE, TOO_OLD, choose_versions
 from webflow_conversions.rules.window import Window, oldest_recorded_ms, sendable
 
 REQUIRED_COLUMNS = ("conversion_id", "occurred_at", "identity_key")
@@ -46,7 +47,8 @@ class Evaluated:
     """A chunk's conversions for the ledger, one row each, and the tally of the whole chunk.
 
     Columns: ``action_id``, ``event_name``, ``conversion_id``, ``action_timestamp_ms`` (``Int64``), ``value``
-    (Decimal), ``identity_key``, ``state``, ``reason``, ``detail``; ``alike``, the number of source rows with the same content.
+    (Decimal), ``identity_key``, ``state``, ``reason``, ``detail``, and the user's if there is one; those of
+    :func:`~webflow_conversions.rules.versions.choose_versions`; ``beside``: why the row is no new conversion for this run.
     """
 
     conversions: pd.DataFrame
@@ -54,9 +56,18 @@ class Evaluated:
 
 
 def evaluate(
-    chunk: Mapping[str, pd.Series], rules: SourceRules, window: Window, now: datetime, *, clock_offset: timedelta | None = None
+    chunk: Mapping[str, pd.Series],
+    rules: SourceRules,
+    window: Window,
+    now: datetime,
+    *,
+    clock_offset: timedelta | None = None,
+    identify: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
 ) -> Evaluated:
-    """Judge each row of a chunk by itself. A valid row in time starts as held, since its user is looked up later.
+    """Judge each row of a chunk, give it its user, and choose one row for each conversion.
+
+    A valid row in time starts as held. ``identify`` gives such rows their users before the rows of a conversion are compared;
+    without it all stay held.
 
     :param chunk: the query's columns as the driver gave them, each with the index 0, 1, 2, …
     :param now: the moment by which the age of each row is judged.
@@ -75,18 +86,9 @@ def evaluate(
     judged["state"] = np.select([expired, future, due], [State.EXPIRED, State.FUTURE, State.HELD], State.REJECTED)
     judged.loc[expired, "reason"] = Reason.EXPIRED_BEFORE_SEEN
     judged.loc[due, "reason"] = Reason.UNKNOWN_USER
-    kept, duplicates, conflicting = _without_duplicates(judged[~too_old & ~outside])
-    return Evaluated(
-        conversions=kept.reset_index(drop=True),
-        tally=Tally(
-            read=Amount.of(judged["value"]),
-            recorded=Amount.of(kept["value"]),
-            duplicates=Amount.of(duplicates["value"]),
-            conflicting=Amount.of(conflicting["value"]),
-            outside=Amount.of(judged["value"][outside]),
-            too_old=Amount.of(judged["value"][too_old]),
-        ),
-    )
+    judged["beside"] = pd.Series(np.select([too_old, outside], [TOO_OLD, OUTSIDE], ""), dtype=object).replace("", None)
+    kept, tally = choose_versions(judged if identify is None else identify(judged))
+    return Evaluated(conversions=kept.reset_index(drop=True), tally=tally)
 
 
 def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) -> pd.DataFrame:
@@ -147,30 +149,6 @@ def _listed(column: pd.Series) -> list[Any]:
     """The values of a column as a list, with None for null of any column type."""
     values: list[Any] = (column if column.dtype == object else column.astype(object).where(column.notna(), None)).tolist()
     return values
-
-
-def _without_duplicates(judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Split the rows: the one kept for each conversion (``alike`` counts its equals), the duplicates, the conflicting rows.
-
-    Of rows that differ, the kept row is the one with the earliest timestamp, then one that can be sent, then the one with
-    the smaller value. Neither the order of the rows nor their chunks (``ledger/sql/extraction/merge_staged.sql``) change the
-    choice, so rows that a run does not record must not be passed in.
-    """
-    if judged["action_id"].is_unique:
-        return judged.assign(alike=1), judged.iloc[:0], judged.iloc[:0]
-    order = judged.assign(
-        void=judged["state"] == State.REJECTED,
-        amount=[float("inf") if value is None else float(value) for value in judged["value"]],
-    ).sort_values(["action_timestamp_ms", "void", "amount", "identity_key", "reason", "detail"], kind="stable")
-    first = ~order["action_id"].duplicated()
-    kept, dropped = judged.loc[order.index[first]], judged.loc[order.index[~first]]
-    facts = ["action_timestamp_ms", "value", "identity_key", "detail"]
-    beside = dropped[["action_id"]].merge(kept[["action_id", *facts]], on="action_id")
-    same = dropped[facts].reset_index(drop=True).astype(object).fillna("") == beside[facts].astype(object).fillna("")
-    is_alike = same.all(axis=1).to_numpy()
-    alike = dropped["action_id"][is_alike].value_counts()
-    kept = kept.assign(alike=1 + kept["action_id"].map(alike).fillna(0).astype(int)).sort_index()
-    return kept, dropped[is_alike], dropped[~is_alike]
 
 
 def as_text(value: Any) -> str | None:

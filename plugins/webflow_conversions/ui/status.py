@@ -229,6 +229,10 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
     Cause.EXPIRED_BEFORE_SEEN: {"state": State.EXPIRED, "reason": Reason.EXPIRED_BEFORE_SEEN},
     Cause.SENT_AGAIN: {"only": "sent_again"},
     Cause.CHANGED_AFTER_SENT: {"only": "changed"},
+    Cause.RETURNED: None,
+    Cause.LOST_USERS: {"state": State.HELD},
+    Cause.UNSEEN: None,
+    Cause.WITHDRAWN: {"state": State.WITHDRAWN, "reason": Reason.NO_LONGER_IN_SOURCE},
 }
 """The filter of the conversions that a finding is about, beside its source; None where the ledger has no list of them."""
 

@@ -10,5 +10,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged (
     state               text NOT NULL,
     reason              text,
     detail              text,
-    alike               integer NOT NULL
+    alike               integer NOT NULL,
+    rank                smallint NOT NULL,
+    beside              text
 ) ON COMMIT DELETE ROWS

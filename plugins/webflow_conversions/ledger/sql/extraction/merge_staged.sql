@@ -1,54 +1,61 @@
 -- Merges a chunk of judged source rows into the ledger, and counts what it met there.
 --
--- A new row is added. A row that is there is judged again, unless a request for it has left or may have: then the
--- extraction keeps the source's values, and the conversion stays. An expired row follows its source, but stays expired; a
--- row that expired while it waited says so. A user that was found stays as long as the source says the same. Of several
--- rows of one extraction, the one stands that rules/evaluation.py would choose if they came in one chunk. If another run
--- adds the same conversion at the same moment, the statement fails on the unique action_id, and is to be repeated.
+-- A new row is added, unless it is beside what the run records. A row that is there is judged again, with its user, unless a
+-- request for it has left or may have: then the extraction keeps the source's values, and the conversion stays. What lies
+-- outside the window of the run, or is too old, changes only where the source says something else than before. An expired row
+-- follows its source, but stays expired; a row that expired while it waited says so. Of several rows of one extraction, the one
+-- stands that rules/versions.py would choose if they came in one chunk. If another run adds the same conversion at the same
+-- moment, the statement fails on the unique action_id, and is to be repeated.
 WITH met AS MATERIALIZED (
     SELECT
         s.*,
         c.id AS conversion,
         c.state AS was,
         c.attempts,
+        jsonb_build_object(
+            'state', c.state, 'time', c.action_timestamp_ms, 'value', c.value, 'key', c.identity_key, 'detail', c.detail,
+            'domain', c.user_domain, 'user', c.user_id
+        ) AS before,
         e.conversion IS NOT NULL AS again,
         e.value AS value_before,
         e.alike AS alike_before,
-        c.state IN ('sending', 'accepted')
-            OR c.attempts_in_doubt > 0
-            OR coalesce(c.reason, '') IN ('echo_mismatch', 'written_off') AS is_out,
+        {is_final} AS is_out,
         c.state = 'expired' AND s.state IN ('expired', 'rejected') AS is_past,
-        c.state IN ('ready', 'held', 'future') AND s.state = 'expired' AND c.action_timestamp_ms < %(oldest_ms)s AS expired_here,
-        (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
-            IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.identity_key, c.detail) AS differs,
+        c.state IN ('ready', 'held', 'future', 'withdrawn') AND s.state = 'expired' AND c.action_timestamp_ms < %(oldest_ms)s
+            AS expired_here,
+        c.forgotten_at IS NULL
+            AND (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
+                IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.identity_key, c.detail) AS differs,
         (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
             IS NOT DISTINCT FROM (e.action_timestamp_ms, e.value, e.identity_key, e.detail) AS is_alike,
         (
-            coalesce(s.action_timestamp_ms, 9e18), s.fault IS NOT NULL, coalesce(s.value, 'Infinity'),
-            s.identity_key IS NULL, coalesce(s.identity_key, '') COLLATE "C", coalesce(s.fault, ''), coalesce(s.detail, '') COLLATE "C"
+            s.rank, coalesce(s.action_timestamp_ms, 9e18), coalesce(s.value, 'Infinity'),
+            s.identity_key IS NULL, coalesce(s.identity_key, '') COLLATE "C", coalesce(s.detail, '') COLLATE "C"
         ) < (
-            coalesce(e.action_timestamp_ms, 9e18), e.fault IS NOT NULL, coalesce(e.value, 'Infinity'),
-            e.identity_key IS NULL, coalesce(e.identity_key, '') COLLATE "C", coalesce(e.fault, ''), coalesce(e.detail, '') COLLATE "C"
-        ) AS is_earlier,
-        CASE
+            e.rank, coalesce(e.action_timestamp_ms, 9e18), coalesce(e.value, 'Infinity'),
+            e.identity_key IS NULL, coalesce(e.identity_key, '') COLLATE "C", coalesce(e.detail, '') COLLATE "C"
+        ) AS is_better,
+        s.beside IS NULL AND CASE
+            WHEN c.state = 'withdrawn' THEN true
             WHEN c.state = 'rejected' AND c.reason LIKE 'refused\_%%' THEN
                 c.refused_with <> %(config_digest)s AND s.state IN ('ready', 'held', 'future')
-            WHEN s.state = 'ready' THEN c.state IN ('held', 'future', 'rejected')
-            WHEN s.state = 'held' THEN c.state IN ('future', 'rejected')
+            WHEN s.state = 'ready' THEN
+                c.state IN ('held', 'future', 'rejected')
+                OR c.state = 'ready' AND (s.user_domain, s.user_id) IS DISTINCT FROM (c.user_domain, c.user_id)
+            WHEN s.state = 'held' THEN c.state IN ('ready', 'future', 'rejected')
             WHEN s.state = 'future' THEN c.state = 'rejected'
             WHEN s.state = 'rejected' THEN c.state IN ('ready', 'held', 'future') OR c.state = 'rejected' AND c.reason <> s.reason
             ELSE false
         END AS is_judged_anew
-    FROM (SELECT *, CASE WHEN reason = ANY (%(faults)s) THEN reason END AS fault FROM pg_temp.staged) s
+    FROM pg_temp.staged s
     LEFT JOIN webflow.conversions c ON c.action_id = s.action_id
     -- The rows that this extraction has kept so far. OFFSET 0 makes PostgreSQL look up one row at a time by key; a plain
     -- join reads the whole extraction.
     LEFT JOIN LATERAL (
         SELECT
-            conversion, alike, value,
+            conversion, alike, value, rank,
             CASE WHEN is_kept THEN x.action_timestamp_ms ELSE c.action_timestamp_ms END AS action_timestamp_ms,
             CASE WHEN is_kept THEN x.identity_key ELSE c.identity_key END AS identity_key,
-            CASE WHEN is_kept THEN x.fault WHEN c.reason = ANY (%(faults)s) THEN c.reason END AS fault,
             CASE WHEN is_kept THEN x.detail ELSE c.detail END AS detail
         FROM webflow.extracted x
         WHERE extraction = %(extraction)s AND conversion = c.id
@@ -80,7 +87,7 @@ WITH met AS MATERIALIZED (
       AND c.state = m.was
       AND c.attempts = m.attempts
       AND NOT m.is_out
-      AND CASE WHEN m.again THEN m.is_earlier ELSE m.differs OR m.is_judged_anew END
+      AND CASE WHEN m.again THEN m.is_better AND NOT m.is_alike ELSE m.differs OR m.is_judged_anew END
     RETURNING c.id
 ), added AS (
     INSERT INTO webflow.conversions (
@@ -90,49 +97,72 @@ WITH met AS MATERIALIZED (
     SELECT %(destination)s, %(source)s, event_name, conversion_id, action_id, action_timestamp_ms, value, identity_key,
         user_domain, user_id, state, reason, detail, %(now)s, CASE WHEN state IN ('rejected', 'expired') THEN %(now)s END, %(run_id)s
     FROM met
-    WHERE conversion IS NULL
+    WHERE conversion IS NULL AND beside IS NULL
     RETURNING id, action_id
 ), recorded AS (
-    INSERT INTO webflow.extracted (extraction, conversion, value, alike)
-    SELECT %(extraction)s, a.id, m.value, m.alike FROM added a JOIN met m ON m.action_id = a.action_id
+    INSERT INTO webflow.extracted (extraction, conversion, value, alike, rank, is_new)
+    SELECT %(extraction)s, a.id, m.value, m.alike, m.rank, true FROM added a JOIN met m ON m.action_id = a.action_id
 ), stands AS (
     -- Where the ledger was not to follow, what the source says is kept with the extraction.
-    SELECT m.*, m.differs AND j.id IS NULL AS is_kept
+    SELECT m.*, m.differs AND j.id IS NULL AS is_kept, j.id IS NOT NULL AS is_changed
     FROM met m
     LEFT JOIN judged j ON j.id = m.conversion
-    WHERE m.conversion IS NOT NULL
+    WHERE m.conversion IS NOT NULL AND (m.beside IS NULL OR m.differs)
 ), recorded_again AS (
-    INSERT INTO webflow.extracted (extraction, conversion, value, alike, is_kept, action_timestamp_ms, identity_key, fault, detail)
-    SELECT %(extraction)s, conversion, value, alike, is_kept,
-        CASE WHEN is_kept THEN action_timestamp_ms END, CASE WHEN is_kept THEN identity_key END,
-        CASE WHEN is_kept THEN fault END, CASE WHEN is_kept THEN detail END
+    INSERT INTO webflow.extracted (
+        extraction, conversion, value, alike, rank, is_kept, action_timestamp_ms, identity_key, detail, was
+    )
+    SELECT %(extraction)s, conversion, value, alike, rank, is_kept,
+        CASE WHEN is_kept THEN action_timestamp_ms END, CASE WHEN is_kept THEN identity_key END, CASE WHEN is_kept THEN detail END,
+        CASE WHEN is_changed THEN before END
     FROM stands
     WHERE NOT again
 ), replaced AS (
     UPDATE webflow.extracted e
     SET value = s.value,
         alike = s.alike,
+        rank = s.rank,
         is_kept = s.is_kept,
         action_timestamp_ms = CASE WHEN s.is_kept THEN s.action_timestamp_ms END,
         identity_key = CASE WHEN s.is_kept THEN s.identity_key END,
-        fault = CASE WHEN s.is_kept THEN s.fault END,
-        detail = CASE WHEN s.is_kept THEN s.detail END
+        detail = CASE WHEN s.is_kept THEN s.detail END,
+        was = coalesce(e.was, CASE WHEN s.is_changed AND NOT e.is_new THEN s.before END)
     FROM stands s
-    WHERE e.extraction = %(extraction)s AND e.conversion = s.conversion AND s.again AND s.is_earlier
+    WHERE e.extraction = %(extraction)s AND e.conversion = s.conversion AND s.again AND s.is_better AND NOT s.is_alike
 ), counted AS (
     UPDATE webflow.extracted e
     SET alike = e.alike + m.alike
     FROM met m
-    WHERE e.extraction = %(extraction)s AND e.conversion = m.conversion AND m.again AND m.is_alike
+    WHERE e.extraction = %(extraction)s AND e.conversion = m.conversion AND m.again AND m.is_alike AND m.beside IS NULL
 )
 SELECT
-    count(*) FILTER (WHERE again) AS again_rows,
-    coalesce(sum(CASE WHEN is_earlier THEN value_before ELSE value END) FILTER (WHERE again), 0) AS again_value,
+    count(*) FILTER (WHERE again AND beside IS NULL) AS again_rows,
+    coalesce(sum(CASE WHEN stands_now THEN value_before ELSE value END) FILTER (WHERE again AND beside IS NULL), 0) AS again_value,
     coalesce(sum(conflicting), 0)::bigint AS conflicting_rows,
-    coalesce(sum(conflicting * coalesce(CASE WHEN is_earlier THEN value_before ELSE value END, 0)), 0) AS conflicting_value
+    coalesce(sum(conflicting * coalesce(CASE WHEN stands_now THEN value_before ELSE value END, 0)), 0) AS conflicting_value,
+    count(*) FILTER (WHERE follows AND beside = 'outside') AS outside_rows,
+    coalesce(sum(followed_value) FILTER (WHERE beside = 'outside'), 0) AS outside_value,
+    count(*) FILTER (WHERE follows AND beside = 'too_old') AS too_old_rows,
+    coalesce(sum(followed_value) FILTER (WHERE beside = 'too_old'), 0) AS too_old_value,
+    count(*) FILTER (WHERE was = 'withdrawn' AND NOT is_out AND NOT again AND beside IS NULL) AS returned_rows,
+    count(*) FILTER (WHERE is_looked_up) AS had_user_rows,
+    count(*) FILTER (WHERE is_looked_up AND state = 'held') AS lost_user_rows
 FROM (
     SELECT
         *,
-        CASE WHEN NOT again OR is_alike THEN 0 WHEN is_earlier THEN alike_before ELSE alike END AS conflicting
+        is_better AND NOT is_alike AS stands_now,
+        conversion IS NOT NULL AND NOT again AND differs AND beside IS NOT NULL AS follows,
+        CASE
+            WHEN beside IS NULL OR conversion IS NULL THEN 0
+            WHEN again THEN CASE WHEN is_better AND NOT is_alike THEN coalesce(value, 0) - coalesce(value_before, 0) ELSE 0 END
+            WHEN differs THEN coalesce(value, 0)
+            ELSE 0
+        END AS followed_value,
+        was = 'ready' AND NOT is_out AND NOT again AND NOT differs AND beside IS NULL AS is_looked_up,
+        CASE
+            WHEN NOT again OR is_alike OR beside IS NOT NULL THEN 0
+            WHEN is_better THEN alike_before
+            ELSE alike
+        END AS conflicting
     FROM met
 ) seen

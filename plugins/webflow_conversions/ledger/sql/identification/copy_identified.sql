@@ -1,1 +1,1 @@
-COPY pg_temp.identified (id, user_domain, user_id, reason) FROM STDIN WITH (FORMAT csv)
+COPY pg_temp.identified (id, user_domain, user_id, reason, user_before) FROM STDIN WITH (FORMAT csv)

@@ -2,5 +2,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS identified (
     id          bigint NOT NULL,
     user_domain text,
     user_id     text,
-    reason      text
+    reason      text,
+    user_before text
 ) ON COMMIT DELETE ROWS

@@ -150,18 +150,26 @@ CREATE TABLE webflow.extracted (
     conversion          bigint NOT NULL,
     value               numeric(15, 2),
     alike               integer NOT NULL,
+    rank                smallint NOT NULL DEFAULT 0,
+    is_new              boolean NOT NULL DEFAULT false,
     is_kept             boolean NOT NULL DEFAULT false,
     action_timestamp_ms bigint,
     identity_key        text,
-    fault               text,
+    was                 jsonb,
     detail              text,
     PRIMARY KEY (extraction, conversion)
 );
 CREATE INDEX extracted_kept ON webflow.extracted (extraction) WHERE is_kept;
+CREATE INDEX extracted_changed ON webflow.extracted (extraction) WHERE was IS NOT NULL;
 
 COMMENT ON COLUMN webflow.extracted.alike IS 'How many source rows said the same.';
+COMMENT ON COLUMN webflow.extracted.rank IS
+    'How near the source row was to being sent; of several rows of a conversion the one of the least rank stands (rules/versions.py).';
+COMMENT ON COLUMN webflow.extracted.is_new IS 'The extraction added the conversion.';
+COMMENT ON COLUMN webflow.extracted.was IS
+    'Where the extraction changed the conversion: its state, time, value, identity key, detail and user before, for the history.';
 COMMENT ON COLUMN webflow.extracted.is_kept IS
-    'The ledger kept what it had, since a request has left or may have; the columns after this one are what the source said.';
+    'The ledger kept what it had, since a request has left or may have; action_timestamp_ms, identity_key and detail are what the source said.';
 
 -- One row for each time a push task ran: what it holds as a lease, and what it did.
 CREATE TABLE webflow.pushes (
@@ -226,6 +234,10 @@ CREATE TABLE webflow.deployment (
 );
 
 COMMENT ON COLUMN webflow.deployment.id IS 'The Airflow Variable webflow_deployment of the Airflow that plans its runs; at most one row.';
+
+-- The beginning of a user ID or an identity key, to show to people.
+CREATE FUNCTION webflow.shortened(whole text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(left(whole, least(4, length(whole) / 2)) || '…', 'none');
 
 -- For analysts.
 CREATE VIEW webflow.daily_summary AS

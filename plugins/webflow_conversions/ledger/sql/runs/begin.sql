@@ -26,6 +26,7 @@ SET run_type = excluded.run_type,
     failures = '{}',
     problems = '{}',
     verdict = NULL,
+    identified = '{}',
     counts = '{}',
     forecast = NULL,
     last_extraction_before = coalesce((SELECT max(x.id) FROM webflow.extractions x WHERE x.run = r.id), 0)

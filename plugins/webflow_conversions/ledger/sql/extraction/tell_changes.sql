@@ -1,0 +1,36 @@
+-- Tells the history of each conversion that this extraction changed what the source, or known_users, says now.
+INSERT INTO webflow.history (conversion, what, detail, run_id)
+SELECT
+    id,
+    CASE
+        WHEN was_withdrawn THEN 'returned'
+        WHEN differs THEN 'corrected'
+        WHEN user_id IS NULL THEN 'user_gone'
+        ELSE 'user_changed'
+    END,
+    nullif(detail, ''),
+    %(run_id)s
+FROM (
+    SELECT
+        c.id,
+        c.user_id,
+        e.was ->> 'state' = 'withdrawn' AS was_withdrawn,
+        (c.action_timestamp_ms, c.value, c.identity_key, c.detail) IS DISTINCT FROM (b.time, b.value, b.key, b.detail) AS differs,
+        b."user" IS NOT NULL AND (c.user_domain, c.user_id) IS DISTINCT FROM (b.domain, b."user") AS has_another_user,
+        concat_ws('; ',
+            CASE WHEN c.action_timestamp_ms IS DISTINCT FROM b.time
+                 THEN format('time %%s, was %%s', coalesce(c.action_timestamp_ms::text, 'none'), coalesce(b.time::text, 'none')) END,
+            CASE WHEN c.value IS DISTINCT FROM b.value
+                 THEN format('value %%s, was %%s', coalesce(c.value::text, 'none'), coalesce(b.value::text, 'none')) END,
+            CASE WHEN c.identity_key IS DISTINCT FROM b.key
+                 THEN format('key %%s, was %%s', webflow.shortened(c.identity_key), webflow.shortened(b.key)) END,
+            CASE WHEN b."user" IS NOT NULL AND (c.user_domain, c.user_id) IS DISTINCT FROM (b.domain, b."user")
+                 THEN format('user %%s, was %%s', webflow.shortened(c.user_id), webflow.shortened(b."user")) END,
+            CASE WHEN c.detail IS DISTINCT FROM b.detail THEN c.detail END
+        ) AS detail
+    FROM webflow.extracted e
+    JOIN webflow.conversions c ON c.id = e.conversion
+    CROSS JOIN LATERAL jsonb_to_record(e.was) AS b (time bigint, value numeric, key text, detail text, domain text, "user" text)
+    WHERE e.extraction = %(extraction)s AND e.was IS NOT NULL
+) changed
+WHERE was_withdrawn OR differs OR has_another_user

@@ -1,0 +1,1 @@
+SELECT identified FROM webflow.runs WHERE id = %(run)s

@@ -1,0 +1,1 @@
+UPDATE webflow.runs SET identified = %(identified)s WHERE id = %(run)s
