@@ -1,6 +1,7 @@
 """What the page reads of the ledger, what it finds there, and what people may do to it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ from webflow_conversions.ledger.actions import Action, Actions, Effect
 from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.push import PushQueue
 from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount
@@ -252,11 +254,13 @@ def test_what_will_be_too_old_at_the_next_run_is_known(night: Night):
 def test_what_was_too_old_when_it_was_first_read_ended_on_no_day(night: Night):
     put(night, "rejected", "refused", reason="refused_422", settled_at=NOW - HOUR)
     put(night, "expired", "waited", reason="expired_unsent", settled_at=NOW - HOUR)
+    put(night, "withdrawn", "refund", reason="no_longer_in_source", settled_at=NOW - HOUR)
     put(night, "expired", "old", reason="expired_before_seen", settled_at=NOW - HOUR)
     put(night, "expired", "long ago", reason="expired_unsent", settled_at=NOW - timedelta(days=15))
 
     assert sorted((one.reason, one.amount.rows) for one in overview_data(night).ended) == [
         ("expired_unsent", 1),
+        ("no_longer_in_source", 1),
         ("refused_422", 1),
     ]
 
@@ -359,7 +363,7 @@ def test_each_filter_shows_what_it_says(night: Night, simulator: SimulatorProces
     assert len(names(conversions)) == 12
 
 
-@pytest.mark.parametrize("state", ["ready", "held", "rejected", "accepted", "sending"])
+@pytest.mark.parametrize("state", ["ready", "held", "rejected", "accepted", "sending", "withdrawn"])
 def test_pages_go_on_where_the_last_one_ended(night: Night, conversions: Conversions, state: str):
     for number in range(7):
         moment = int((NOW - timedelta(hours=number % 3 + 1)).timestamp() * 1000)
@@ -511,7 +515,7 @@ def test_a_place_that_is_gone_is_no_end_of_the_list(night: Night, conversions: C
         conversions.page(Filter(begins="S-"), 2, after)
 
 
-@pytest.mark.parametrize("state", ["accepted", "rejected", "expired", "ready", "sending"])
+@pytest.mark.parametrize("state", ["accepted", "rejected", "expired", "withdrawn", "ready", "sending"])
 def test_a_user_finds_all_conversions_whatever_became_of_them(night: Night, conversions: Conversions, state: str):
     identifier = put(night, state, "mine", user_id="72349876", settled_at=NOW)
     put(night, state, "theirs", user_id="72349877", settled_at=NOW)
@@ -564,11 +568,13 @@ SENDABLE = [
     ("rejected", {"reason": "written_off", "attempts": 1, "attempts_in_doubt": 1}, (1, 1)),
     ("rejected", {"reason": "echo_mismatch", "attempts": 1, "attempts_in_doubt": 1}, (1, 1)),
     ("sending", {"reason": "in_doubt", "attempts": 1, "attempts_in_doubt": 1}, (1, 1)),
+    ("withdrawn", {"reason": "taken_back", "settled_at": NOW}, (0, 0)),
+    ("withdrawn", {"reason": "no_longer_in_source", "settled_at": NOW, "attempts": 1}, (1, 0)),
 ]
 
 
 @pytest.mark.parametrize(("state", "columns", "attempts"), SENDABLE)
-def test_what_was_refused_or_doubted_can_be_sent_again(
+def test_what_was_refused_doubted_or_withdrawn_can_be_sent_again(
     night: Night, actions: Actions, state: str, columns: dict[str, Any], attempts: tuple[int, int]
 ):
     identifier = put(night, state, **columns)
@@ -601,6 +607,10 @@ UNTOUCHED = [
     ("rejected", {"reason": "unknown_goal"}, Effect.UNFIT),
     ("rejected", {"reason": "refused_422", "user_id": None}, Effect.UNFIT),
     ("held", {"reason": "unknown_user", "user_id": None}, Effect.HELD),
+    ("withdrawn", {"reason": "forgotten"}, Effect.FORGOTTEN),
+    ("withdrawn", {"reason": "taken_back", "event_name": None}, Effect.UNFIT),
+    ("withdrawn", {"reason": "taken_back", "action_timestamp_ms": int((NOW - 49 * HOUR).timestamp() * 1000)}, Effect.TOO_OLD),
+    ("rejected", {"reason": "written_off", "user_id": None, "forgotten_at": NOW}, Effect.FORGOTTEN),
 ]
 
 
@@ -624,7 +634,7 @@ def test_what_a_push_may_still_hear_of_is_left_to_it(night: Night, actions: Acti
     assert night.row("c1").state == "sending"
 
 
-@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("action", [Action.SEND_AGAIN, Action.WRITE_OFF])
 def test_what_was_claimed_by_a_push_that_is_declared_dead_is_in_doubt_and_does_not_go_out_before_its_lease_is_over(
     night: Night, actions: Actions, action: Action
 ):
@@ -641,7 +651,12 @@ def test_what_a_push_that_is_not_in_the_ledger_claimed_is_in_doubt(night: Night,
 
 
 @pytest.mark.parametrize(
-    ("state", "columns"), [("sending", {"reason": "in_doubt"}), ("ready", {"attempts": 1, "attempts_in_doubt": 1})]
+    ("state", "columns"),
+    [
+        ("sending", {"reason": "in_doubt"}),
+        ("ready", {"attempts": 1, "attempts_in_doubt": 1}),
+        ("held", {"user_id": None, "attempts": 1, "attempts_in_doubt": 1}),
+    ],
 )
 def test_what_is_in_doubt_can_be_written_off(night: Night, actions: Actions, state: str, columns: dict[str, Any]):
     identifier = put(night, state, **columns)
@@ -652,12 +667,147 @@ def test_what_is_in_doubt_can_be_written_off(night: Night, actions: Actions, sta
     assert (row.state, row.reason, row.settled_at is not None) == ("rejected", "written_off", True)
 
 
-@pytest.mark.parametrize("state", ["accepted", "ready", "held", "rejected", "expired"])
+@pytest.mark.parametrize("state", ["accepted", "ready", "held", "rejected", "expired", "withdrawn"])
 def test_only_what_is_in_doubt_can_be_written_off(night: Night, actions: Actions, state: str):
-    identifier = put(night, state, reason="x" if state in ("rejected", "expired") else None)
+    identifier = put(night, state, reason="x" if state in ("rejected", "expired", "withdrawn") else None)
 
     assert do(night, actions, Action.WRITE_OFF, identifier) == {Effect.NOT_IN_DOUBT: 1}
     assert night.row("c1").state == state
+
+
+@pytest.mark.parametrize(
+    ("columns", "effect", "state"),
+    [
+        ({"reason": "taken_back", "user_id": None}, Effect.HELD, ("held", "unknown_user")),
+        ({"reason": "no_longer_in_source", "user_id": None, "user_domain": None}, Effect.HELD, ("held", "unknown_user")),
+        (
+            {"reason": "taken_back", "user_id": None, "action_timestamp_ms": int((NOW + HOUR).timestamp() * 1000)},
+            Effect.LATER,
+            ("future", None),
+        ),
+        ({"reason": "taken_back", "action_timestamp_ms": int((NOW + HOUR).timestamp() * 1000)}, Effect.LATER, ("future", None)),
+    ],
+)
+def test_what_was_withdrawn_goes_back_to_where_it_can_wait(
+    night: Night, actions: Actions, columns: dict[str, Any], effect: Effect, state: tuple[str, str | None]
+):
+    identifier = put(night, "withdrawn", settled_at=NOW, **columns)
+
+    assert actions.preview(Action.SEND_AGAIN, [identifier], NOW) == {effect: 1}
+    assert do(night, actions, Action.SEND_AGAIN, identifier) == {effect: 1}
+
+    assert night.states() == {"c1": state}
+    assert night.row("c1").settled_at is None
+    assert night.sql("SELECT what, detail, person FROM webflow.history") == [
+        ("send_again", f"withdrawn {columns['reason']}", "ada")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "columns"),
+    [
+        ("ready", {}),
+        ("ready", {"attempts": 1, "trouble": "HTTP 429", "retry_at": NOW}),
+        ("held", {"reason": "unknown_user", "user_id": None}),
+        ("future", {"user_id": None, "action_timestamp_ms": int((NOW + HOUR).timestamp() * 1000)}),
+    ],
+)
+def test_what_waits_can_be_taken_back(night: Night, actions: Actions, state: str, columns: dict[str, Any]):
+    identifier = put(night, state, **columns)
+
+    assert actions.preview(Action.TAKE_BACK, [identifier], NOW) == {Effect.CHANGED: 1}
+    assert night.row("c1").state == state
+    assert do(night, actions, Action.TAKE_BACK, identifier) == {Effect.CHANGED: 1}
+
+    row = night.row("c1")
+    assert (row.state, row.reason, row.settled_at is not None) == ("withdrawn", "taken_back", True)
+    assert (row.user_id, row.attempts, row.attempts_in_doubt) == (columns.get("user_id", "72349876"), row.attempts, 0)
+    was = f"{state} {columns['reason']}" if "reason" in columns else state
+    assert night.sql("SELECT conversion, what, detail, person FROM webflow.history") == [(identifier, "take_back", was, "ada")]
+
+
+@pytest.mark.parametrize(
+    ("state", "columns", "effect"),
+    [
+        ("accepted", {}, Effect.ACCEPTED),
+        ("sending", {"reason": "in_doubt", "attempts": 1, "attempts_in_doubt": 1}, Effect.IN_DOUBT),
+        ("ready", {"attempts": 1, "attempts_in_doubt": 1}, Effect.IN_DOUBT),
+        ("held", {"user_id": None, "attempts": 1, "attempts_in_doubt": 1}, Effect.IN_DOUBT),
+        ("ready", {"action_timestamp_ms": int((NOW - 49 * HOUR).timestamp() * 1000)}, Effect.TOO_OLD),
+        ("expired", {"reason": "expired_unsent"}, Effect.NOT_WAITING),
+        ("rejected", {"reason": "refused_422"}, Effect.NOT_WAITING),
+        ("withdrawn", {"reason": "taken_back"}, Effect.NOT_WAITING),
+        ("withdrawn", {"reason": "no_longer_in_source"}, Effect.NOT_WAITING),
+    ],
+)
+def test_only_what_waits_can_be_taken_back(night: Night, actions: Actions, state: str, columns: dict[str, Any], effect: Effect):
+    identifier = put(night, state, **columns)
+    before = night.row("c1")
+
+    assert actions.preview(Action.TAKE_BACK, [identifier], NOW) == {effect: 1}
+    assert do(night, actions, Action.TAKE_BACK, identifier) == {effect: 1}
+    assert night.row("c1") == before
+    assert night.sql("SELECT count(*) FROM webflow.history") == [(0,)]
+
+
+def test_what_was_taken_back_does_not_go_out_until_somebody_sends_it_again(
+    night: Night, simulator: SimulatorProcess, actions: Actions
+):
+    run = night.ready(3)
+    taken = night.row("c2").id
+
+    assert do(night, actions, Action.TAKE_BACK, taken) == {Effect.CHANGED: 1}
+    assert night.push(run, simulator.url).accepted == 2
+    assert night.states()["c2"] == ("withdrawn", "taken_back")
+
+    do(night, actions, Action.SEND_AGAIN, taken)
+    night.push(night.read("later"), simulator.url)
+    assert night.states()["c2"] == ("accepted", None)
+    assert len(simulator.events()) == 3
+
+
+def test_a_push_that_has_claimed_a_row_keeps_it(night: Night, actions: Actions):
+    run = night.ready(1)
+    taken = night.row("c1").id
+    queue = night.queue(run)
+    queue.begin(60)
+    with night.connect() as other, other.cursor() as cursor:  # a claim that is not committed yet
+        cursor.execute("UPDATE webflow.conversions SET state = 'sending', push_id = 1 WHERE id = %s", (taken,))
+        assert do(night, actions, Action.TAKE_BACK, taken) == {Effect.BUSY: 1}
+    assert do(night, actions, Action.TAKE_BACK, taken) == {Effect.AWAITED: 1}
+    assert night.states() == {"c1": ("sending", None)}
+
+
+def test_a_push_does_not_claim_what_somebody_takes_back_at_that_moment(night: Night):
+    run = night.ready(2)
+    taken, other_id = night.row("c1").id, night.row("c2").id
+    queue = night.queue(run)
+    queue.begin(60)
+    with night.connect() as other, other.cursor() as cursor:
+        cursor.execute(statement("actions/lock"), {"ids": [taken]})
+        cursor.execute(statement("actions/take_back"), {"ids": [taken], "oldest_ms": 0, "person": "ada"})
+        assert [one.id for one in queue.claim(10, night.clock.at)] == [other_id]
+    assert queue.claim(10, night.clock.at) == []
+    assert night.states() == {"c1": ("withdrawn", "taken_back"), "c2": ("sending", None)}
+
+
+def test_of_a_push_and_a_person_who_come_at_once_each_row_has_one(night: Night):
+    run = night.ready(400)
+    ids = [row.id for row in night.rows().values()]
+    queue = night.queue(run)
+    queue.begin(60)
+    with ThreadPoolExecutor(max_workers=1) as person:
+        number = person.submit(Actions(Session(night.connect)).do, Action.TAKE_BACK, Filter(), ids, "ada", NOW)
+        claimed = {row.id for _ in range(40) for row in queue.claim(10, night.clock.at)}
+        record = Actions(night.session).one(number.result())
+    claimed |= {row.id for row in queue.claim(400, night.clock.at)}
+
+    states = {row.id: row.state for row in night.rows().values()}
+    assert record is not None
+    assert sum(record.outcome.values()) == 400
+    assert {number for number, state in states.items() if state == "sending"} == claimed
+    assert {number for number, state in states.items() if state == "withdrawn"} == set(ids) - claimed
+    assert record.outcome.get(Effect.CHANGED, 0) == 400 - len(claimed) == record.conversions
 
 
 def test_what_a_push_is_claiming_at_this_moment_is_left_to_it(night: Night, actions: Actions):

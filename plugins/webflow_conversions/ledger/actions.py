@@ -1,4 +1,4 @@
-"""Actions of people on conversions: send again, write off; each is recorded with the person."""
+"""Actions of people on conversions: send again, take back, write off; each is recorded with the person."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ class Action(StrEnum):
     """An action on conversions."""
 
     SEND_AGAIN = "send_again"
+    TAKE_BACK = "take_back"
     WRITE_OFF = "write_off"
 
 
@@ -35,16 +36,20 @@ class Effect(StrEnum):
 
     CHANGED = "changed"
     HELD = "held"
+    LATER = "later"
     WAITS = "waits"
     TOO_OLD = "too_old"
     UNFIT = "unfit"
     AWAITED = "awaited"
     ACCEPTED = "accepted"
+    FORGOTTEN = "forgotten"
+    IN_DOUBT = "in_doubt"
     NOT_IN_DOUBT = "not_in_doubt"
+    NOT_WAITING = "not_waiting"
     BUSY = "busy"
 
 
-USEFUL = frozenset({Effect.CHANGED, Effect.HELD})
+USEFUL = frozenset({Effect.CHANGED, Effect.HELD, Effect.LATER})
 """Effects for which an action is worth doing: the row changes, or the next run looks again for its user."""
 
 Effects = Mapping[Effect, int]
@@ -79,13 +84,12 @@ class Actions:
         effects: dict[Effect, int] = {}
         for batch in _batches(ids):
             with self._session.transaction() as cursor:
-                parameters = {"ids": batch, "oldest_ms": sendable(now).start_ms}
-                cursor.execute(statement("actions/preview", effect=f"effect_of_{action}"), parameters)
+                cursor.execute(statement("actions/preview", effect=f"effect_of_{action}"), {"ids": batch, **_moments(now)})
                 _add(effects, cursor.fetchall())
         return effects
 
     def do(self, action: Action, selection: Filter, ids: Sequence[int], person: str, now: datetime) -> int:
-        """Send again, or write off, batch by batch, the conversions that the rules allow and no other session has locked.
+        """Do an action, batch by batch, on the conversions that the rules allow and no other session has locked.
 
         :return: the number of the action.
         :raises Unavailable: if the ledger went away; what was done until then is recorded.
@@ -96,14 +100,12 @@ class Actions:
             with self._session.transaction() as cursor:
                 cursor.execute(statement("actions/lock"), {"ids": batch})
                 free = [row.id for row in cursor.fetchall()]
-                cursor.execute(
-                    statement(f"actions/{action}"), {"ids": free, "oldest_ms": sendable(now).start_ms, "person": person}
-                )
+                cursor.execute(statement(f"actions/{action}"), {"ids": free, "person": person, **_moments(now)})
                 rows = cursor.fetchall()
                 _add(effects, rows)
                 if len(batch) > len(free):
                     effects[Effect.BUSY] = effects.get(Effect.BUSY, 0) + len(batch) - len(free)
-                touched = sum(row.conversions for row in rows if row.effect in (Effect.CHANGED, Effect.HELD))
+                touched = sum(row.conversions for row in rows if row.effect in USEFUL)
                 cursor.execute(statement("actions/count"), {"id": number, "conversions": touched, "outcome": Json(effects)})
         return number
 
@@ -134,6 +136,12 @@ class Actions:
             ActionRecord(**row._asdict() | {"outcome": {Effect(effect): count for effect, count in row.outcome.items()}})
             for row in found
         ]
+
+
+def _moments(now: datetime) -> dict[str, int]:
+    """The bounds of the timestamps that may be sent now: from ``oldest_ms``, before ``end_ms``."""
+    interval = sendable(now)
+    return {"oldest_ms": interval.start_ms, "end_ms": interval.end_ms}
 
 
 def _batches(ids: Sequence[int]) -> list[list[int]]:
