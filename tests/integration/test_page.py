@@ -612,7 +612,7 @@ def test_a_conversion_tells_its_way(client: Callable[..., TestClient], page_nigh
 @pytest.mark.parametrize(
     ("state", "columns", "expected"),
     [
-        ("held", {"reason": "unknown_user", "user_id": None}, {"send_again"}),
+        ("held", {"reason": "unknown_user", "user_id": None}, {"send_again", "take_back"}),
         ("held", {"reason": "unknown_user", "user_id": None, "action_timestamp_ms": 1_000}, set()),
         ("rejected", {"reason": "refused_422"}, {"send_again"}),
         ("rejected", {"reason": "refused_422", "action_timestamp_ms": 1_000}, set()),
@@ -620,6 +620,12 @@ def test_a_conversion_tells_its_way(client: Callable[..., TestClient], page_nigh
         ("sending", {"reason": "in_doubt"}, {"send_again", "write_off"}),
         ("sending", {"reason": "in_doubt", "action_timestamp_ms": 1_000}, {"write_off"}),
         ("ready", {"attempts": 1, "attempts_in_doubt": 1}, {"write_off"}),
+        ("ready", {}, {"take_back"}),
+        ("ready", {"action_timestamp_ms": 1_000}, set()),
+        ("withdrawn", {"reason": "taken_back", "settled_at": NOW}, {"send_again"}),
+        ("withdrawn", {"reason": "no_longer_in_source", "settled_at": NOW}, {"send_again"}),
+        ("withdrawn", {"reason": "taken_back", "settled_at": NOW, "action_timestamp_ms": 1_000}, set()),
+        ("withdrawn", {"reason": "forgotten", "settled_at": NOW}, set()),
         ("accepted", {}, set()),
     ],
 )
@@ -631,7 +637,9 @@ def test_only_actions_that_would_do_something_are_offered(
     text = client("ada").get(f"/webflow/conversions/{identifier}", headers=HTML).text
     offered = client("ada").get(f"/webflow/api/conversions/{identifier}").json()["actions"]
 
-    assert {action for action in ("send_again", "write_off") if f"/do/{action}?id=" in text} == expected == set(offered)
+    assert (
+        {action for action in ("send_again", "take_back", "write_off") if f"/do/{action}?id=" in text} == expected == set(offered)
+    )
 
 
 def test_page_and_api_say_the_same_of_the_night(client: Callable[..., TestClient], page_night: Night, runs_of_the_dag: Any):
@@ -670,6 +678,115 @@ def test_sending_again_asks_first_and_then_does_it(client: Callable[..., TestCli
     done = browser.get("/webflow/actions/1", headers=HTML).text
     assert "ada" in done
     assert "ready to go out again" in done
+
+
+def test_taking_back_asks_first_and_says_why_some_stay(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "ready", "c1")
+    put(page_night, "held", "c2", reason="unknown_user", user_id=None)
+    put(page_night, "ready", "c3", attempts=1, attempts_in_doubt=1)
+    put(page_night, "accepted", "c4")
+    browser = client("ada")
+
+    assert 'href="/webflow/do/take_back?source=sales"' in browser.get("/webflow/conversions?source=sales", headers=HTML).text
+    asked = unescape(browser.get("/webflow/do/take_back?source=sales", headers=HTML).text)
+    assert "<h1>Take back?</h1>" in asked
+    assert "<strong>2</strong> will be withdrawn" in asked
+    assert "<strong>1</strong> in doubt: a request for them may have left, so write them off instead" in asked
+    assert "<strong>1</strong> accepted: what Webflow has received cannot be taken back" in asked
+    assert "with_run" not in asked
+    assert page_night.sql("SELECT count(*) FROM webflow.history") == [(0,)]
+
+    answer = post(browser, "/webflow/do/take_back?source=sales")
+    assert answer.headers["location"] == "/webflow/actions/1"
+    assert page_night.states() == {
+        "c1": ("withdrawn", "taken_back"),
+        "c2": ("withdrawn", "taken_back"),
+        "c3": ("ready", None),
+        "c4": ("accepted", None),
+    }
+    done = browser.get("/webflow/actions/1", headers=HTML).text
+    assert "Taken back: 2" in done
+    assert "<strong>2</strong> withdrawn" in done
+    assert "What is ready goes out" not in done
+    assert "took back" in browser.get("/webflow/actions", headers=HTML).text
+
+
+def test_what_was_taken_back_says_by_whom_and_when_and_can_be_found(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "ready")
+    browser = client("ada")
+    bearer = {"Authorization": f"Bearer {_token('ada')}"}
+
+    taken = client().post(f"/webflow/api/actions?id={identifier}", json={"action": "take_back"}, headers=bearer).json()
+    shown = browser.get(f"/webflow/api/conversions/{identifier}").json()
+    text = unescape(browser.get(f"/webflow/conversions/{identifier}", headers=HTML).text)
+
+    assert taken["action"]["outcome"] == {"changed": 1}
+    assert taken["action"]["person"] == "ada"
+    assert "ada took it back." in [entry["text"] for entry in shown["timeline"]]
+    assert not [entry for entry in shown["timeline"] if entry["is_ahead"]]
+    assert shown["conversion"]["settled_at"] is not None
+    assert "ada took it back." in text
+    assert "Somebody took this conversion back before it was sent." in text
+    assert "left." not in text.split("Timeline")[0]
+    listed = browser.get("/webflow/api/conversions?state=withdrawn&reason=taken_back").json()["conversions"]
+    assert [one["conversion_id"] for one in listed] == ["c1"]
+    assert "badge-withdrawn" in browser.get("/webflow/conversions?state=withdrawn", headers=HTML).text
+    csv = post(browser, "/webflow/download?state=withdrawn").text
+    assert "withdrawn,taken_back" in csv
+    (day,) = [day for day in browser.get("/webflow/api/overview").json()["days"] if day["withdrawn"]]
+    assert day["withdrawn"] == {"sales": {"rows": 1, "value": "149.99"}}
+
+
+def test_who_may_only_look_cannot_take_back(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "ready")
+    viewer = client("victor")
+
+    shown = viewer.get(f"/webflow/conversions/{identifier}", headers=HTML).text
+    asked = viewer.get(f"/webflow/do/take_back?id={identifier}", headers=HTML)
+    done = post(viewer, f"/webflow/do/take_back?id={identifier}")
+    foreign = client("ada").post(f"/webflow/do/take_back?id={identifier}", headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert "take_back" not in shown
+    assert (asked.status_code, done.status_code, foreign.status_code) == (403, 403, 403)
+    assert page_night.row("c1").state == "ready"
+
+
+def test_of_a_forgotten_person_the_page_says_that_it_was_removed(client: Callable[..., TestClient], page_night: Night):
+    gone = {"user_domain": None, "user_id": None, "forgotten_at": NOW, "settled_at": NOW}
+    sent = put(page_night, "accepted", "c1", attempts=1, **gone)
+    taken = put(page_night, "withdrawn", "c2", reason="forgotten", **gone)
+    browser = client("ada")
+
+    for identifier in (sent, taken):
+        text = browser.get(f"/webflow/conversions/{identifier}", headers=HTML).text
+        assert "<dt>User</dt><dd>removed on" in text
+        assert "The person behind it was removed from the ledger." in text
+        assert "something of the event is missing" not in text
+    assert "/do/" not in text
+    assert browser.get(f"/webflow/api/conversions/{taken}").json()["conversion"]["forgotten_at"] is not None
+
+
+def test_what_goes_out_unseen_by_its_run_is_said_on_the_page_and_in_the_json(
+    client: Callable[..., TestClient], page_night: Night
+):
+    page_night.person()
+    page_night.sale("good")
+    page_night.read()
+    found = {"sales": {"unseen": {"rows": 12, "value": "340.00"}, "withdrawn": {"rows": 0, "value": "0"}}}
+    page_night.sql("UPDATE webflow.runs SET identified = %s", json.dumps(found))
+    browser = client("victor")
+
+    (source,) = browser.get("/webflow/api/overview").json()["sources"]
+    text = unescape(browser.get("/webflow/", headers=HTML).text)
+
+    assert source["identified"]["unseen"] == {"rows": 12, "value": "340.00"}
+    (note,) = source["notes"]
+    assert (
+        note["sentence"]
+        == "12 conversions (worth 340.00) can go out, or still wait, although sales did not return them this time."
+    )
+    assert note["sentence"] in text
+    assert note["remedy"] in text
 
 
 def test_a_run_that_cannot_be_started_is_said_beside_what_was_done(client: Callable[..., TestClient], page_night: Night):

@@ -329,6 +329,20 @@ def test_the_currency_is_that_of_the_last_run(night: Night, conversions: Convers
     assert overview_data(night).currency == conversions.currency() == "EUR"
 
 
+def test_what_identify_found_is_known_by_source(night: Night):
+    run = night.begin()
+    assert overview_data(night).runs[0].identified == {}
+    night.sql(
+        "UPDATE webflow.runs SET identified = %s WHERE id = %s",
+        json.dumps({"sales": {"unseen": {"rows": 12, "value": "340.00"}, "had_user": {"rows": 3}}}),
+        run.id,
+    )
+
+    assert overview_data(night).runs[0].identified == {
+        "sales": {"unseen": Amount(rows=12, value=Decimal("340.00")), "had_user": Amount(rows=3)}
+    }
+
+
 # Finding
 
 

@@ -11,11 +11,13 @@ from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.roles import NightWithRoles, Roles
 from webflow_conversions.errors import Unusable
-from webflow_conversions.ledger.actions import Actions
+from webflow_conversions.ledger.actions import Action, Actions
 from webflow_conversions.ledger.migrations import migrate, migrations
+from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.retention import remove_old
-from webflow_conversions.ledger.search import Filter
+from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session
+from webflow_conversions.rules.states import Reason, State
 
 
 @pytest.fixture(scope="module")
@@ -157,17 +159,64 @@ def test_the_command_migrates_once_with_roles_or_without(roles: Roles) -> None:
 
 
 def test_the_page_s_buttons_work_with_its_role(roles: Roles, night: NightWithRoles, simulator: SimulatorProcess) -> None:
-    for name in ("refused", "doubtful"):
+    for name in ("refused", "doubtful", "taken", "returned"):
         night.sale(name)
     night.person()
     simulator.faults([{"action": "status", "status": 422}])
     night.push(night.read("to be refused"), simulator.url)
     roles.do("postgres", "UPDATE webflow.conversions SET state = 'sending', reason = 'in_doubt' WHERE conversion_id = 'doubtful'")
+    roles.do("postgres", "UPDATE webflow.conversions SET state = 'ready', reason = NULL WHERE conversion_id IN ('taken', 'returned')")
     ids = {name: row.id for name, row in night.rows().items()}
     session = Session(partial(roles.connect, "webflow_page", "webflow"))
     actions = Actions(session)
-    for kind, name in (("send_again", "refused"), ("write_off", "doubtful")):
+    for kind, name in (
+        ("send_again", "refused"),
+        ("write_off", "doubtful"),
+        ("take_back", "taken"),
+        ("take_back", "returned"),
+        ("send_again", "returned"),
+    ):
         number = actions.do(kind, Filter(), [ids[name]], "ada", night.clock.at)
         actions.started(number, "manual__1")
     session.close()
-    assert (night.states()["refused"], night.states()["doubtful"]) == (("ready", None), ("rejected", "written_off"))
+    states = night.states()
+    assert {name: states[name] for name in ids if name in ("refused", "doubtful", "taken", "returned")} == {
+        "refused": ("ready", None),
+        "doubtful": ("rejected", "written_off"),
+        "taken": ("withdrawn", "taken_back"),
+        "returned": ("ready", None),
+    }
+
+
+def test_the_page_reads_all_that_it_shows_with_its_role(roles: Roles, night: NightWithRoles) -> None:
+    night.person()
+    night.sale("shown")
+    night.read("to be shown")
+    session = Session(partial(roles.connect, "webflow_page", "webflow"))
+    conversions = Conversions(session)
+    shown = night.row("shown")
+
+    assert read_overview(session, "nightly", night.clock.at).extractions
+    for selection in (
+        Filter(),
+        *(Filter(state=state) for state in State),
+        *(Filter(only=only) for only in Only),
+        *(Filter(source="sales", state=state) for state in (None, State.WITHDRAWN)),
+        *(Filter(reason=reason) for reason in Reason),
+        Filter(id=shown.id),
+        Filter(conversion="shown"),
+        Filter(begins="sho"),
+        Filter(user_of=shown.id),
+        Filter(run=1),
+    ):
+        conversions.page(selection, 10)
+    found = conversions.one(shown.id)
+    assert found is not None
+    assert [one.what for one in conversions.history(found)] == ["read"]
+    assert conversions.sources() == ["sales"]
+    assert conversions.of_user(["u1"]) is not None
+    assert conversions.currency() is None
+    for action in Action:
+        Actions(session).preview(action, [shown.id], night.clock.at)
+    assert Actions(session).last(10)
+    session.close()

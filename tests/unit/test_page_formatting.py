@@ -121,6 +121,57 @@ def test_the_timeline_is_in_the_order_of_time_and_ends_with_the_import():
     assert [entry.is_ahead for entry in entries] == [False] * 6 + [True]
 
 
+def test_the_timeline_tells_what_the_source_said_and_who_decided():
+    said = [
+        ("corrected", "value 20.00; time 1795458600000, was 1795455000000; another key", None),
+        ("corrected", "time none, was 1795455000000", None),
+        ("user_changed", "u-2…, was u-1…", None),
+        ("user_changed", None, None),
+        ("user_gone", None, None),
+        ("withdrawn", None, None),
+        ("returned", None, None),
+        ("take_back", "ready", "ada"),
+        ("changed_after_sent", "time 1795458600000, was 1795455000000", None),
+    ]
+    history = [
+        HistoryEntry(at=NOW + timedelta(minutes=number), what=what, detail=detail, run_id="run", person=person)
+        for number, (what, detail, person) in enumerate(said)
+    ]
+    waiting = replace(CONVERSION, state=State.WITHDRAWN, reason="taken_back", attempts=0, sent_at=None, settled_at=None)
+
+    entries = timeline(waiting, history, "", NOW)[2:]
+
+    assert [(entry.text, entry.detail) for entry in entries] == [
+        (
+            "The source corrected it: value 20.00; time 2026-11-23 18:30:00 UTC, was 2026-11-23 17:30:00 UTC; another key.",
+            "",
+        ),
+        ("The source corrected it: time none, was 2026-11-23 17:30:00 UTC.", ""),
+        ("Its known user changed: u-2…, was u-1….", ""),
+        ("Its known user changed.", ""),
+        ("Its user is no longer known.", ""),
+        ("The source no longer returned it.", ""),
+        ("The source returned it again.", ""),
+        ("ada took it back.", "It was ready."),
+        (
+            "The source changed it after it was sent; Webflow keeps what it got.",
+            "time 2026-11-23 18:30:00 UTC, was 2026-11-23 17:30:00 UTC",
+        ),
+    ]
+
+
+def test_what_a_person_decided_is_not_said_to_be_a_run_s_doing():
+    by_hand = {"written_off": State.REJECTED, "taken_back": State.WITHDRAWN, "forgotten": State.WITHDRAWN}
+    by_a_run = {"refused_422": State.REJECTED, "no_longer_in_source": State.WITHDRAWN, "expired_unsent": State.EXPIRED}
+    found = {}
+    for reason, state in (by_hand | by_a_run).items():
+        ended = replace(CONVERSION, state=state, reason=reason, http_status=None)
+        found[reason] = timeline(ended, [], "", NOW)[-1]
+
+    assert {reason for reason, entry in found.items() if entry.run_id is None} == set(by_hand)
+    assert found["taken_back"].text == "Withdrawn: taken_back."
+
+
 def test_a_moment_that_no_calendar_holds_is_shown_as_none():
     far = conversion_view(replace(CONVERSION, action_timestamp_ms=10**17), NOW, with_user_ids=True)
     last_ms = to_milliseconds(datetime(9999, 12, 31, tzinfo=UTC))
@@ -142,6 +193,10 @@ OLD = to_milliseconds(NOW - timedelta(hours=49))
         (State.SENDING, "in_doubt", True),
         (State.REJECTED, "invalid_value", False),
         (State.REJECTED, "refused_422", False),
+        (State.REJECTED, "written_off", False),
+        (State.WITHDRAWN, "taken_back", False),
+        (State.WITHDRAWN, "no_longer_in_source", False),
+        (State.WITHDRAWN, "forgotten", False),
     ],
 )
 def test_nothing_promises_that_a_row_past_its_2_days_goes_out(state: State, reason: str | None, is_in_doubt: bool):
@@ -152,7 +207,17 @@ def test_nothing_promises_that_a_row_past_its_2_days_goes_out(state: State, reas
     said = f"{view.meaning} {view.remedy}"
     assert view.is_expired
     assert not view.is_pending
-    assert not any(words in said for words in ("goes out as soon", "Send it again", "is to be sent again", "start a run"))
+    assert not any(
+        words in said
+        for words in (
+            "goes out as soon",
+            "Send it again",
+            "is to be sent again",
+            "while it is younger",
+            "and it goes out",
+            "start a run",
+        )
+    )
     assert any(words in said for words in ("never goes out", "too old to be sent"))
 
 

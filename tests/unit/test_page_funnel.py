@@ -35,11 +35,13 @@ STATES = {
     (State.EXPIRED, Reason.EXPIRED_UNSENT): amount(9),
     (State.EXPIRED, Reason.EXPIRED_IN_DOUBT): amount(1),
     (State.EXPIRED, Reason.EXPIRED_UNIDENTIFIED): amount(10),
+    (State.WITHDRAWN, Reason.TAKEN_BACK): amount(2),
+    (State.WITHDRAWN, Reason.NO_LONGER_IN_SOURCE): amount(1),
 }
 EXTRACTION = SourceExtraction(
     source="shop",
     at=NOW,
-    read=amount(140),
+    read=amount(143),
     duplicates=amount(7),
     conflicting=amount(2),
     outside=amount(3),
@@ -52,8 +54,8 @@ def test_each_step_is_what_came_so_far():
     shop = funnel(EXTRACTION)
 
     assert {step: getattr(shop, step).rows for step in STEPS} == {
-        "read": 140,
-        "in_window": 50 + 7 + 3 + 20 + 5 + 6 + 9 + 1 + 10,
+        "read": 143,
+        "in_window": 50 + 7 + 3 + 20 + 5 + 6 + 9 + 1 + 10 + 2 + 1,
         "known": 50 + 7 + 3 + 6 + 9 + 1,
         "sent": 50 + 3 + 6 + 1,
         "accepted": 50,
@@ -74,7 +76,16 @@ def test_every_reason_has_a_sentence_and_a_remedy():
 def test_what_is_lost_stands_before_what_waits_and_that_before_what_is_none():
     order = list(dict.fromkeys(one.state for one in reasons([EXTRACTION])))
 
-    assert order == [State.REJECTED, State.EXPIRED, State.HELD, State.SENDING, State.READY, State.FUTURE, ""]
+    assert order == [
+        State.REJECTED,
+        State.EXPIRED,
+        State.WITHDRAWN,
+        State.HELD,
+        State.SENDING,
+        State.READY,
+        State.FUTURE,
+        "",
+    ]
 
 
 def test_sources_add_up():
@@ -89,10 +100,10 @@ def test_what_is_not_counted_of_one_source_is_not_of_all():
     both = total([funnel(EXTRACTION), funnel(replace(EXTRACTION, states=None))])
 
     assert both is not None
-    assert (both.read, both.accepted, both.is_counted) == (amount(280), None, False)
+    assert (both.read, both.accepted, both.is_counted) == (amount(286), None, False)
 
 
-def test_the_match_rate_is_the_known_among_the_valid():
+def test_the_match_rate_is_the_known_among_the_valid_without_what_was_withdrawn():
     assert match_rate(EXTRACTION.states) == pytest.approx((111 - 20 - 10) / 111)
     assert match_rate({(State.REJECTED, "missing_timestamp"): amount(5)}) is None
 
@@ -119,18 +130,47 @@ def test_a_day_has_what_its_runs_got_accepted_and_what_was_decided_on_it():
         ended=[
             EndedByDay(day=NOW.date(), source="shop", state="rejected", reason="refused_400", amount=amount(2)),
             EndedByDay(day=NOW.date(), source="shop", state="expired", reason="expired_unsent", amount=amount(1)),
+            EndedByDay(day=NOW.date(), source="shop", state="withdrawn", reason="taken_back", amount=amount(4)),
+            EndedByDay(day=NOW.date(), source="shop", state="withdrawn", reason="no_longer_in_source", amount=amount(1)),
         ],
     )
 
     days = overview(data, DagNow(), NOW).days
 
     assert len(days) == 14
-    assert (days[-1].accepted, days[-1].rejected, days[-1].expired) == (
+    assert (days[-1].accepted, days[-1].rejected, days[-1].expired, days[-1].withdrawn) == (
         {"shop": amount(13)},
         {"shop": amount(2)},
         {"shop": amount(1)},
+        {"shop": amount(5)},
     )
     assert not days[-2].accepted
+
+
+def test_a_source_says_what_goes_out_that_it_did_not_return_and_what_changed():
+    identified = {
+        "shop": {
+            "unseen": amount(12),
+            "withdrawn": amount(2),
+            "had_user": amount(60),
+            "lost_user": amount(1),
+            "user_changed": amount(3),
+        },
+        "kiosk": {"unseen": Amount(), "had_user": amount(5)},
+    }
+    run = ledger_run(sources=["shop", "kiosk", "new"], identified=identified)
+
+    shop, kiosk, new = overview(OverviewData(at=NOW, runs=[run], shown=run, currency="EUR"), DagNow(), NOW).sources
+
+    assert (shop.identified, kiosk.identified, new.identified) == (identified["shop"], identified["kiosk"], {})
+    assert [note.sentence for note in shop.notes] == [
+        "12 conversions (worth EUR 120.00) can go out, or still wait, although shop did not return them this time.",
+        "2 conversions (worth EUR 20.00) withdrawn: shop no longer returns them.",
+        "Known user lost: 1 conversion (worth EUR 10.00) of 60 that had one.",
+        "Known user changed: 3 conversions (worth EUR 30.00) of 60 that had one.",
+    ]
+    assert "returns_all" in shop.notes[0].remedy
+    assert (list(kiosk.notes), list(new.notes)) == ([], [])
 
 
 def test_held_conversions_are_sorted_by_the_hours_left_and_none_is_forgotten():

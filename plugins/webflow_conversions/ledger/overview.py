@@ -34,6 +34,8 @@ class LedgerRun:
     ``is_whole`` if it was to send all that was due, and may stand for its night. One that plan refused to open has no window.
     ``problems`` are sentences, with why tasks failed before all else; ``causes`` the same with what to do, where it is known.
     ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
+    ``identified`` is what identify found, by source and by name: ``unseen``, ``withdrawn``, ``had_user``, ``lost_user``,
+    ``user_changed``.
     """
 
     id: int
@@ -55,6 +57,7 @@ class LedgerRun:
     sent: Mapping[str, Amount]
     sent_so_far: int | None = None
     causes: Sequence[Finding] = ()
+    identified: Mapping[str, Mapping[str, Amount]] = field(default_factory=dict)
 
     @property
     def is_opened(self) -> bool:
@@ -102,7 +105,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedByDay:
-    """Conversions that were rejected, or expired while they waited, on a UTC day."""
+    """Conversions that were rejected or withdrawn, or expired while they waited, on a UTC day."""
 
     day: date
     source: str
@@ -354,4 +357,7 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         forecasts=forecasts_of(row.forecast),
         sent=sent,
         sent_so_far=sent_so_far,
+        identified={
+            source: {name: _amount(amount) for name, amount in found.items()} for source, found in row.identified.items()
+        },
     )

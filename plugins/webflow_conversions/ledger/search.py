@@ -83,7 +83,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """A row of the ledger. ``is_in_doubt`` is defined in ``ledger/sql/parts/is_in_doubt.sql``."""
+    """A row of the ledger. ``is_in_doubt`` is defined in ``ledger/sql/parts/is_in_doubt.sql``.
+
+    ``forgotten_at`` is when the person behind it was removed.
+    """
 
     id: int
     destination: str
@@ -109,6 +112,7 @@ class Conversion:
     changed_after_sent_at: datetime | None
     run_id: str
     is_in_doubt: bool
+    forgotten_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

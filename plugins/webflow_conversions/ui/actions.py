@@ -15,19 +15,27 @@ from webflow_conversions.ui.ledger import acting, reading
 _CHANGED = {
     (Action.SEND_AGAIN, False): "will be ready to go out again",
     (Action.SEND_AGAIN, True): "ready to go out again",
+    (Action.TAKE_BACK, False): "will be withdrawn, and not go out",
+    (Action.TAKE_BACK, True): "withdrawn, and not going out",
     (Action.WRITE_OFF, False): "will be written off",
     (Action.WRITE_OFF, True): "written off",
 }
 _EFFECTS = {
     Effect.HELD: "held: the next run looks again for their user",
+    Effect.LATER: "dated after now: they wait for their time, and go out then",
     Effect.WAITS: "wait already, and go out by themselves",
     Effect.TOO_OLD: "older than 2 days: Webflow would ignore them",
     Effect.UNFIT: "cannot go out as they are: their source row or the configuration has to change; the next run judges them anew",
     Effect.AWAITED: "out at this moment: a push still waits for their answer",
     Effect.ACCEPTED: "accepted, and never sent again",
+    Effect.FORGOTTEN: "of a person who was removed from the ledger, and never sent again",
+    Effect.IN_DOUBT: "in doubt: a request for them may have left, so write them off instead",
     Effect.NOT_IN_DOUBT: "not in doubt, so there is nothing to write off",
+    Effect.NOT_WAITING: "not waiting to go out, so there is nothing to take back",
     Effect.BUSY: "being worked on at this moment: try again in a minute",
 }
+_OTHER_WORDS = {(Action.TAKE_BACK, Effect.ACCEPTED): "accepted: what Webflow has received cannot be taken back"}
+"""Effects that an action words in another way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +77,7 @@ def preview(action: Action, selection: Filter) -> Preview:
 
 
 def perform(action: Action, selection: Filter, person: str, *, with_run: bool) -> ActionResult:
-    """Send the selection again or write it off; ``with_run`` also starts a run that sends it."""
+    """Do an action on the selection; ``with_run`` also starts a run that sends it."""
     with acting() as session:
         actions = Actions(session)
         ids = Conversions(session).ids(selection, MOST_CONVERSIONS)
@@ -99,7 +107,9 @@ def effect_lines(action: str, effects: Effects, *, done: bool) -> list[EffectLin
     return [
         EffectLine(
             conversions=effects[effect],
-            text=_CHANGED[Action(action), done] if effect is Effect.CHANGED else _EFFECTS[effect],
+            text=_CHANGED[Action(action), done]
+            if effect is Effect.CHANGED
+            else _OTHER_WORDS.get((Action(action), effect), _EFFECTS[effect]),
             is_meant=effect is Effect.CHANGED,
         )
         for effect in Effect

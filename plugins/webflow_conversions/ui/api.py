@@ -113,7 +113,9 @@ def actions(rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100, before: Numbe
 
 
 @acting_router.post(
-    "/actions", summary="Send conversions again, or write off what is in doubt", dependencies=[Depends(from_our_script)]
+    "/actions",
+    summary="Send conversions again, take back what waits, or write off what is in doubt",
+    dependencies=[Depends(from_our_script)],
 )
 def do_action(
     action: Annotated[Action, Body(embed=True)],

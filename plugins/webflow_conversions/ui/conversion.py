@@ -26,6 +26,7 @@ class ConversionView:
 
     ``expires_at`` is the last moment at which it may go out; it and ``occurred_at`` are None without a timestamp.
     ``is_expired``: it is too old to go out, and its state does not say so. ``meaning`` and ``remedy`` explain both.
+    ``forgotten_at`` is when the person behind it was removed.
     """
 
     id: int
@@ -54,6 +55,7 @@ class ConversionView:
     sent_at: datetime | None
     settled_at: datetime | None
     changed_after_sent_at: datetime | None
+    forgotten_at: datetime | None
     run_id: str
 
     @property
@@ -150,6 +152,7 @@ def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: boo
         sent_at=conversion.sent_at,
         settled_at=conversion.settled_at,
         changed_after_sent_at=conversion.changed_after_sent_at,
+        forgotten_at=conversion.forgotten_at,
         run_id=conversion.run_id,
     )
 
@@ -174,6 +177,10 @@ _TOO_OLD = {
 }
 
 
+_CAME_BACK_IF_YOUNGER = frozenset({Reason.WRITTEN_OFF, Reason.TAKEN_BACK, Reason.NO_LONGER_IN_SOURCE})
+"""Reasons whose remedy holds for a conversion that is younger than 2 days."""
+
+
 def _explained(conversion: Conversion, *, is_expired: bool) -> tuple[str, str]:
     """The meaning and the remedy of a state and reason at its age."""
     if conversion.state == State.ACCEPTED:
@@ -190,6 +197,8 @@ def _explained(conversion: Conversion, *, is_expired: bool) -> tuple[str, str]:
     if conversion.state == State.SENDING and conversion.is_in_doubt:
         return "A request for it left, and its answer was lost or leaves it open.", "Send it again, or write it off."
     meaning, remedy = explained(conversion.state, conversion.reason or "")
+    if is_expired and conversion.reason in _CAME_BACK_IF_YOUNGER:
+        return meaning, "Nothing: it is older than 2 days, and never goes out."
     if is_expired and remedy:
         remedy = f"It is older than 2 days, and never goes out. For the next ones: {remedy[0].lower()}{remedy[1:]}"
     return meaning, remedy

@@ -125,10 +125,13 @@ def reasons(extractions: Iterable[SourceExtraction]) -> list[ReasonCount]:
 
 
 def match_rate(states: Mapping[tuple[str, str | None], Amount]) -> float | None:
-    """The share of the valid conversions of the last 2 days whose user is known; None where there are none."""
+    """The share of the valid conversions of the last 2 days whose user is known; None where there are none.
+
+    Withdrawn ones are left out: their reason does not tell whether they had a user.
+    """
     known = unknown = 0
     for (state, reason), amount in states.items():
-        if last_step(state, reason) >= 1:
+        if state != State.WITHDRAWN and last_step(state, reason) >= 1:
             if reason in UNIDENTIFIED:
                 unknown += amount.rows
             else:

@@ -14,6 +14,7 @@ from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.formatting import conversions, percent
 from webflow_conversions.ui.funnel import Funnel, ReasonCount, funnel, match_rate, reasons, total
 from webflow_conversions.ui.headline import Level
+from webflow_conversions.ui.identified import SourceNote, notes_on
 from webflow_conversions.ui.night import AirflowRun, DagNow
 from webflow_conversions.ui.status import Status, silent, status
 
@@ -41,7 +42,8 @@ class SourceLine:
     """A source of the run that is shown: its level, its volume beside the usual one, and how fresh its conversions are.
 
     ``level`` is that of its worst finding; ``working`` until it was read. ``read``, ``accepted`` and ``newest_at`` are None as
-    long as they are not known, ``delays`` where nothing of the last night was accepted.
+    long as they are not known, ``delays`` where nothing of the last night was accepted. ``identified`` is what the run's
+    identify found, by name, and ``notes`` say it in words.
     """
 
     source: str
@@ -51,16 +53,19 @@ class SourceLine:
     accepted: Amount | None
     newest_at: datetime | None
     delays: Delays | None
+    identified: Mapping[str, Amount]
+    notes: Sequence[SourceNote]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """A UTC day: conversions accepted by its runs, and conversions rejected, or expired while they waited, by source."""
+    """A UTC day: conversions accepted by its runs; rejected, withdrawn, or expired while they waited; by source."""
 
     day: date
     accepted: Mapping[str, Amount]
     rejected: Mapping[str, Amount]
     expired: Mapping[str, Amount]
+    withdrawn: Mapping[str, Amount]
     match_rate: Mapping[str, float]
 
 
@@ -195,6 +200,7 @@ def _sources(data: OverviewData, night: Status) -> list[SourceLine]:
     lines = []
     for source in data.shown.sources if data.shown else ():
         extraction = extractions.get(source)
+        identified = data.shown.identified.get(source, {}) if data.shown else {}
         worst = VerdictLevel.worst(finding.level for finding in night.findings if finding.source == source)
         is_open = extraction is None and data.shown is not None and data.shown.ended_at is None
         lines.append(
@@ -206,6 +212,8 @@ def _sources(data: OverviewData, night: Status) -> list[SourceLine]:
                 accepted=funnel(extraction).accepted if extraction else None,
                 newest_at=extraction.newest_at if extraction else None,
                 delays=data.delays.get(source),
+                identified=identified,
+                notes=notes_on(source, identified, data.currency),
             )
         )
     return lines
@@ -246,6 +254,7 @@ def _days(data: OverviewData, now: datetime) -> list[Day]:
             accepted=_accepted_on(day, data),
             rejected=_ended_on(day, State.REJECTED, data),
             expired=_ended_on(day, State.EXPIRED, data),
+            withdrawn=_ended_on(day, State.WITHDRAWN, data),
             match_rate=_match_rates_on(day, data),
         )
         for day in days

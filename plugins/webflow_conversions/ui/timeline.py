@@ -1,12 +1,19 @@
 """The timeline of a conversion: what happened to it, in the order of time, and what is still ahead."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from webflow_conversions.ledger.search import Conversion, HistoryEntry
-from webflow_conversions.rules.states import WAITING, State
+from webflow_conversions.rules.states import WAITING, Reason, State
 from webflow_conversions.rules.window import MAX_AGE, from_milliseconds, next_import
+from webflow_conversions.ui.formatting import moment_in_full
+
+_BY_A_PERSON = frozenset({Reason.WRITTEN_OFF, Reason.TAKEN_BACK, Reason.FORGOTTEN})
+"""Reasons that no run decided."""
+
+_TIMES = re.compile(r"\btime (\S+), was (\S+?)(?=;|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +42,8 @@ def timeline(conversion: Conversion, history: Sequence[HistoryEntry], meaning: s
         text = f"Request {conversion.attempts} left." if conversion.attempts > 1 else "The request left."
         entries.append(TimelineEntry(at=conversion.sent_at, text=text))
     if conversion.settled_at:
-        entries.append(
-            TimelineEntry(at=conversion.settled_at, text=_outcome(conversion), detail=meaning, run_id=conversion.run_id)
-        )
+        run_id = None if conversion.reason in _BY_A_PERSON else conversion.run_id
+        entries.append(TimelineEntry(at=conversion.settled_at, text=_outcome(conversion), detail=meaning, run_id=run_id))
     if conversion.state == State.ACCEPTED and conversion.settled_at:
         import_at = next_import(conversion.settled_at)
         entries.append(TimelineEntry(at=import_at, text="Webflow imports it.", is_ahead=import_at > now))
@@ -66,14 +72,40 @@ def _entry(record: HistoryEntry) -> TimelineEntry:
         case "attempt_failed":
             text = f"An attempt failed with HTTP {record.http_status}." if record.http_status else "An attempt failed."
         case "changed_after_sent":
-            text = "The source changed it after it was sent; Webflow keeps what it got."
+            text, detail = "The source changed it after it was sent; Webflow keeps what it got.", _with_moments(detail)
+        case "corrected":
+            text, detail = _with_detail("The source corrected it", _with_moments(detail)), ""
+        case "withdrawn":
+            text = "The source no longer returned it."
+        case "returned":
+            text = "The source returned it again."
+        case "user_changed":
+            text, detail = _with_detail("Its known user changed", detail), ""
+        case "user_gone":
+            text = "Its user is no longer known."
         case "send_again":
             text, detail = f"{record.person} asked for it to be sent again.", f"It was {detail}." if detail else ""
+        case "take_back":
+            text, detail = f"{record.person} took it back.", f"It was {detail}." if detail else ""
         case "write_off":
             text, detail = f"{record.person} wrote it off.", f"It was {detail}." if detail else ""
         case other:
             text = other
     return TimelineEntry(at=record.at, text=text, detail=detail, run_id=record.run_id)
+
+
+def _with_detail(text: str, detail: str) -> str:
+    return f"{text}: {detail.rstrip('.')}." if detail else f"{text}."
+
+
+def _with_moments(detail: str) -> str:
+    """The detail of a correction, with its timestamps as moments."""
+    return _TIMES.sub(lambda found: f"time {_as_moment(found[1])}, was {_as_moment(found[2])}", detail)
+
+
+def _as_moment(text: str) -> str:
+    moment = moment_of(int(text)) if re.fullmatch(r"-?\d+", text) else None
+    return moment_in_full(moment) if moment else text
 
 
 def _outcome(conversion: Conversion) -> str:
@@ -83,5 +115,7 @@ def _outcome(conversion: Conversion) -> str:
             return f"Accepted{answer}."
         case State.REJECTED:
             return f"Rejected: {conversion.reason}."
+        case State.WITHDRAWN:
+            return f"Withdrawn: {conversion.reason}."
         case _:
             return f"Expired: {conversion.reason}."

@@ -11,7 +11,7 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'webflow_page') THEN
         GRANT SELECT ON ALL TABLES IN SCHEMA webflow TO webflow_page;
-        -- Send again, write off: never what was sent, nor to whom.
+        -- Send again, take back, write off: never what was sent, nor to whom.
         GRANT UPDATE (state, reason, attempts, attempts_in_doubt, failures, retry_at, settled_at, refused_with, push_id)
             ON webflow.conversions TO webflow_page;
         GRANT INSERT ON webflow.history, webflow.actions TO webflow_page;

@@ -1,5 +1,5 @@
--- Conversions that were rejected, or expired while they waited, since a moment, by the UTC day of settled_at. Rows that were
--- too old when first read are left out: a first run reads a month of them, and they have a reason of their own.
+-- Conversions that were rejected or withdrawn, or expired while they waited, since a moment, by the UTC day of settled_at.
+-- Rows that were too old when first read are left out: a first run reads a month of them, and they have a reason of their own.
 SELECT
     (settled_at AT TIME ZONE 'UTC')::date AS day, source, state, reason, count(*) AS rows, coalesce(sum(value), 0) AS value
 FROM webflow.conversions

@@ -1,4 +1,4 @@
--- Rejected or expired conversions, the last settled first; the place is settled_at in microseconds.
+-- Rejected, expired or withdrawn conversions, the last settled first; the place is settled_at in microseconds.
 SELECT id, (extract(epoch FROM settled_at) * 1000000)::bigint AS place
 FROM webflow.conversions c
 WHERE state = %(state)s AND state IN ('rejected', 'expired', 'withdrawn')
