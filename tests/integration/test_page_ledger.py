@@ -330,16 +330,17 @@ def test_the_currency_is_that_of_the_last_run(night: Night, conversions: Convers
 
 
 def test_what_identify_found_is_known_by_source(night: Night):
-    run = night.begin()
-    assert overview_data(night).runs[0].identified == {}
-    night.sql(
-        "UPDATE webflow.runs SET identified = %s WHERE id = %s",
-        json.dumps({"sales": {"unseen": {"rows": 12, "value": "340.00"}, "had_user": {"rows": 3}}}),
-        run.id,
-    )
+    night.sale("good")
+    night.read()
+    assert overview_data(night).extractions[0].identified.get("unseen", Amount()) == Amount()
+    found = {"unseen": {"rows": 12, "value": "340.00"}, "had_user": 3, "lost_user": 0}
+    night.sql("UPDATE webflow.runs SET identified = %s", json.dumps({"sales": found, "other": found}))
+    night.sql("UPDATE webflow.extractions SET had_user_rows = 40, lost_user_rows = 2")
 
-    assert overview_data(night).runs[0].identified == {
-        "sales": {"unseen": Amount(rows=12, value=Decimal("340.00")), "had_user": Amount(rows=3)}
+    assert overview_data(night).extractions[0].identified == {
+        "unseen": Amount(rows=12, value=Decimal("340.00")),
+        "had_user": Amount(rows=43),
+        "lost_user": Amount(rows=2),
     }
 
 

@@ -149,6 +149,8 @@ def test_extraction_identification_and_the_account_read_by_an_index(night: Night
         Filter(reason="unknown_goal"),
         Filter(reason="refused_422"),
         Filter(reason="unknown_user"),
+        Filter(reason="taken_back"),
+        Filter(state=State.WITHDRAWN, source="kiosk"),
         Filter(source="kiosk"),
         Filter(source="kiosk", state=State.ACCEPTED),
         Filter(source="nowhere"),

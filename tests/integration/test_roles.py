@@ -165,7 +165,9 @@ def test_the_page_s_buttons_work_with_its_role(roles: Roles, night: NightWithRol
     simulator.faults([{"action": "status", "status": 422}])
     night.push(night.read("to be refused"), simulator.url)
     roles.do("postgres", "UPDATE webflow.conversions SET state = 'sending', reason = 'in_doubt' WHERE conversion_id = 'doubtful'")
-    roles.do("postgres", "UPDATE webflow.conversions SET state = 'ready', reason = NULL WHERE conversion_id IN ('taken', 'returned')")
+    roles.do(
+        "postgres", "UPDATE webflow.conversions SET state = 'ready', reason = NULL WHERE conversion_id IN ('taken', 'returned')"
+    )
     ids = {name: row.id for name, row in night.rows().items()}
     session = Session(partial(roles.connect, "webflow_page", "webflow"))
     actions = Actions(session)

@@ -147,7 +147,7 @@ def test_the_timeline_tells_what_the_source_said_and_who_decided():
             "",
         ),
         ("The source corrected it: time none, was 2026-11-23 17:30:00 UTC.", ""),
-        ("Its known user changed: u-2…, was u-1….", ""),
+        ("Its known user changed: u-2…, was u-1…", ""),
         ("Its known user changed.", ""),
         ("Its user is no longer known.", ""),
         ("The source no longer returned it.", ""),

@@ -152,22 +152,24 @@ def test_a_source_says_what_goes_out_that_it_did_not_return_and_what_changed():
         "shop": {
             "unseen": amount(12),
             "withdrawn": amount(2),
-            "had_user": amount(60),
-            "lost_user": amount(1),
-            "user_changed": amount(3),
+            "had_user": Amount(rows=60),
+            "lost_user": Amount(rows=1),
+            "user_changed": Amount(rows=3),
         },
-        "kiosk": {"unseen": Amount(), "had_user": amount(5)},
+        "kiosk": {"unseen": Amount(), "had_user": Amount(rows=5)},
     }
-    run = ledger_run(sources=["shop", "kiosk", "new"], identified=identified)
+    run = ledger_run(sources=["shop", "kiosk", "new"])
+    extractions = [replace(EXTRACTION, source=source, identified=found) for source, found in identified.items()]
+    data = OverviewData(at=NOW, runs=[run], shown=run, extractions=extractions, currency="EUR")
 
-    shop, kiosk, new = overview(OverviewData(at=NOW, runs=[run], shown=run, currency="EUR"), DagNow(), NOW).sources
+    shop, kiosk, new = overview(data, DagNow(), NOW).sources
 
     assert (shop.identified, kiosk.identified, new.identified) == (identified["shop"], identified["kiosk"], {})
     assert [note.sentence for note in shop.notes] == [
         "12 conversions (worth EUR 120.00) can go out, or still wait, although shop did not return them this time.",
         "2 conversions (worth EUR 20.00) withdrawn: shop no longer returns them.",
-        "Known user lost: 1 conversion (worth EUR 10.00) of 60 that had one.",
-        "Known user changed: 3 conversions (worth EUR 30.00) of 60 that had one.",
+        "Known user lost in shop: 1 conversion of 60 that had one.",
+        "Known user changed in shop: 3 conversions of 60 that had one.",
     ]
     assert "returns_all" in shop.notes[0].remedy
     assert (list(kiosk.notes), list(new.notes)) == ([], [])

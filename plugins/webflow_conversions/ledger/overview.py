@@ -34,8 +34,7 @@ class LedgerRun:
     ``is_whole`` if it was to send all that was due, and may stand for its night. One that plan refused to open has no window.
     ``problems`` are sentences, with why tasks failed before all else; ``causes`` the same with what to do, where it is known.
     ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
-    ``identified`` is what identify found, by source and by name: ``unseen``, ``withdrawn``, ``had_user``, ``lost_user``,
-    ``user_changed``.
+    ``identified`` is what identify found, by source and by name; ``SourceExtraction`` has it whole.
     """
 
     id: int
@@ -80,7 +79,9 @@ class SourceExtraction:
 
     ``duplicates``, ``conflicting``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion
     of this run. ``newest_at`` is the moment of the newest conversion of the run that is not in the future; None where there is
-    none, or where there are too many to look through.
+    none, or where there are too many to look through. ``identified`` is what the last look before the sending found, by name:
+    ``unseen``, ``withdrawn`` and ``missing`` of what waited and was not returned; ``had_user``, ``lost_user`` and
+    ``user_changed`` of all that waited, rows without money.
     """
 
     source: str
@@ -92,6 +93,7 @@ class SourceExtraction:
     too_old: Amount
     states: States | None
     newest_at: datetime | None = None
+    identified: Mapping[str, Amount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,9 +296,17 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
                 too_old=Amount.of_row(row, "too_old_"),
                 states=states,
                 newest_at=newest_at,
+                identified=_identified(run, row),
             )
         )
     return extractions
+
+
+def _identified(run: LedgerRun, extraction: Any) -> dict[str, Amount]:
+    """What the run's identify found of a source, with the users that the extraction looked up itself."""
+    looked_up = {"had_user": Amount(rows=extraction.had_user_rows or 0), "lost_user": Amount(rows=extraction.lost_user_rows or 0)}
+    found = dict(run.identified.get(extraction.source, {}))
+    return found | {name: found.get(name, Amount()) + amount for name, amount in looked_up.items() if amount.rows}
 
 
 def _troubles(ready: Sequence[Any]) -> dict[str, dict[str | None, Amount]]:
@@ -358,6 +368,7 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         sent=sent,
         sent_so_far=sent_so_far,
         identified={
-            source: {name: _amount(amount) for name, amount in found.items()} for source, found in row.identified.items()
+            source: {name: _amount(one) if isinstance(one, Mapping) else Amount(rows=one) for name, one in found.items()}
+            for source, found in row.identified.items()
         },
     )

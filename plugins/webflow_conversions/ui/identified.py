@@ -11,16 +11,20 @@ _SENTENCES = {
         "{rows} can go out, or still wait, although {source} did not return {them} this time.",
         "If the query returns every row of its window, set returns_all: true; if it returns only what changed, nothing.",
     ),
+    "missing": (
+        "{rows} not returned by {source}, and not withdrawn: its rows do not look whole.",
+        "Check the query and its tables; if so many are gone, run once with force.",
+    ),
     "withdrawn": (
         "{rows} withdrawn: {source} no longer returns {them}.",
         "Nothing for refunds; if the rows are still true, correct the query, and they go out.",
     ),
     "lost_user": (
-        "Known user lost: {rows}{of_known}.",
+        "Known user lost in {source}: {rows}{of_known}.",
         "Nothing for persons who were erased; otherwise check that the table of known users is whole.",
     ),
     "user_changed": (
-        "Known user changed: {rows}{of_known}.",
+        "Known user changed in {source}: {rows}{of_known}.",
         "Nothing; if there are many, look at the query of known_users.",
     ),
 }
@@ -38,8 +42,7 @@ class SourceNote:
 def notes_on(source: str, identified: Mapping[str, Amount], currency: str | None) -> list[SourceNote]:
     """The notes on a source.
 
-    :param identified: what identify recorded of the source: ``unseen``, ``withdrawn``, ``had_user``, ``lost_user`` and
-        ``user_changed``; a name without rows may be missing.
+    :param identified: what identify recorded of the source (``SourceExtraction.identified``).
     """
     had_user = identified.get("had_user", Amount()).rows
     notes = []

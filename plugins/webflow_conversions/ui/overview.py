@@ -42,8 +42,8 @@ class SourceLine:
     """A source of the run that is shown: its level, its volume beside the usual one, and how fresh its conversions are.
 
     ``level`` is that of its worst finding; ``working`` until it was read. ``read``, ``accepted`` and ``newest_at`` are None as
-    long as they are not known, ``delays`` where nothing of the last night was accepted. ``identified`` is what the run's
-    identify found, by name, and ``notes`` say it in words.
+    long as they are not known, ``delays`` where nothing of the last night was accepted. ``identified`` is what the last
+    look before the sending found, and ``notes`` say it in words.
     """
 
     source: str
@@ -200,7 +200,7 @@ def _sources(data: OverviewData, night: Status) -> list[SourceLine]:
     lines = []
     for source in data.shown.sources if data.shown else ():
         extraction = extractions.get(source)
-        identified = data.shown.identified.get(source, {}) if data.shown else {}
+        identified = extraction.identified if extraction else {}
         worst = VerdictLevel.worst(finding.level for finding in night.findings if finding.source == source)
         is_open = extraction is None and data.shown is not None and data.shown.ended_at is None
         lines.append(

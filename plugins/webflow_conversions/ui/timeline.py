@@ -63,7 +63,7 @@ def moment_of(milliseconds: int | None, *, after: timedelta = timedelta()) -> da
 
 
 def _entry(record: HistoryEntry) -> TimelineEntry:
-    detail = record.detail or ""
+    detail = _with_moments(record.detail or "")
     match record.what:
         case "read":
             text, detail = "Read again.", ""
@@ -72,9 +72,9 @@ def _entry(record: HistoryEntry) -> TimelineEntry:
         case "attempt_failed":
             text = f"An attempt failed with HTTP {record.http_status}." if record.http_status else "An attempt failed."
         case "changed_after_sent":
-            text, detail = "The source changed it after it was sent; Webflow keeps what it got.", _with_moments(detail)
+            text = "The source changed it after it was sent; Webflow keeps what it got."
         case "corrected":
-            text, detail = _with_detail("The source corrected it", _with_moments(detail)), ""
+            text, detail = _with_detail("The source corrected it", detail), ""
         case "withdrawn":
             text = "The source no longer returned it."
         case "returned":
@@ -95,11 +95,11 @@ def _entry(record: HistoryEntry) -> TimelineEntry:
 
 
 def _with_detail(text: str, detail: str) -> str:
-    return f"{text}: {detail.rstrip('.')}." if detail else f"{text}."
+    return f"{text}: {detail.rstrip('.')}{'' if detail.endswith('…') else '.'}" if detail else f"{text}."
 
 
 def _with_moments(detail: str) -> str:
-    """The detail of a correction, with its timestamps as moments."""
+    """A detail with its timestamps as moments."""
     return _TIMES.sub(lambda found: f"time {_as_moment(found[1])}, was {_as_moment(found[2])}", detail)
 
 
