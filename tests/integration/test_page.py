@@ -781,9 +781,8 @@ def test_what_goes_out_unseen_by_its_run_is_said_on_the_page_and_in_the_json(
 
     assert source["identified"]["unseen"] == {"rows": 12, "value": "340.00"}
     (note,) = source["notes"]
-    assert (
-        note["sentence"]
-        == "12 conversions (worth 340.00) can go out, or still wait, although sales did not return them this time."
+    assert note["sentence"] == (
+        "sales: 12 conversions (340.00) wait and were not returned this time; what is due goes out all the same."
     )
     assert note["sentence"] in text
     assert note["remedy"] in text

@@ -21,6 +21,7 @@ from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.push import PushQueue
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount
@@ -332,16 +333,14 @@ def test_the_currency_is_that_of_the_last_run(night: Night, conversions: Convers
 def test_what_identify_found_is_known_by_source(night: Night):
     night.sale("good")
     night.read()
-    assert overview_data(night).extractions[0].identified.get("unseen", Amount()) == Amount()
+    assert overview_data(night).extractions[0].identified == SourceIdentified()
     found = {"unseen": {"rows": 12, "value": "340.00"}, "had_user": 3, "lost_user": 0}
     night.sql("UPDATE webflow.runs SET identified = %s", json.dumps({"sales": found, "other": found}))
     night.sql("UPDATE webflow.extractions SET had_user_rows = 40, lost_user_rows = 2")
 
-    assert overview_data(night).extractions[0].identified == {
-        "unseen": Amount(rows=12, value=Decimal("340.00")),
-        "had_user": Amount(rows=43),
-        "lost_user": Amount(rows=2),
-    }
+    assert overview_data(night).extractions[0].identified == SourceIdentified(
+        unseen=Amount(rows=12, value=Decimal("340.00")), had_user=43, lost_user=2
+    )
 
 
 # Finding

@@ -8,6 +8,8 @@ import pytest
 
 from tests.unit.test_page_status import ledger_run
 from webflow_conversions.ledger.overview import EndedByDay, Held, OverviewData, SourceExtraction
+from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State, refused
 from webflow_conversions.ui.funnel import STEPS, explained, funnel, match_rate, reasons, total
@@ -147,32 +149,26 @@ def test_a_day_has_what_its_runs_got_accepted_and_what_was_decided_on_it():
     assert not days[-2].accepted
 
 
-def test_a_source_says_what_goes_out_that_it_did_not_return_and_what_changed():
+def test_a_source_says_what_goes_out_that_it_did_not_return_and_what_changed_until_the_verdict_does():
     identified = {
-        "shop": {
-            "unseen": amount(12),
-            "withdrawn": amount(2),
-            "had_user": Amount(rows=60),
-            "lost_user": Amount(rows=1),
-            "user_changed": Amount(rows=3),
-        },
-        "kiosk": {"unseen": Amount(), "had_user": Amount(rows=5)},
+        "shop": SourceIdentified(unseen=amount(12), withdrawn=amount(2), had_user=60, lost_user=1, user_changed=3),
+        "kiosk": SourceIdentified(had_user=5),
     }
-    run = ledger_run(sources=["shop", "kiosk", "new"])
+    run = ledger_run(sources=["shop", "kiosk", "new"], verdict=None)
     extractions = [replace(EXTRACTION, source=source, identified=found) for source, found in identified.items()]
-    data = OverviewData(at=NOW, runs=[run], shown=run, extractions=extractions, currency="EUR")
+    data = OverviewData(at=NOW, runs=[run], shown=run, extractions=extractions)
 
     shop, kiosk, new = overview(data, DagNow(), NOW).sources
+    judged = overview(replace(data, shown=replace(run, verdict=Verdict())), DagNow(), NOW).sources[0]
 
-    assert (shop.identified, kiosk.identified, new.identified) == (identified["shop"], identified["kiosk"], {})
+    assert (shop.identified, kiosk.identified, new.identified) == (*identified.values(), SourceIdentified())
     assert [note.sentence for note in shop.notes] == [
-        "12 conversions (worth EUR 120.00) can go out, or still wait, although shop did not return them this time.",
-        "2 conversions (worth EUR 20.00) withdrawn: shop no longer returns them.",
-        "Known user lost in shop: 1 conversion of 60 that had one.",
-        "Known user changed in shop: 3 conversions of 60 that had one.",
+        "shop: 1 of 60 conversions that had a known user have none any more.",
+        "shop: 12 conversions (120.00) wait and were not returned this time; what is due goes out all the same.",
+        "shop: 2 conversions (20.00) were withdrawn: the source no longer returns them.",
     ]
-    assert "returns_all" in shop.notes[0].remedy
-    assert (list(kiosk.notes), list(new.notes)) == ([], [])
+    assert "returns_all" in shop.notes[1].remedy
+    assert (list(kiosk.notes), list(new.notes), list(judged.notes)) == ([], [], [])
 
 
 def test_held_conversions_are_sorted_by_the_hours_left_and_none_is_forgotten():

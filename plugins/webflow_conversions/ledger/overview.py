@@ -9,9 +9,10 @@ from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.ledger.retention import EXTRACTED_KEPT
-from webflow_conversions.ledger.runs import USUAL_WEEKS, usual_of
+from webflow_conversions.ledger.runs import USUAL_WEEKS, identified_in, identified_of, usual_of
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.failures import failures_of
+from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.judgement import Usual
 from webflow_conversions.pipeline.verdict import Finding, Verdict, causes
 from webflow_conversions.rules.amounts import Amount
@@ -34,7 +35,7 @@ class LedgerRun:
     ``is_whole`` if it was to send all that was due, and may stand for its night. One that plan refused to open has no window.
     ``problems`` are sentences, with why tasks failed before all else; ``causes`` the same with what to do, where it is known.
     ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
-    ``identified`` is what identify found, by source and by name; ``SourceExtraction`` has it whole.
+    ``identified`` is what identification found, by source; ``SourceExtraction`` has it with what its extraction found.
     """
 
     id: int
@@ -56,7 +57,7 @@ class LedgerRun:
     sent: Mapping[str, Amount]
     sent_so_far: int | None = None
     causes: Sequence[Finding] = ()
-    identified: Mapping[str, Mapping[str, Amount]] = field(default_factory=dict)
+    identified: Mapping[str, SourceIdentified] = field(default_factory=dict)
 
     @property
     def is_opened(self) -> bool:
@@ -79,9 +80,7 @@ class SourceExtraction:
 
     ``duplicates``, ``conflicting``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion
     of this run. ``newest_at`` is the moment of the newest conversion of the run that is not in the future; None where there is
-    none, or where there are too many to look through. ``identified`` is what the last look before the sending found, by name:
-    ``unseen``, ``withdrawn`` and ``missing`` of what waited and was not returned; ``had_user``, ``lost_user`` and
-    ``user_changed`` of all that waited, rows without money.
+    none, or where there are too many to look through. ``identified`` is what the last look before the sending found.
     """
 
     source: str
@@ -93,7 +92,7 @@ class SourceExtraction:
     too_old: Amount
     states: States | None
     newest_at: datetime | None = None
-    identified: Mapping[str, Amount] = field(default_factory=dict)
+    identified: SourceIdentified = field(default_factory=SourceIdentified)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,17 +295,10 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
                 too_old=Amount.of_row(row, "too_old_"),
                 states=states,
                 newest_at=newest_at,
-                identified=_identified(run, row),
+                identified=identified_in(run.identified, source, row),
             )
         )
     return extractions
-
-
-def _identified(run: LedgerRun, extraction: Any) -> dict[str, Amount]:
-    """What the run's identify found of a source, with the users that the extraction looked up itself."""
-    looked_up = {"had_user": Amount(rows=extraction.had_user_rows or 0), "lost_user": Amount(rows=extraction.lost_user_rows or 0)}
-    found = dict(run.identified.get(extraction.source, {}))
-    return found | {name: found.get(name, Amount()) + amount for name, amount in looked_up.items() if amount.rows}
 
 
 def _troubles(ready: Sequence[Any]) -> dict[str, dict[str | None, Amount]]:
@@ -367,8 +359,5 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         forecasts=forecasts_of(row.forecast),
         sent=sent,
         sent_so_far=sent_so_far,
-        identified={
-            source: {name: _amount(one) if isinstance(one, Mapping) else Amount(rows=one) for name, one in found.items()}
-            for source, found in row.identified.items()
-        },
+        identified=identified_of(row.identified),
     )

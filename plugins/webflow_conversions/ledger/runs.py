@@ -1,7 +1,6 @@
 """The ledger's record of runs: opened by plan, approved by the guards, closed by reconcile."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -142,7 +141,7 @@ class Runs:
                 sent_again=sent[source].sent_again if source in sent else 0,
                 ready=ready.get(source, {}),
                 in_doubt=in_doubt.get(source, Amount()),
-                identified=_identified(found.get(source, SourceIdentified()), extractions.get(source)),
+                identified=identified_in(found, source, extractions.get(source)),
                 returned=extractions[source].returned_rows if source in extractions else 0,
             )
             for source in run.sources
@@ -235,13 +234,10 @@ def identified_of(document: Mapping[str, Any]) -> dict[str, SourceIdentified]:
     return {source: SourceIdentified.from_json(of_source) for source, of_source in document.items()}
 
 
-def _identified(found: SourceIdentified, extraction: Any) -> SourceIdentified:
-    """With the users that the extraction looked up itself."""
-    if extraction is None:
-        return found
-    return replace(
-        found, had_user=found.had_user + extraction.had_user_rows, lost_user=found.lost_user + extraction.lost_user_rows
-    )
+def identified_in(found: Mapping[str, SourceIdentified], source: str, extraction: Any) -> SourceIdentified:
+    """What was found of a source, by identification and by its extraction, if there is one."""
+    of_source = found.get(source, SourceIdentified())
+    return of_source if extraction is None else of_source.with_looked_up(extraction.had_user_rows, extraction.lost_user_rows)
 
 
 def _tally(row: Any) -> Tally:

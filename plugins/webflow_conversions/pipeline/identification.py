@@ -39,6 +39,10 @@ class SourceIdentified:
     lost_user: int = 0
     user_changed: int = 0
 
+    def with_looked_up(self, had_user: int, lost_user: int) -> "SourceIdentified":
+        """With the users that the extraction looked up itself."""
+        return replace(self, had_user=self.had_user + had_user, lost_user=self.lost_user + lost_user)
+
     def to_json(self) -> dict[str, Any]:
         """For the run's record; money as text, exactly."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}

@@ -9,7 +9,16 @@ from webflow_conversions.pipeline.causes import Cause, Level
 from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.reconciliation import MISSING, PushAccount, SourceAccount
-from webflow_conversions.pipeline.verdict import Finding, Verdict, finding_of, in_doubt, not_sent, of_failure, worst_first
+from webflow_conversions.pipeline.verdict import (
+    Finding,
+    Verdict,
+    finding_of,
+    in_doubt,
+    not_sent,
+    of_failure,
+    of_waiting,
+    worst_first,
+)
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import REFUSED_PREFIX, Reason, ReasonKind, State, explain
 
@@ -164,7 +173,8 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     if account.changed_after_sent:
         sentence = f"{account.changed_after_sent:,} conversions were changed by the source after they were sent"
         found.append(finding_of(Cause.CHANGED_AFTER_SENT, source, sentence))
-    found += _of_waiting(source, account)
+    found += _returned(source, account)
+    found += of_waiting(source, account.identified)
     if evidence.whole_window and limits.empty_source and not tally.read.rows:
         found.append(finding_of(Cause.NOTHING_READ, source, "the query returned no rows"))
     if evidence.whole_window:
@@ -172,26 +182,12 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     return found
 
 
-def _of_waiting(source: str, account: SourceAccount) -> list[Finding]:
-    """What became of the conversions that waited from earlier runs."""
-    found: list[Finding] = []
-    identified = account.identified
-    if account.returned:
-        sentence = f"{account.returned:,} conversions came back that it had stopped returning, although it promises every row"
-        level = Level.ATTENTION if account.returned >= ENOUGH_RETURNED else Level.NOTE
-        found.append(finding_of(Cause.RETURNED, source, sentence, Amount(rows=account.returned), level))
-    if identified.lost_user:
-        sentence = f"{identified.lost_user:,} of {identified.had_user:,} conversions that had a known user have none any more"
-        found.append(finding_of(Cause.LOST_USERS, source, sentence, Amount(rows=identified.lost_user)))
-    if identified.unseen.rows:
-        sentence = (
-            f"{identified.unseen} wait from earlier runs and were not returned this time; what is due goes out all the same"
-        )
-        found.append(finding_of(Cause.UNSEEN, source, sentence, identified.unseen))
-    if identified.withdrawn.rows:
-        sentence = f"{identified.withdrawn} were withdrawn: the source no longer returns them"
-        found.append(finding_of(Cause.WITHDRAWN, source, sentence, identified.withdrawn))
-    return found
+def _returned(source: str, account: SourceAccount) -> list[Finding]:
+    if not account.returned:
+        return []
+    sentence = f"{account.returned:,} conversions came back that it had stopped returning, although it promises every row"
+    level = Level.ATTENTION if account.returned >= ENOUGH_RETURNED else Level.NOTE
+    return [finding_of(Cause.RETURNED, source, sentence, Amount(rows=account.returned), level)]
 
 
 def _nothing_sendable(source: str, account: SourceAccount) -> list[Finding]:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from webflow_conversions.pipeline.causes import CAUSES, Cause, Level
 from webflow_conversions.pipeline.failures import Failure
+from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.rules.amounts import Amount
 
 
@@ -106,6 +107,21 @@ def in_doubt(source: str, amount: Amount) -> Finding:
     return finding_of(
         Cause.IN_DOUBT, source, f"{amount} in doubt: a request left, and its answer was lost or leaves it open", amount
     )
+
+
+def of_waiting(source: str, identified: SourceIdentified) -> list[Finding]:
+    """What became of the conversions that waited from earlier runs."""
+    found: list[Finding] = []
+    if identified.lost_user:
+        sentence = f"{identified.lost_user:,} of {identified.had_user:,} conversions that had a known user have none any more"
+        found.append(finding_of(Cause.LOST_USERS, source, sentence, Amount(rows=identified.lost_user)))
+    if identified.unseen.rows:
+        sentence = f"{identified.unseen} wait and were not returned this time; what is due goes out all the same"
+        found.append(finding_of(Cause.UNSEEN, source, sentence, identified.unseen))
+    if identified.withdrawn.rows:
+        sentence = f"{identified.withdrawn} were withdrawn: the source no longer returns them"
+        found.append(finding_of(Cause.WITHDRAWN, source, sentence, identified.withdrawn))
+    return found
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

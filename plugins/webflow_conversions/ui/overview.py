@@ -7,16 +7,17 @@ from statistics import median
 
 from webflow_conversions.ledger.overview import DAYS, Delays, LedgerRun, OverviewData
 from webflow_conversions.pipeline.causes import Level as VerdictLevel
+from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.judgement import volume_in_words
+from webflow_conversions.pipeline.verdict import of_waiting
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
 from webflow_conversions.ui.formatting import conversions, percent
 from webflow_conversions.ui.funnel import Funnel, ReasonCount, funnel, match_rate, reasons, total
 from webflow_conversions.ui.headline import Level
-from webflow_conversions.ui.identified import SourceNote, notes_on
 from webflow_conversions.ui.night import AirflowRun, DagNow
-from webflow_conversions.ui.status import Status, silent, status
+from webflow_conversions.ui.status import FindingView, Status, finding_view, silent, status
 
 LAST_RUNS = 10
 """Runs in the list of the last runs."""
@@ -43,7 +44,7 @@ class SourceLine:
 
     ``level`` is that of its worst finding; ``working`` until it was read. ``read``, ``accepted`` and ``newest_at`` are None as
     long as they are not known, ``delays`` where nothing of the last night was accepted. ``identified`` is what the last
-    look before the sending found, and ``notes`` say it in words.
+    look before the sending found, and ``notes`` say it in words until the verdict on the run does.
     """
 
     source: str
@@ -53,8 +54,8 @@ class SourceLine:
     accepted: Amount | None
     newest_at: datetime | None
     delays: Delays | None
-    identified: Mapping[str, Amount]
-    notes: Sequence[SourceNote]
+    identified: SourceIdentified
+    notes: Sequence[FindingView]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +201,7 @@ def _sources(data: OverviewData, night: Status) -> list[SourceLine]:
     lines = []
     for source in data.shown.sources if data.shown else ():
         extraction = extractions.get(source)
-        identified = extraction.identified if extraction else {}
+        identified = extraction.identified if extraction else SourceIdentified()
         worst = VerdictLevel.worst(finding.level for finding in night.findings if finding.source == source)
         is_open = extraction is None and data.shown is not None and data.shown.ended_at is None
         lines.append(
@@ -213,7 +214,10 @@ def _sources(data: OverviewData, night: Status) -> list[SourceLine]:
                 newest_at=extraction.newest_at if extraction else None,
                 delays=data.delays.get(source),
                 identified=identified,
-                notes=notes_on(source, identified, data.currency),
+                notes=[
+                    finding_view(finding, data)
+                    for finding in (() if data.shown and data.shown.verdict else of_waiting(source, identified))
+                ],
             )
         )
     return lines

@@ -97,7 +97,7 @@ def status(data: OverviewData, dag: DagNow, now: datetime) -> Status:
         cause=causes[0] if causes else None,
         causes=causes,
         details=words.details,
-        findings=[_view(finding, data) for finding in findings],
+        findings=[finding_view(finding, data) for finding in findings],
         findings_run_id=ended[0].run_id if ended else None,
         can_start=words.can_start,
         run_id=spoken_of.run_id if spoken_of else None,
@@ -237,7 +237,8 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
 """The filter of the conversions that a finding is about, beside its source; None where the ledger has no list of them."""
 
 
-def _view(finding: Finding, data: OverviewData) -> FindingView:
+def finding_view(finding: Finding, data: OverviewData) -> FindingView:
+    """A finding with its remedy and the conversions that it is about."""
     query = _QUERIES[finding.cause]
     if query is not None:
         query = {**query, "source": finding.source}
