@@ -152,6 +152,22 @@ def _extract(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     return measured(pieces.extract, stage.place, plan, options.events)
 
 
+def _lookup(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    """Each conversion has a person of its own."""
+    stage.history(options.history)
+    stage.fill(options.events)
+    stage.night.sql(
+        "DROP TABLE IF EXISTS big_people;"
+        "CREATE TABLE big_people AS SELECT 'k' || g AS identity_key, 'crm' AS user_domain, 'user-' || g AS user_id,"
+        " %s - interval '9 days' AS identified_at FROM generate_series(1, %s) g;"
+        "CREATE INDEX ON big_people (identity_key); ANALYZE big_people",
+        stage.night.clock.at,
+        options.events,
+    )
+    plan = stage.night.begin(stage.name()).to_json()
+    return measured(pieces.lookup, stage.place, plan, options.events)
+
+
 def _page(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     """The median of every request of the page; there is no rate."""
     from benchmarks import page  # not in the processes of the others, whose memory is measured
@@ -166,6 +182,7 @@ PIECES: dict[str, Piece] = {
     "push": _push,
     "wrk": _wrk,
     "extract": _extract,
+    "lookup": _lookup,
     "page": _page,
 }
 

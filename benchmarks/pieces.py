@@ -100,6 +100,18 @@ def push(place: tuple[int, str], plan: Mapping[str, Any], url: str, worker: int,
     return {"events": counts.accepted, "requests": counts.requests}
 
 
+def lookup(place: tuple[int, str], plan: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """Look up the users of conversions that wait from earlier runs and that no source returned again."""
+    night = night_in(*place)
+    night.people_sql = "SELECT * FROM big_people WHERE identity_key IN :identity_keys"
+    run = Run.from_json(dict(plan))
+    night.clock.at = run.window.end
+    done = night.identify(run)
+    if (done.looked_up, done.known) != (rows, rows):
+        raise RuntimeError(f"{done}, not {rows} looked up and known")
+    return {"events": rows}
+
+
 def extract(place: tuple[int, str], plan: Mapping[str, Any], rows: int) -> dict[str, Any]:
     """Read, convert, check, identify, write."""
     night = night_in(*place)

@@ -11,6 +11,7 @@ from webflow_conversions.pipeline.guards import Limits, objections
 from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.reconciliation import source_counts
 from webflow_conversions.pipeline.run import Run
+from webflow_conversions.pipeline.verdict import of_waiting
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import Window
 from webflow_conversions.warehouse.reader import Warehouse
@@ -383,6 +384,39 @@ def test_of_several_versions_the_one_that_can_be_sent_stands(
         assert night.row("a").action_timestamp_ms == int((NOW - second[0]).timestamp() * 1000)
         assert (tally.recorded.rows, tally.conflicting.rows) == (1, 1)
     assert told(night, "a") == []
+
+
+# Keys that nearly match
+
+
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [
+        ("Anna", "anna"),
+        ("anna", "ANNA"),
+        (" anna", "anna"),
+        ("anna", "anna "),
+        ("72349876.0", "72349876"),
+        ("72349876", "72349876.0"),
+        ("0042", "42"),
+    ],
+)
+def test_a_key_that_nearly_equals_a_known_one_is_held_and_hinted_at(night: Night, key: str, known: str) -> None:
+    night.person(known)
+    night.sale("near", key=key)
+    night.sale("far", key="stranger")
+    run = night.read("first")
+    assert night.states()["near"] == ("held", "unknown_user")
+    assert (found(night, run).near_keys, found(night, run).asked_keys) == (1, 2)
+    (finding,) = of_waiting("sales", found(night, run))
+    assert finding.sentence == "sales: 1 of 2 unknown identity keys equal a known one but for case, blanks, zeros or .0"
+
+
+def test_a_uuid_in_capitals_is_hinted_at(night: Night) -> None:
+    night.sql("ALTER TABLE people ALTER identity_key TYPE uuid USING identity_key::uuid")
+    night.person("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+    night.sale("a", key="6BA7B810-9DAD-11D1-80B4-00C04FD430C8")
+    assert found(night, night.read("first")).near_keys == 1
 
 
 # A dry run says so

@@ -66,28 +66,24 @@ class Identification:
             for source, row in self._extractions.items()
         }
 
-    def unseen(self) -> dict[str, Amount]:
-        """The waiting conversions of the window that the run's extraction did not return, by source."""
-        return {
-            row.source: Amount.of_row(row)
-            for destination, sources in self._destinations.items()
-            for row in self._writer.fetch("identification/count_unseen", self._window(destination, sources) | self._seen_by())
-        }
+    def unseen(self, source: str) -> Amount:
+        """The waiting conversions of the window that the run's extraction of this source did not return."""
+        (row,) = self._writer.fetch("identification/count_unseen", self._of_source(source))
+        return Amount.of_row(row)
 
     def withdraw(self, source: str, now: datetime) -> Amount:
-        """Withdraw those of a source."""
-        (destination,) = (name for name, sources in self._destinations.items() if source in sources)
+        """Withdraw them."""
         read = {"read_at": self._extractions[source].started_at, "now": now, "run_id": self._run.run_id}
-        (row,) = self._writer.fetch("identification/withdraw", self._window(destination, [source]) | self._seen_by() | read)
+        (row,) = self._writer.fetch("identification/withdraw", self._of_source(source) | read)
         return Amount.of_row(row)
 
     def waiting(self, page_rows: int) -> Iterator[pd.DataFrame]:
         """Conversions of the window whose user is to be looked up, in pages.
 
-        Columns: ``id``, ``source``, ``state``, ``action_timestamp_ms``, ``identity_key``, ``user_domain``, ``user_id``.
+        Columns: ``id``, ``source``, ``state``, ``action_timestamp_ms``, ``value``, ``identity_key``, ``user_domain``,
+        ``user_id``; ``is_unseen``, whether the run's extraction did not return it.
         """
-        seen_by = self._seen_by() if self._just_asked else {"asked_by": "", "extractions": []}
-        asked = seen_by | {"arrived": self._arrived, "rows": page_rows}
+        asked = self._seen_by() | {"again": not self._just_asked, "arrived": self._arrived, "rows": page_rows}
         for destination, sources in self._destinations.items():
             after = {"after_ms": -(2**62), "after_id": 0}
             while rows := self._reader.fetch(
@@ -104,6 +100,15 @@ class Identification:
             cursor.execute(statement("identification/create_identified"))
             cursor.copy_expert(statement("identification/copy_identified"), as_copy_text(users, _IDENTIFIED))
             cursor.execute(statement("identification/assign_users"), {"now": now, "run_id": self._run.run_id})
+
+    def held_keys(self, rows: int) -> pd.DataFrame:
+        """The ``source`` and ``identity_key`` of the newest held conversions of the window, so many of each destination."""
+        held = [
+            row
+            for destination, sources in self._destinations.items()
+            for row in self._reader.fetch("identification/held_keys", self._window(destination, sources) | {"rows": rows})
+        ]
+        return pd.DataFrame(held, columns=["source", "identity_key"], dtype=object)
 
     def identified(self) -> dict[str, SourceIdentified]:
         """What earlier tries found."""
@@ -123,6 +128,10 @@ class Identification:
         """What a statement with ``is_unseen`` binds."""
         asked_by = self._run.run_id if self._just_asked else ""
         return {"asked_by": asked_by, "extractions": [each for row in self._extractions.values() for each in row.ids]}
+
+    def _of_source(self, source: str) -> dict[str, Any]:
+        (destination,) = (name for name, sources in self._destinations.items() if source in sources)
+        return self._window(destination, [source]) | self._seen_by()
 
     def _window(self, destination: str, sources: Sequence[str]) -> dict[str, Any]:
         return self._run.planned(destination, sources).parameters()

@@ -74,6 +74,7 @@ class Cause(StrEnum):
     LOST_USERS = "lost_users"
     UNSEEN = "unseen"
     WITHDRAWN = "withdrawn"
+    NEAR_KEYS = "near_keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,5 +203,11 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.NOTE,
         condition="A source that promises every row of its window (returns_all) no longer returned conversions that waited.",
         remedy="Nothing, for refunds; what the source returns again goes out.",
+    ),
+    Cause.NEAR_KEYS: Kind(
+        level=Level.NOTE,
+        condition="Held conversions have identity keys that equal a known one but for case, blanks, zeros before or .0 behind; "
+        "the newest 1,000 are looked at.",
+        remedy="Write the key alike in the source's query and in known_users: lower(trim(…)), or CAST(… AS text), on both sides.",
     ),
 }

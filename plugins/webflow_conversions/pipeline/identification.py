@@ -18,6 +18,8 @@ from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import Reason, State
 
 PAGE_ROWS = 10_000
+HINT_ROWS = 1_000
+"""Held conversions of which it is asked whether their keys nearly equal a known one."""
 LOOKED_UP = ("id", "action_timestamp_ms", "identity_key")
 """The columns of a conversion by which its user is chosen."""
 
@@ -30,6 +32,8 @@ class SourceIdentified:
     ``withdrawn``: those that were withdrawn. ``missing``: those that a source which promises all rows did not return, and that
     were not withdrawn, since the extraction does not look whole. ``had_user``: numbers of conversions that were ready and were
     looked up again; ``lost_user``: those of them whose user is no longer known; ``user_changed``: those that have another one.
+    ``asked_keys``: numbers of identity keys without a known user, a sample; ``near_keys``: those of them that equal a known
+    one but for case, blanks, zeros or ``.0``.
     """
 
     unseen: Amount = field(default_factory=Amount)
@@ -38,6 +42,8 @@ class SourceIdentified:
     had_user: int = 0
     lost_user: int = 0
     user_changed: int = 0
+    asked_keys: int = 0
+    near_keys: int = 0
 
     def with_looked_up(self, had_user: int, lost_user: int) -> "SourceIdentified":
         """With the users that the extraction looked up itself."""
@@ -72,13 +78,15 @@ class IdentificationLedger(Protocol):
 
     def returned(self) -> Mapping[str, Returned]: ...
 
-    def unseen(self) -> Mapping[str, Amount]: ...
+    def unseen(self, source: str) -> Amount: ...
 
     def withdraw(self, source: str, now: datetime) -> Amount: ...
 
     def waiting(self, page_rows: int) -> Iterator[pd.DataFrame]: ...
 
     def assign(self, users: pd.DataFrame, now: datetime) -> None: ...
+
+    def held_keys(self, rows: int) -> pd.DataFrame: ...
 
     def identified(self) -> Mapping[str, SourceIdentified]: ...
 
@@ -138,6 +146,8 @@ def identify(
             _count(found, page, changes)
             pending = recorder.submit(ledger.assign, changes, clock())
         await_assigned()
+    _count_near_keys(found, ledger.held_keys(HINT_ROWS), users)
+    ledger.record(found)
     return done
 
 
@@ -174,17 +184,17 @@ def user_changes(page: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
 def _withdraw(
     ledger: IdentificationLedger, now: datetime, returns_all: Collection[str], limits: Limits | None
 ) -> dict[str, SourceIdentified]:
-    """What is not in its source any more: withdrawn where that is sure, counted where it is not."""
+    """What a source that promises all did not return: withdrawn where that is sure, counted where it is not."""
     returned = ledger.returned()
     found = {
         source: replace(one, unseen=Amount(), missing=Amount(), had_user=one.lost_user)
         for source, one in ledger.identified().items()
     }
-    for source, unseen in ledger.unseen().items():
-        one = found.get(source, SourceIdentified())
-        if source not in returns_all or source not in returned:
-            found[source] = replace(one, unseen=unseen)
-        elif may_withdraw(unseen, returned[source], limits):
+    for source in sorted(returned.keys() & returns_all):
+        one, unseen = found.get(source, SourceIdentified()), ledger.unseen(source)
+        if not unseen.rows:
+            continue
+        if may_withdraw(unseen, returned[source], limits):
             found[source] = replace(one, withdrawn=one.withdrawn + ledger.withdraw(source, now))
         else:
             found[source] = replace(one, missing=unseen)
@@ -192,14 +202,28 @@ def _withdraw(
 
 
 def _count(found: dict[str, SourceIdentified], page: pd.DataFrame, changes: pd.DataFrame) -> None:
+    """Add what a page showed: rows that no extraction returned, and what became of the users of those that were ready."""
+    for source, unseen in page[page["is_unseen"].astype(bool)].groupby("source"):
+        one = found.get(str(source), SourceIdentified())
+        if not one.missing.rows:
+            found[str(source)] = replace(one, unseen=one.unseen + Amount.of(unseen["value"]))
     was_ready = changes[changes["state"] == State.READY]
     lost = was_ready[was_ready["reason"] == Reason.UNKNOWN_USER]["source"].value_counts()
     changed = was_ready[was_ready["reason"].isna()]["source"].value_counts()
-    for source, rows in page[page["state"] == State.READY]["source"].value_counts().items():
-        one = found.get(str(source), SourceIdentified())
-        found[str(source)] = replace(
+    for name, rows in page[page["state"] == State.READY]["source"].value_counts().items():
+        one = found.get(str(name), SourceIdentified())
+        found[str(name)] = replace(
             one,
             had_user=one.had_user + int(rows),
-            lost_user=one.lost_user + int(lost.get(source, 0)),
-            user_changed=one.user_changed + int(changed.get(source, 0)),
+            lost_user=one.lost_user + int(lost.get(name, 0)),
+            user_changed=one.user_changed + int(changed.get(name, 0)),
         )
+
+
+def _count_near_keys(found: dict[str, SourceIdentified], held: pd.DataFrame, users: KnownUsers) -> None:
+    """Ask whether keys that are not known nearly are: a hint for whoever looks after the queries, nothing more."""
+    near = users.near(held["identity_key"].unique().tolist())
+    for source, rows in held.groupby("source"):
+        keys = set(rows["identity_key"])
+        one = found.get(str(source), SourceIdentified())
+        found[str(source)] = replace(one, asked_keys=len(keys), near_keys=len(keys & near))

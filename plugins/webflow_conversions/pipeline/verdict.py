@@ -121,6 +121,12 @@ def of_waiting(source: str, identified: SourceIdentified) -> list[Finding]:
     if identified.withdrawn.rows:
         sentence = f"{identified.withdrawn} were withdrawn: the source no longer returns them"
         found.append(finding_of(Cause.WITHDRAWN, source, sentence, identified.withdrawn))
+    if identified.near_keys:
+        sentence = (
+            f"{identified.near_keys:,} of {identified.asked_keys:,} unknown identity keys equal a known one but for case, "
+            "blanks, zeros or .0"
+        )
+        found.append(finding_of(Cause.NEAR_KEYS, source, sentence))
     return found
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from webflow_conversions.errors import Unusable
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules import evaluation, identity
-from webflow_conversions.rules.identity import PersonalData, choose_users, known_users_frame
+from webflow_conversions.rules.identity import PersonalData, choose_users, known_users_frame, variants
 
 Chunk = dict[str, pd.Series]
 
@@ -115,13 +115,23 @@ class KnownUsers:
 
     def of(self, conversions: pd.DataFrame) -> pd.DataFrame:
         """The users of those of the conversions for which one is known, see :func:`choose_users`."""
+        return choose_users(conversions, self._known(conversions["identity_key"].unique().tolist()), self.personal_data)
+
+    def near(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that are written a little differently than a known one, see :func:`variants`."""
+        written = {key: variants(key) for key in keys}
+        known = set(self._known(sorted(set().union(*written.values())))["identity_key"])
+        return {key for key, others in written.items() if others & known}
+
+    def _known(self, keys: Sequence[str]) -> pd.DataFrame:
+        """The known users of these keys."""
         columns, may_be_known = self.columns, self.warehouse.may_hold(self.sql, "identity_key")
-        keys = [key for key in conversions["identity_key"].unique().tolist() if may_be_known(key)]
+        asked = [key for key in keys if may_be_known(key)]
         chunks: list[Chunk] = []
-        for first in range(0, len(keys), self.warehouse.keys_per_query):
-            binds = {"identity_keys": keys[first : first + self.warehouse.keys_per_query]}
+        for first in range(0, len(asked), self.warehouse.keys_per_query):
+            binds = {"identity_keys": asked[first : first + self.warehouse.keys_per_query]}
             self.warehouse.read(self.sql, binds, columns, chunks.append)
-        return choose_users(conversions, known_users_frame(chunks), self.personal_data)
+        return known_users_frame(chunks)
 
 
 def _counting(found: Sequence[str], required: Sequence[str], optional: Sequence[str], query: str) -> list[str]:

@@ -76,6 +76,14 @@ def hashed(user_id: str) -> str:
     return hashlib.sha256(user_id.strip().lower().encode()).hexdigest()
 
 
+def variants(key: str) -> set[str]:
+    """Other ways to write an identity key, as the two sides of a join often differ: case, blanks, zeros before, ``.0`` behind."""
+    bare = key.strip()
+    whole = bare.removesuffix(".0")
+    written = {bare, f"{bare} ", whole, f"{whole}.0", whole.lstrip("0")}
+    return {form for text in written for form in (text, text.lower(), text.upper()) if form.strip()} - {key}
+
+
 def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame:
     """The rows of the known_users query in the form that :func:`choose_users` takes.
 

@@ -232,6 +232,7 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
     Cause.RETURNED: None,
     Cause.LOST_USERS: {"state": State.HELD},
     Cause.UNSEEN: None,
+    Cause.NEAR_KEYS: {"state": State.HELD},
     Cause.WITHDRAWN: {"state": State.WITHDRAWN, "reason": Reason.NO_LONGER_IN_SOURCE},
 }
 """The filter of the conversions that a finding is about, beside its source; None where the ledger has no list of them."""

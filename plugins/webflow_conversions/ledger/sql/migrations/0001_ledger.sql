@@ -104,7 +104,7 @@ COMMENT ON COLUMN webflow.runs.problems IS 'Why the run is not green: the senten
 COMMENT ON COLUMN webflow.runs.verdict IS
     'level (good, note, attention, failed) and findings: cause, level, source, sentence, rows, value, remedy (docs/verdicts.md).';
 COMMENT ON COLUMN webflow.runs.identified IS
-    'What identify found, by source: unseen, withdrawn, had_user and lost_user, with rows and value.';
+    'What identify found, by source: conversions that waited and were not returned (unseen, withdrawn, missing), numbers of users that were looked up again (had_user, lost_user, user_changed), keys that nearly equal a known one (near_keys of asked_keys).';
 COMMENT ON COLUMN webflow.runs.is_whole IS
     'It was to send all that was due: of every source, of the whole 2 days; no dry run, no backfill.';
 COMMENT ON COLUMN webflow.runs.last_extraction_before IS
