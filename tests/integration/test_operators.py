@@ -175,6 +175,56 @@ def test_a_guard_stops_the_run_and_force_goes_past_it(around: Surroundings) -> N
     assert len(around.identify()) == 2
 
 
+def test_what_a_source_that_promises_all_no_longer_returns_is_not_sent_and_the_run_says_so(around: Surroundings) -> None:
+    around.configure(CONFIGURATION.replace("    timestamps:", "    returns_all: true\n    timestamps:", 1))
+    around.sql("INSERT INTO sales VALUES ('refunded', now() - interval '1 hour', 'k1')")
+    around.plan()
+    around.extract()
+    around.identify()
+    around.sql("DELETE FROM sales WHERE conversion_id = 'refunded'")
+
+    around.run_id = "manual__2"
+    around.plan()
+    around.extract()
+    for work in around.identify():
+        around.push(work).execute(around.context())
+    document = around.reconcile()
+
+    assert states(around) == {"accepted": 1, "withdrawn": 1}
+    assert [event["action_id"].rsplit("/")[-1] for event in around.simulator.events()] == ["c1"]
+    assert document["sources"]["sales"]["withdrawn"]["rows"] == 1
+    ((problems, verdict),) = around.sql("SELECT problems, verdict FROM webflow.runs WHERE run_id = 'manual__2'")
+    assert problems == []
+    assert [finding["cause"] for finding in verdict["findings"]] == ["withdrawn"]
+
+
+def test_known_users_that_were_emptied_stop_the_run_and_force_goes_past_it(around: Surroundings) -> None:
+    around.sql("INSERT INTO sales SELECT 'm' || g, now() - interval '1 hour', 'k1' FROM generate_series(1, 11) g")
+    around.plan()
+    around.extract()
+    around.identify()
+    around.sql("DELETE FROM people")
+
+    around.run_id = "manual__2"
+    around.plan()
+    around.extract()
+    with pytest.raises(
+        Stopped, match=r"12 of 12 conversions of sales that had a known user have none any more .*lost_user_share"
+    ):
+        around.identify()
+    assert states(around) == {"held": 12}
+
+    around.run_id = "manual__3"
+    around.sql("INSERT INTO people VALUES ('k1', 'crm', 'u1', now() - interval '1 day')")
+    around.plan()
+    around.extract()
+    around.sql("DELETE FROM people")
+    around.run_id = "manual__4"
+    around.plan(force=True)
+    around.extract()
+    assert len(around.identify()) == 2
+
+
 def test_a_warehouse_that_goes_away_keeps_nothing_that_is_ready(around: Surroundings) -> None:
     """Identify is tried again by Airflow; its last try lets go out what is known, and reconcile says what is open."""
     around.sql("INSERT INTO sales VALUES ('h1', now() - interval '1 hour', 'nobody')")
