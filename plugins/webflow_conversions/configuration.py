@@ -189,6 +189,7 @@ class Configuration(_Part):
     guards: Guards = Guards()
     notices: list[NoticeTo] = []
     retention_days: Annotated[int, Field(ge=31, strict=True)] = 90
+    people_retention_days: Annotated[int, Field(ge=3, strict=True)] = 30
     currency: Currency | None = None
 
     @model_validator(mode="after")

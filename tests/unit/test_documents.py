@@ -115,7 +115,7 @@ def test_the_example_of_all_keys_has_all_keys_and_is_otherwise_the_default() -> 
 
     assert shown.keys() == Configuration.model_fields.keys()
     defaults = Configuration.model_validate(REQUIRED).model_dump(mode="json")
-    for part in ("delivery", "guards", "notices", "retention_days"):
+    for part in ("delivery", "guards", "notices", "retention_days", "people_retention_days"):
         assert shown[part] == defaults[part]
 
 

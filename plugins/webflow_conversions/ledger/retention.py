@@ -1,28 +1,52 @@
-"""Removal of old rows from the ledger, in small batches."""
+"""Removal of old rows from the ledger, and of people from what finished long ago; in small batches."""
 
+import hashlib
 from datetime import datetime, timedelta
 
-from webflow_conversions.ledger.session import Session
-from webflow_conversions.rules.window import to_milliseconds
+from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.rules.states import State
+from webflow_conversions.rules.window import sendable, to_milliseconds
 
 EXTRACTED_KEPT = timedelta(days=3)
 """Time for which the ledger keeps which conversions an extraction read. Reconcile needs the last one, people the others."""
 
+FARTHEST_AHEAD = timedelta(days=366)
+"""A conversion dated farther ahead than this is taken for a mistake: it does not wait for its moment beyond the retention."""
+
 _BATCH_ROWS = 5_000
-"""Rows that one transaction removes."""
+"""Rows that one transaction removes or hashes."""
+
+
+_HASHED = "sha256:"
+
+
+def hashed_user_id(user_id: str) -> str:
+    """A user ID as the ledger keeps it of conversions that finished long ago (``ledger/sql/retention/hash_people.sql``)."""
+    return f"{_HASHED}{hashlib.sha256(user_id.encode()).hexdigest()}"
+
+
+def is_hashed(user_id: str) -> bool:
+    """Whether a user ID of the ledger is such a hash."""
+    return user_id.startswith(_HASHED)
 
 
 def remove_old(session: Session, keep: timedelta, now: datetime) -> int:
-    """Remove conversions that finished before ``keep`` ago, never those that may still be sent; returns their number."""
+    """Remove conversions that finished before ``keep`` ago, and never those that may still be sent; returns their number.
+
+    Entries of the action log and dry runs go, too, and what waits for a moment beyond ``FARTHEST_AHEAD``, once no extraction
+    returns it.
+    """
     before = now - keep
     parameters = {
         "before": before,
         "before_ms": to_milliseconds(before),
+        "ahead_ms": to_milliseconds(now + FARTHEST_AHEAD),
         "kept_since": now - EXTRACTED_KEPT,
         "rows": _BATCH_ROWS,
     }
-    while session.execute("retention/remove_extracted", parameters):
-        continue
+    for name in ("remove_extracted", "remove_actions", "remove_dry_runs"):
+        while session.execute(f"retention/{name}", parameters):
+            continue
     removed, after_id = 0, 0
     while page := session.fetch("retention/oldest_conversions", parameters | {"after_id": after_id}):
         old = [row.id for row in page if row.is_old]
@@ -31,3 +55,31 @@ def remove_old(session: Session, keep: timedelta, now: datetime) -> int:
         removed += session.execute("retention/remove_finished", parameters | {"ids": old})
         after_id = page[-1].id
     return removed
+
+
+def hash_people(session: Session, keep: timedelta, now: datetime) -> int:
+    """Put hashes in place of identity keys and user IDs of conversions that finished before ``keep`` ago; returns their number.
+
+    The ledger remembers how far it came, so a conversion is looked at once. One that is judged anew finishes anew, and comes by
+    again.
+    """
+    hashed = 0
+    for state in (State.ACCEPTED, State.REJECTED, State.EXPIRED, State.WITHDRAWN):
+        page = "page_of_accepted" if state is State.ACCEPTED else "page_of_turned_away"
+        parameters = {
+            "state": state,
+            "before": now - keep,
+            "oldest_ms": sendable(now).start_ms,
+            "rows": _BATCH_ROWS,
+        }
+        while True:
+            with session.transaction() as cursor:
+                cursor.execute(statement("retention/hashed_up_to"), parameters)
+                place = cursor.fetchone()
+                cursor.execute(statement(f"retention/{page}"), parameters | {"place": place.place, "id": place.id})
+                if not (found := cursor.fetchall()):
+                    break
+                cursor.execute(statement("retention/hash_people"), parameters | {"ids": [row.id for row in found]})
+                hashed += cursor.rowcount
+                cursor.execute(statement("retention/set_hashed_up_to"), parameters | found[-1]._asdict())
+    return hashed

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.errors import Unusable
+from webflow_conversions.ledger.retention import hashed_user_id
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.event import action_id, source_prefix
 from webflow_conversions.rules.states import State, explain
@@ -227,7 +228,8 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
             more = {"prefixes": _action_ids(cursor, text), "behind": _action_id_of(cursor, after)}
         case Filter(user_of=int(number)):
             name = "find_of_user"
-            more = {"user_ids": [one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None]}
+            ids = [one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None]
+            more = {"user_ids": [*ids, *map(hashed_user_id, ids)]}
         case Filter(only=Only() as only):
             name = f"find_{only}"
         case Filter(state=State.HELD | State.FUTURE):

@@ -201,7 +201,9 @@ class ConversionsOperator(BaseOperator):
 
         api = WebflowHook(destination).get_conn()
         return digest(
-            self.config.model_dump(mode="json", exclude={"delivery", "guards", "notices", "retention_days"}),
+            self.config.model_dump(
+                mode="json", exclude={"delivery", "guards", "notices", "retention_days", "people_retention_days"}
+            ),
             api.url,
             api.customer_id,
         )

@@ -33,7 +33,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
 
     def perform(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.ledger.identification import Identification
-        from webflow_conversions.ledger.retention import remove_old
+        from webflow_conversions.ledger.retention import hash_people, remove_old
         from webflow_conversions.ledger.runs import Runs
         from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.judgement import judge
@@ -65,6 +65,11 @@ class ReconcileConversionsOperator(ConversionsOperator):
         removed = remove_old(session, timedelta(days=self.config.retention_days), now())
         if removed:
             self.log.info("removed %s conversions that finished over %s days ago", removed, self.config.retention_days)
+        hashed = hash_people(session, timedelta(days=self.config.people_retention_days), now())
+        if hashed:
+            self.log.info(
+                "hashed the people of %s conversions that finished over %s days ago", hashed, self.config.people_retention_days
+            )
         self._tell(context, run, document, verdict)
         return document
 

@@ -10,6 +10,7 @@ from typing import Any
 from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.ledger.actions import USEFUL, Action, Actions
 from webflow_conversions.ledger.push import as_event
+from webflow_conversions.ledger.retention import is_hashed
 from webflow_conversions.ledger.search import Conversion, Conversions, Filter, Place
 from webflow_conversions.rules.event import shortened
 from webflow_conversions.rules.states import WAITING, Reason, State
@@ -158,10 +159,12 @@ def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: boo
 
 
 def payload(conversion: Conversion, customer_id: str, *, with_user_ids: bool) -> dict[str, Any] | None:
-    """The event as it went out, or would: from the row, by the same rules; None if the row cannot be an event."""
+    """The event as it went out, or would: from the row, by the same rules; None if the row cannot be an event, or only a hash is
+    left of its user ID.
+    """
     if not (conversion.event_name and conversion.user_domain and conversion.user_id and conversion.conversion_id):
         return None
-    if conversion.action_timestamp_ms is None:
+    if conversion.action_timestamp_ms is None or is_hashed(conversion.user_id):
         return None
     event = as_event(conversion)
     if not with_user_ids:

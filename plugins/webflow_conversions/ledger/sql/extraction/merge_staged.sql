@@ -13,8 +13,9 @@ WITH met AS MATERIALIZED (
         c.state AS was,
         c.attempts,
         jsonb_build_object(
-            'state', c.state, 'time', c.action_timestamp_ms, 'value', c.value, 'key', c.identity_key, 'detail', c.detail,
-            'domain', c.user_domain, 'user', c.user_id
+            'state', c.state, 'time', c.action_timestamp_ms, 'value', c.value,
+            'key', CASE WHEN {is_same_key} THEN s.identity_key ELSE c.identity_key END, 'detail', c.detail,
+            'domain', c.user_domain, 'user', CASE WHEN c.user_id NOT LIKE 'sha256:%%' THEN c.user_id END
         ) AS before,
         e.conversion IS NOT NULL AS again,
         e.value AS value_before,
@@ -23,10 +24,10 @@ WITH met AS MATERIALIZED (
         c.state = 'expired' AND s.state IN ('expired', 'rejected') AS is_past,
         c.state IN ('ready', 'held', 'future', 'withdrawn') AND s.state = 'expired' AND c.action_timestamp_ms < %(oldest_ms)s
             AS expired_here,
-        c.forgotten_at IS NULL
-            AND (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
-                IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.identity_key, c.detail) AS differs,
-        (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
+        c.forgotten_at IS NULL AND (
+            (s.action_timestamp_ms, s.value, s.detail) IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.detail) OR NOT {is_same_key}
+        ) AS differs,
+        c.forgotten_at IS NOT NULL OR (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
             IS NOT DISTINCT FROM (e.action_timestamp_ms, e.value, e.identity_key, e.detail) AS is_alike,
         (
             s.rank, coalesce(s.action_timestamp_ms, 9e18), coalesce(s.value, 'Infinity'),
@@ -55,7 +56,7 @@ WITH met AS MATERIALIZED (
         SELECT
             conversion, alike, value, rank,
             CASE WHEN is_kept THEN x.action_timestamp_ms ELSE c.action_timestamp_ms END AS action_timestamp_ms,
-            CASE WHEN is_kept THEN x.identity_key ELSE c.identity_key END AS identity_key,
+            CASE WHEN is_kept THEN x.identity_key WHEN {is_same_key} THEN s.identity_key ELSE c.identity_key END AS identity_key,
             CASE WHEN is_kept THEN x.detail ELSE c.detail END AS detail
         FROM webflow.extracted x
         WHERE extraction = %(extraction)s AND conversion = c.id
@@ -65,7 +66,7 @@ WITH met AS MATERIALIZED (
     UPDATE webflow.conversions c
     SET action_timestamp_ms = m.action_timestamp_ms,
         value = m.value,
-        identity_key = m.identity_key,
+        identity_key = CASE WHEN m.is_past AND c.identity_key LIKE 'sha256:%%' THEN c.identity_key ELSE m.identity_key END,
         detail = m.detail,
         user_domain = CASE WHEN m.is_past THEN c.user_domain ELSE m.user_domain END,
         user_id = CASE WHEN m.is_past THEN c.user_id ELSE m.user_id END,

@@ -7,13 +7,14 @@ WITH changed AS (
                  THEN format('time %%s, was %%s', coalesce(e.action_timestamp_ms::text, 'none'), c.action_timestamp_ms) END,
             CASE WHEN e.value IS DISTINCT FROM c.value
                  THEN format('value %%s, was %%s', coalesce(e.value::text, 'none'), coalesce(c.value::text, 'none')) END,
-            CASE WHEN e.identity_key IS DISTINCT FROM c.identity_key THEN 'another identity key' END,
+            CASE WHEN (SELECT NOT {is_same_key} FROM (SELECT e.identity_key) s) THEN 'another identity key' END,
             CASE WHEN e.detail IS DISTINCT FROM c.detail THEN e.detail END
         ) AS detail
     FROM webflow.extracted e
     JOIN webflow.conversions c ON c.id = e.conversion
     WHERE e.extraction = %(extraction)s
       AND e.is_kept
+      AND c.forgotten_at IS NULL
       AND (c.state IN ('sending', 'accepted') OR c.attempts_in_doubt > 0 OR c.reason IN ('echo_mismatch', 'written_off'))
 ), marked AS (
     UPDATE webflow.conversions c

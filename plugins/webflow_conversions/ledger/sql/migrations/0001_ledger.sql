@@ -37,6 +37,10 @@ CREATE TABLE webflow.conversions (
 
 COMMENT ON TABLE webflow.conversions IS 'One row a conversion: where it stands, and why.';
 COMMENT ON COLUMN webflow.conversions.action_id IS 'The actionId sent to Webflow, derived from (destination, source, event_name, conversion_id) alone.';
+COMMENT ON COLUMN webflow.conversions.identity_key IS
+    'The key to the known users; people_retention_days after the conversion finished, sha256: and a hash of action_id and key.';
+COMMENT ON COLUMN webflow.conversions.user_id IS
+    'The user ID that is sent; people_retention_days after the conversion finished, sha256: and its hash.';
 COMMENT ON COLUMN webflow.conversions.attempts IS 'Requests that left, or may have left.';
 COMMENT ON COLUMN webflow.conversions.attempts_in_doubt IS 'Attempts without a known outcome: if another attempt followed, the conversion may have gone out more than once.';
 COMMENT ON COLUMN webflow.conversions.detail IS 'What the source gave where it is wrong.';
@@ -53,8 +57,8 @@ CREATE INDEX conversions_ready ON webflow.conversions (destination, action_times
 CREATE INDEX conversions_waiting ON webflow.conversions (state, action_timestamp_ms, id) WHERE state IN ('held', 'future');
 CREATE INDEX conversions_sending ON webflow.conversions (push_id) WHERE state = 'sending';
 
--- What a run has sent: by the pushes that it had.
-CREATE INDEX conversions_accepted ON webflow.conversions (push_id) WHERE state = 'accepted';
+-- What a run has sent: by the pushes that it had. With the ID, so that retention can stop and go on within a push.
+CREATE INDEX conversions_accepted ON webflow.conversions (push_id, id) WHERE state = 'accepted';
 
 -- What people look for, and what costs the push next to nothing. A conversion ID is found by its action ID, whose order
 -- by bytes puts the conversions of a source and event name together.
@@ -225,6 +229,16 @@ COMMENT ON COLUMN webflow.actions.filter IS 'Which conversions the person chose,
 COMMENT ON COLUMN webflow.actions.conversions IS 'How many conversions it touched.';
 COMMENT ON COLUMN webflow.actions.outcome IS 'What it came to: conversions by their effect.';
 COMMENT ON COLUMN webflow.actions.run_id IS 'The run that was started with it.';
+
+-- How far retention came with hashing the identity keys and user IDs of finished conversions.
+CREATE TABLE webflow.hashed_people (
+    state text PRIMARY KEY,
+    place bigint NOT NULL,
+    id    bigint NOT NULL
+);
+
+COMMENT ON COLUMN webflow.hashed_people.place IS
+    'Of accepted conversions the push_id, of others settled_at in microseconds since 1970; with id, the last conversion that was hashed.';
 
 -- Which Airflow this ledger belongs to, since two on one ledger would take each other's runs for their own.
 CREATE TABLE webflow.deployment (

@@ -1,0 +1,16 @@
+-- Puts hashes in place of identity keys and user IDs. The key is salted with the action ID, since it is only compared with that
+-- of the same source row: parts/is_same_key.sql. A user ID is not, so that people find the conversions of a user. A conversion that
+-- may go out again, if a person wants it to, keeps its user.
+UPDATE webflow.conversions c
+SET identity_key = CASE
+        WHEN c.identity_key LIKE 'sha256:%%' THEN c.identity_key
+        ELSE 'sha256:' || encode(sha256(convert_to(c.action_id || ' ' || c.identity_key, 'UTF8')), 'hex')
+    END,
+    user_id = CASE
+        WHEN c.user_id LIKE 'sha256:%%' THEN c.user_id
+        ELSE 'sha256:' || encode(sha256(convert_to(c.user_id, 'UTF8')), 'hex')
+    END
+WHERE c.id = ANY (%(ids)s)
+  AND num_nonnulls(c.identity_key, c.user_id) > 0
+  AND (c.state = 'accepted' OR c.state IN ('rejected', 'expired', 'withdrawn')
+       AND (c.action_timestamp_ms IS NULL OR c.action_timestamp_ms < %(oldest_ms)s))
