@@ -1,6 +1,7 @@
 """Each role has what it needs and no more: a night runs with them alone, and what they must not do is refused."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 
 import psycopg2
@@ -12,9 +13,10 @@ from demo.simulator import SimulatorProcess
 from tests.roles import NightWithRoles, Roles
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.actions import Action, Actions
+from webflow_conversions.ledger.erasure import Erasure, People
 from webflow_conversions.ledger.migrations import migrate, migrations
 from webflow_conversions.ledger.overview import read_overview
-from webflow_conversions.ledger.retention import remove_old
+from webflow_conversions.ledger.retention import hash_people, remove_old
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.rules.states import Reason, State
@@ -49,6 +51,7 @@ def test_a_night_runs_with_these_roles_alone(night: NightWithRoles, simulator: S
     assert night.states() == {"a": ("accepted", None), "b": ("accepted", None), "c": ("rejected", "missing_identity")}
     night.dry_run(night.begin("dry", dry_run=True))
     assert remove_old(night.session, night.clock.at - night.clock.at, night.clock.at) >= 0
+    assert hash_people(night.session, timedelta(), night.clock.at + timedelta(days=3650)) == 2
 
 
 def test_the_files_may_be_run_again(roles: Roles) -> None:
@@ -93,14 +96,44 @@ def test_the_page_changes_nothing_that_it_has_no_button_for(roles: Roles, statem
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE webflow.schema_migrations SET version = 0", "DELETE FROM webflow.deployment", "DELETE FROM webflow.actions"],
+    [
+        "UPDATE webflow.schema_migrations SET version = 0",
+        "DELETE FROM webflow.deployment",
+        "UPDATE webflow.actions SET person = 'another'",
+        "INSERT INTO webflow.actions (person, action, filter) VALUES ('another', 'download', '{}')",
+    ],
 )
-def test_the_worker_changes_rows_of_conversions_and_runs_alone(roles: Roles, statement: str) -> None:
+def test_the_worker_changes_neither_whose_ledger_it_is_nor_who_did_what(roles: Roles, statement: str) -> None:
     with pytest.raises(InsufficientPrivilege):
         roles.do("webflow_worker", statement)
 
 
-def test_the_page_reads_everything(roles: Roles) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM webflow.conversions",
+        "SELECT identity_key FROM webflow.conversions",
+        "SELECT identity_key FROM webflow.extracted",
+        "SELECT was FROM webflow.extracted",
+    ],
+)
+def test_the_page_reads_no_identity_key(roles: Roles, statement: str) -> None:
+    with pytest.raises(InsufficientPrivilege):
+        roles.do("webflow_page", statement)
+
+
+def test_the_page_reads_every_other_column(roles: Roles) -> None:
+    columns = roles.do(
+        "postgres",
+        "SELECT format('%I.%I', table_schema, table_name), string_agg(quote_ident(column_name), ', ')"
+        " FROM information_schema.columns WHERE table_schema = 'webflow' AND column_name NOT IN ('identity_key', 'was') GROUP BY 1",
+    )
+    assert len(columns) >= 8
+    for table, names in columns:
+        roles.do("webflow_page", f"SELECT {names} FROM {table}")
+
+
+def test_the_page_reads_all_tables(roles: Roles) -> None:
     tables = roles.do("postgres", "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'webflow'")
     assert len(tables) >= 8
     for (table,) in tables:
@@ -156,6 +189,25 @@ def test_the_command_migrates_once_with_roles_or_without(roles: Roles) -> None:
     roles.server.create_database("fresh")
     assert "brought the ledger to 0001_ledger.sql" in roles.migrate("postgres", "fresh")
     assert roles.migrate("postgres", "fresh") == f"the ledger is at version {migrations()[-1].version}\n"
+
+
+def test_the_worker_removes_a_person_and_the_page_does_not(
+    roles: Roles, night: NightWithRoles, simulator: SimulatorProcess
+) -> None:
+    night.person("key of ann", "user of ann")
+    night.sale("of ann", key="key of ann")
+    night.push(night.read("with ann"), simulator.url)
+    roles.do(
+        "postgres",
+        """INSERT INTO webflow.actions (person, action, filter) VALUES ('ada', 'download', '{"conversion": "of ann"}')""",
+    )
+    people = People(users=[("crm", "user of ann")])
+    page = Session(partial(roles.connect, "webflow_page", "webflow"))
+    with pytest.raises(InsufficientPrivilege):
+        Erasure(page, people).remove(night.clock.at)
+    page.close()
+    assert Erasure(night.session, people).remove(night.clock.at).conversions == 1
+    assert roles.do("postgres", "SELECT filter FROM webflow.actions ORDER BY id DESC LIMIT 1") == [({"conversion": "forgotten"},)]
 
 
 def test_the_page_s_buttons_work_with_its_role(roles: Roles, night: NightWithRoles, simulator: SimulatorProcess) -> None:

@@ -5,9 +5,11 @@ BEGIN
         GRANT SELECT ON ALL TABLES IN SCHEMA webflow TO webflow_worker;
         GRANT INSERT, UPDATE, DELETE
             ON webflow.conversions, webflow.runs, webflow.extractions, webflow.extracted, webflow.pushes, webflow.destinations,
-            webflow.history
+            webflow.history, webflow.hashed_people
             TO webflow_worker;
         GRANT INSERT ON webflow.deployment TO webflow_worker;
+        -- Retention and webflow-conversions forget: the end of an entry, and a name in it; never who acted, when and how.
+        GRANT DELETE, UPDATE (filter) ON webflow.actions TO webflow_worker;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'webflow_page') THEN
         GRANT SELECT ON ALL TABLES IN SCHEMA webflow TO webflow_page;
@@ -16,5 +18,16 @@ BEGIN
             ON webflow.conversions TO webflow_page;
         GRANT INSERT ON webflow.history, webflow.actions TO webflow_page;
         GRANT UPDATE (conversions, outcome, run_id) ON webflow.actions TO webflow_page;
+        -- Identity keys are for tasks alone, and was has them, too. A right to the whole table would include them.
+        REVOKE SELECT ON webflow.conversions, webflow.extracted FROM webflow_page;
+        EXECUTE (
+            SELECT string_agg(format('GRANT SELECT (%%s) ON webflow.%%I TO webflow_page', columns, table_name), '; ')
+            FROM (
+                SELECT table_name, string_agg(quote_ident(column_name), ', ') AS columns
+                FROM information_schema.columns
+                WHERE table_schema = 'webflow' AND table_name IN ('conversions', 'extracted') AND column_name NOT IN ('identity_key', 'was')
+                GROUP BY table_name
+            ) readable
+        );
     END IF;
 END $$
