@@ -89,6 +89,8 @@ def _entry(record: HistoryEntry) -> TimelineEntry:
             text, detail = f"{record.person} took it back.", f"It was {detail}." if detail else ""
         case "write_off":
             text, detail = f"{record.person} wrote it off.", f"It was {detail}." if detail else ""
+        case "forgotten":
+            text = "The person behind it was removed from the ledger."
         case other:
             text = other
     return TimelineEntry(at=record.at, text=text, detail=detail, run_id=record.run_id)

@@ -22,7 +22,7 @@ FROM (
         c.value AS stands,
         c.action_timestamp_ms >= %(start_ms)s AND c.action_timestamp_ms < %(end_ms)s AS is_of_window,
         c.run_id = %(run_id)s AS is_new,
-        c.id IS NOT NULL AND NOT e.is_kept AND e.value IS DISTINCT FROM c.value AND NOT EXISTS (
+        c.id IS NOT NULL AND c.forgotten_at IS NULL AND NOT e.is_kept AND e.value IS DISTINCT FROM c.value AND NOT EXISTS (
             SELECT FROM webflow.extracted later
             WHERE later.extraction = ANY (ARRAY(SELECT id FROM webflow.extractions WHERE id > %(extraction)s))
               AND later.conversion = e.conversion

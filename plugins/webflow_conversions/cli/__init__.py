@@ -1,0 +1,1 @@
+"""The command ``webflow-conversions``, for people and scripts, beside ``airflow``."""

@@ -1,0 +1,1 @@
+UPDATE webflow.actions SET filter = %(filter)s WHERE id = %(id)s

@@ -1,0 +1,1 @@
+DELETE FROM webflow.history WHERE conversion = ANY (%(ids)s)
