@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import psycopg2
@@ -13,6 +13,7 @@ from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.overview import read_overview
+from webflow_conversions.ledger.retention import hash_people
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.verdict import Verdict
@@ -178,6 +179,20 @@ def test_a_list_of_the_page_reads_by_an_index(night: Night, plans: list[Any], se
     found = {sql: reads for sql, plan in plans if sql != kinds and (reads := whole_reads(plan))}
     assert found == {}
     assert plans
+
+
+def test_people_are_hashed_by_an_index_and_what_was_hashed_is_not_read_again(night: Night, plans: list[Any]) -> None:
+    night.sql("UPDATE webflow.conversions SET push_id = 1 - push_id WHERE state = 'accepted'")
+    night.sql("ANALYZE webflow.conversions")
+    year, later = timedelta(days=365), datetime.now(UTC) + timedelta(days=366)
+    plans.clear()
+    assert hash_people(night.session, year, later) == HISTORY
+    assert {statement: reads for statement, plan in plans if (reads := whole_reads(plan))} == {}
+    indexes = {node["Index Name"] for _, plan in plans for node in nodes(plan) if "Index Name" in node}
+    assert {"conversions_accepted", "conversions_turned_away"} <= indexes
+    plans.clear()
+    assert hash_people(night.session, year, later) == 0
+    assert not [sql for sql, _ in plans if sql == statement("retention/hash_people")]
 
 
 def test_a_month_that_was_too_old_is_not_read_for_the_chart(night: Night, plans: list[Any]) -> None:
