@@ -14,6 +14,7 @@ from webflow_conversions.ledger.actions import Action, Actions
 from webflow_conversions.ledger.retention import hash_people, hashed_user_id, remove_old
 from webflow_conversions.ledger.search import Conversions, Filter
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.ui.conversion import payload
 from webflow_conversions.warehouse.reader import Warehouse
 
 DAY = timedelta(days=1)
@@ -192,6 +193,14 @@ def test_people_are_hashed_once_they_finished_longer_ago_than_the_limit(night: N
     assert night.row("old").user_domain == "crm"
 
 
+def test_the_history_loses_which_user_and_key_there_were_before_and_keeps_the_rest(night: Night) -> None:
+    for number in (finished(night, "accepted", "old", ago=AGO + DAY), finished(night, "accepted", "young", ago=DAY)):
+        for what in ("corrected", "user_changed", "changed_after_sent", "attempt_failed"):
+            night.sql("INSERT INTO webflow.history (conversion, what, detail) VALUES (%s, %s, 'x')", number, what)
+    assert hash_people(night.session, AGO, NOW) == 1
+    assert night.sql("SELECT what FROM webflow.history WHERE detail IS NULL ORDER BY id") == [("corrected",), ("user_changed",)]
+
+
 @pytest.mark.parametrize("state", ["ready", "held", "future", "sending"])
 def test_people_of_what_is_not_finished_stay(night: Night, state: str) -> None:
     finished(night, state, "a", ago=400 * DAY)
@@ -292,5 +301,7 @@ def test_the_conversions_of_a_user_are_found_by_the_whole_user_id_hashed_or_not(
     hash_people(night.session, AGO, NOW)
     conversions = Conversions(night.session)
     young = finished(night, "accepted", "young", ago=DAY, user_id="u1")
-    assert conversions.of_user(["u1", hashed_user_id("u1")]) == young
+    assert conversions.of_user(["u1"]) == young
     assert conversions.ids(Filter(user_of=young), 9) == [young, old]
+    shown = {number: payload(conversions.one(number), "1", with_user_ids=True) for number in (old, young)}
+    assert (shown[old], shown[young]["userId"]) == (None, "u1")

@@ -101,8 +101,9 @@ def test_what_is_left_out_has_the_designed_default(write):
     assert (source.timestamps.ambiguous, source.timestamps.nonexistent) == (Ambiguous.LATER, Nonexistent.OFFSET_BEFORE)
     assert (configuration.delivery.workers, configuration.delivery.in_doubt) == (2, InDoubt.RESEND)
     assert configuration.known_users.personal_data is PersonalData.REJECT
-    assert (configuration.retention_days, configuration.people_retention_days) == (90, 30)
+    assert configuration.retention_days == 90
     assert configuration.rules(source).goals is None
+    assert configuration.people_retention_days == 30
 
 
 def test_a_notifier_is_told_of_everything_unless_it_says_of_what(write):
@@ -227,9 +228,9 @@ def test_yaml_cannot_run_code(complaint):
         ("delivery: {in_doubt: maybe}", "is wrong at delivery.in_doubt: input should be 'resend' or 'hold', not 'maybe'."),
         ("guards: {rejected_share: 50}", "is wrong at guards.rejected_share: input should be less than or equal to 1, not 50."),
         ("guards: {volume_factor: 1}", "is wrong at guards.volume_factor: input should be greater than 1, not 1."),
+        ("people_retention_days: 2", "is wrong at people_retention_days: input should be greater than or equal to 3, not 2."),
         ("currency: euro", "is wrong at currency: string should match pattern '^[A-Z]{3}$', not 'euro'."),
         ("retention_days: 2", "is wrong at retention_days: input should be greater than or equal to 31, not 2."),
-        ("people_retention_days: 2", "is wrong at people_retention_days: input should be greater than or equal to 3, not 2."),
         ("goals: [{event_name: a b}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
         (f"goals: [{{event_name: {'x' * 41}}}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
         ("goals: [{event_name: a, valid_from: 2026-01-05T09:00:00Z, valid_to: 2026-01-05T09:00:00Z}]", "is wrong at goals[1]: valid_from must lie before valid_to."),

@@ -80,6 +80,6 @@ def hash_people(session: Session, keep: timedelta, now: datetime) -> int:
                 if not (found := cursor.fetchall()):
                     break
                 cursor.execute(statement("retention/hash_people"), parameters | {"ids": [row.id for row in found]})
-                hashed += cursor.rowcount
+                hashed += cursor.fetchone().conversions
                 cursor.execute(statement("retention/set_hashed_up_to"), parameters | found[-1]._asdict())
     return hashed

@@ -203,9 +203,8 @@ class Conversions:
     def of_user(self, user_ids: Sequence[str]) -> int | None:
         """The number of the latest conversion of a user, by the possible IDs of the user; None if there is none."""
         with self._session.transaction() as cursor:
-            return next(
-                (identifier for identifier, _ in _run(cursor, "find_of_user", Filter(), 1, None, user_ids=user_ids)), None
-            )
+            found = _run(cursor, "find_of_user", Filter(), 1, None, user_ids=_also_hashed(user_ids))
+            return next((identifier for identifier, _ in found), None)
 
 
 def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = None) -> list[tuple[int, int]]:
@@ -228,8 +227,7 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
             more = {"prefixes": _action_ids(cursor, text), "behind": _action_id_of(cursor, after)}
         case Filter(user_of=int(number)):
             name = "find_of_user"
-            ids = [one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None]
-            more = {"user_ids": [*ids, *map(hashed_user_id, ids)]}
+            more = {"user_ids": _also_hashed([one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None])}
         case Filter(only=Only() as only):
             name = f"find_{only}"
         case Filter(state=State.HELD | State.FUTURE):
@@ -246,6 +244,11 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
         case _:
             name = "find_any"
     return _run(cursor, name, selection, rows, after, **more)
+
+
+def _also_hashed(user_ids: Sequence[str]) -> list[str]:
+    """The user IDs, and how the ledger keeps them of conversions that finished long ago."""
+    return [*user_ids, *map(hashed_user_id, user_ids)]
 
 
 def _state_of(reason: str) -> State | None:

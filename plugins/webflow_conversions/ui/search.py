@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from webflow_conversions.ledger.retention import hashed_user_id
 from webflow_conversions.ledger.search import Conversion, Conversions, Filter
 from webflow_conversions.ui.ledger import reading
 
@@ -33,10 +32,9 @@ def search(text: str) -> SearchResult:
 
 
 def _user_ids(text: str) -> list[str]:
-    """The user ID and, for personal data, also the hash that is sent in its place; each also as it is kept later."""
-    sent = [text]
-    if "@" in text or text.startswith(("+", "0")):
-        from webflow_conversions.rules.identity import hashed  # loads pandas
+    """The user ID and, for personal data, also the hash that is sent in its place."""
+    if "@" not in text and not text.startswith(("+", "0")):
+        return [text]
+    from webflow_conversions.rules.identity import hashed  # loads pandas
 
-        sent.append(hashed(text))
-    return [*sent, *map(hashed_user_id, sent)]
+    return [text, hashed(text)]
