@@ -1,16 +1,21 @@
 """A removed person is nowhere in the ledger, is never sent again, and the counts stay."""
 
+import json
+import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from psycopg2.extras import Json
 
 from demo.simulator import SimulatorProcess
 from tests.night import NOW, Night
 from tests.rows import put
+from webflow_conversions.cli.main import cli
 from webflow_conversions.ledger import erasure
 from webflow_conversions.ledger.erasure import Erasure, People
 from webflow_conversions.ledger.extraction import Extraction
@@ -370,3 +375,63 @@ def test_a_removal_waits_for_the_chunk_that_is_being_merged(night: Night, simula
         assert staged[0].result().conversions == 1
     assert "of-ann" not in everything(night)
     assert night.problems(run) == []
+
+
+# The command
+
+
+@pytest.fixture
+def connected(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
+    """Airflow's connection webflow_ledger leads to the ledger."""
+    with closing(night.connect()) as connection:
+        at = connection.info
+        leads_to = {"host": at.host, "port": at.port, "login": at.user, "schema": at.dbname}
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", json.dumps({"conn_type": "postgres", **leads_to}))
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "client")  # the command does not set it for the tests after this one
+    return night
+
+
+def command(*options: str) -> Result:
+    return CliRunner().invoke(cli, ["forget", "--user", "crm", "user-of-ann", *options])
+
+
+def test_the_command_shows_removes_and_finds_nothing_the_next_time(connected: Night) -> None:
+    put(connected, "accepted", "order-of-ann", user_id="user-of-ann", identity_key="key-of-ann")
+    put(connected, "held", "other-of-ann", user_id=None, user_domain=None, identity_key="key-of-ann")
+    shown = command("--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert len(re.findall("identity_key=key-of-ann", shown.output)) == 2
+    assert tombstones(connected) == {}
+    removed = command("--yes")
+    assert (removed.exit_code, "Removed the person from 2 conversions." in removed.output) == (0, True)
+    assert len(tombstones(connected)) == 2
+    assert command("--yes").output == "The ledger keeps nothing about this person.\n"
+
+
+def test_the_command_fails_and_says_when_to_come_again_while_a_push_holds_a_conversion(connected: Night) -> None:
+    ann(connected)
+    connected.sale("a", key="key-of-ann")
+    queue = connected.queue(connected.read())
+    queue.begin(lease_seconds=30)
+    queue.claim(1, NOW)
+    busy = command("--yes")
+    assert busy.exit_code == 1
+    assert busy.output.endswith("it is being worked on at this moment: run it again in 1 minute.\n")
+
+
+def test_a_ledger_without_tables_and_a_connection_that_is_missing_are_one_sentence(
+    connected: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = json.loads(os.environ["AIRFLOW_CONN_WEBFLOW_LEDGER"])
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", json.dumps(connection | {"schema": "postgres"}))
+    empty = command("--yes")
+    assert (empty.exit_code, empty.output) == (
+        1,
+        "Error: The ledger has no tables of this release yet: the plan task of the next run makes them.\n",
+    )
+    monkeypatch.delenv("AIRFLOW_CONN_WEBFLOW_LEDGER")
+    missing = command("--yes")
+    assert missing.exit_code == 1
+    assert missing.output.endswith(
+        "Error: There is no connection webflow_ledger: create it under Admin > Connections, or as AIRFLOW_CONN_WEBFLOW_LEDGER.\n"
+    )

@@ -37,6 +37,12 @@ WITHOUT_MOMENT = replace(ORDER, state=State.REJECTED, action_id="webflow_default
 FAR_AHEAD = replace(ORDER, state=State.FUTURE, action_id="webflow_default/sales/sale/o3", action_timestamp_ms=2**60)
 
 
+@pytest.fixture(autouse=True)
+def of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets where Airflow looks for connections, and does not set it for the tests after this one."""
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "client")
+
+
 class Ledger:
     """What the command is told, in place of a ledger."""
 
@@ -157,29 +163,24 @@ def test_the_installed_script_and_the_package_are_the_command(tmp_path: Path) ->
     )
     for name in ("pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    options = [
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-compile",
-        "--target",
-        str(target),
-    ]
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True)
+    options = "--quiet --disable-pip-version-check --no-deps --no-build-isolation --no-compile".split()
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(source)], check=True)
     environment = {"PYTHONPATH": str(target), "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}
 
-    for command in ([str(target / "bin" / "webflow-conversions")], [sys.executable, "-m", "webflow_conversions"]):
-        version = subprocess.run([*command, "--version"], env=environment, capture_output=True, text=True, check=False)
-        assert version.stdout == f"webflow-conversions, version {__version__}\n"
+    def ends(*command: str, **more: str) -> tuple[int, str]:
+        """Status and last line."""
+        done = subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+        return done.returncode, (done.stdout + done.stderr).splitlines()[-1]
 
-    mistake = {**environment, "AIRFLOW_CONN_WEBFLOW_LEDGER": '{"conn_type": "sqlite"}'}
-    refused = subprocess.run(
-        [*command, "forget", "--user", "crm", "u1", "--yes"], env=mistake, capture_output=True, text=True, check=False
+    script, of_ann = str(target / "bin" / "webflow-conversions"), ("forget", "--user", "crm", "u1", "--yes")
+    version = (0, f"webflow-conversions, version {__version__}")
+    assert ends(script, "--version") == ends(sys.executable, "-m", "webflow_conversions", "--version") == version
+    assert ends(script, *of_ann) == (
+        1,
+        "Error: There is no connection webflow_ledger: create it under Admin > Connections, or as AIRFLOW_CONN_WEBFLOW_LEDGER.",
     )
-    assert refused.returncode == 1
-    assert (
-        refused.stderr.splitlines()[-1]
-        == "Error: Connection webflow_ledger is of type sqlite: the ledger needs PostgreSQL (type postgres)."
+    assert ends(script, *of_ann, AIRFLOW_CONN_WEBFLOW_LEDGER='{"conn_type": "sqlite"}') == (
+        1,
+        "Error: Connection webflow_ledger is of type sqlite: the ledger needs PostgreSQL (type postgres).",
     )
-    assert "Traceback" not in refused.stderr
