@@ -168,6 +168,22 @@ def test_what_an_extraction_kept_of_a_changed_row_is_removed_and_that_it_was_rea
     assert night.problems(run) == []
 
 
+def test_what_a_waiting_conversion_was_before_the_source_corrected_it_is_removed(night: Night) -> None:
+    ann(night)
+    night.person("other-key-of-ann", "other-user-of-ann")
+    night.sale("a", key="key-of-ann")
+    night.read("first")
+    night.sql("UPDATE sales SET identity_key = 'other-key-of-ann'")
+    run = night.read("second")
+    assert "was" in night.sql("SELECT detail FROM webflow.history")[0][0]
+    people = People(users=[("crm", "other-user-of-ann")])
+    assert Erasure(night.session, people).kept().extracted == 1
+    forget(night, people)
+    assert "of-ann" not in everything(night)
+    assert night.sql("SELECT what FROM webflow.history") == [("forgotten",)]
+    assert night.problems(run) == []
+
+
 def test_the_action_log_keeps_who_did_what_and_loses_whom_it_was_about(night: Night) -> None:
     number = put(night, "accepted", "order-of-ann", user_id="user-of-ann", identity_key="key-of-ann")
     filters = [

@@ -195,10 +195,12 @@ def test_people_are_hashed_once_they_finished_longer_ago_than_the_limit(night: N
 
 def test_the_history_loses_which_user_and_key_there_were_before_and_keeps_the_rest(night: Night) -> None:
     for number in (finished(night, "accepted", "old", ago=AGO + DAY), finished(night, "accepted", "young", ago=DAY)):
-        for what in ("corrected", "user_changed", "changed_after_sent", "attempt_failed"):
+        for what in ("corrected", "returned", "user_changed", "user_gone", "changed_after_sent", "attempt_failed"):
             night.sql("INSERT INTO webflow.history (conversion, what, detail) VALUES (%s, %s, 'x')", number, what)
     assert hash_people(night.session, AGO, NOW) == 1
-    assert night.sql("SELECT what FROM webflow.history WHERE detail IS NULL ORDER BY id") == [("corrected",), ("user_changed",)]
+    left = night.sql("SELECT conversion, what FROM webflow.history WHERE detail IS NOT NULL ORDER BY id")
+    assert [what for _, what in left][:2] == ["changed_after_sent", "attempt_failed"]
+    assert len(left) == 2 + 6
 
 
 @pytest.mark.parametrize("state", ["ready", "held", "future", "sending"])
@@ -239,13 +241,19 @@ def test_the_ledger_remembers_how_far_it_came(night: Night, monkeypatch: pytest.
     assert hash_people(night.session, AGO, NOW) == 1
 
 
+def told(night: Night) -> set[tuple[str, str]]:
+    """The details of the history, by conversion."""
+    rows = night.sql("SELECT c.conversion_id, h.detail FROM webflow.history h JOIN webflow.conversions c ON c.id = h.conversion")
+    return set(rows)
+
+
 def test_a_hashed_conversion_that_is_read_again_is_no_change_and_is_judged_by_its_key(
     night: Night, simulator: SimulatorProcess
 ) -> None:
     night.person("k1", "u1")
     for name, key in (("sent", "k1"), ("refused", None)):
         night.sale(name, key=key, value=7)
-    night.sale("late", key="k1", ago=3 * DAY)
+    night.sale("late", key="k1", ago=3 * DAY, value=7)
     night.push(night.read("first"), simulator.url)
     night.clock.at = NOW + 4 * DAY
     night.sql("UPDATE webflow.pushes SET ended_at = %s", NOW)
@@ -257,15 +265,22 @@ def test_a_hashed_conversion_that_is_read_again_is_no_change_and_is_judged_by_it
     assert night.rows() == before
     assert night.sql("SELECT count(*) FROM webflow.extracted WHERE is_kept") == [(0,)]
     night.sql("UPDATE sales SET value = 8")
+    value = "value 8.00, was 7.00"
     run = night.read("another value")
     assert night.problems(run) == []
-    assert night.sql("SELECT detail FROM webflow.history") == [("value 8.00, was 7.00",)]
+    assert told(night) == {("sent", value), ("refused", value), ("late", value)}
     assert [night.row(name).identity_key for name in ("sent", "late")] == [before[name].identity_key for name in ("sent", "late")]
-    night.sql("UPDATE sales SET identity_key = 'k2'")
-    night.read("another key")
-    assert night.sql("SELECT detail FROM webflow.history ORDER BY id DESC LIMIT 1") == [
-        ("value 8.00, was 7.00; another identity key",)
-    ]
+    night.sql("DELETE FROM webflow.history; UPDATE sales SET identity_key = 'k2'")
+    for name in ("another key", "the same once more"):
+        night.read(name)
+        assert told(night) == {
+            ("sent", f"{value}; another identity key"),
+            ("refused", "key k…, was none"),
+            ("late", "another identity key"),
+        }
+    assert night.row("late").identity_key.startswith("sha256:")
+    assert night.row("late").identity_key != before["late"].identity_key
+    assert night.sql("SELECT count(*) FROM webflow.history") == [(3,)]
     assert len(simulator.events()) == 1
 
 
@@ -294,6 +309,8 @@ def test_a_hashed_conversion_whose_moment_is_corrected_goes_out_with_its_user(ni
     night.sql("UPDATE sales SET occurred_at = %s", NOW + 4 * DAY - timedelta(hours=1))
     night.push(night.read("second"), simulator.url)
     assert [json.loads(event["body"])["userId"] for event in simulator.events()] == ["u1"]
+    ((what, detail),) = night.sql("SELECT what, detail FROM webflow.history")
+    assert (what, "key" in detail, "user" in detail) == ("corrected", False, False)
 
 
 def test_the_conversions_of_a_user_are_found_by_the_whole_user_id_hashed_or_not(night: Night) -> None:

@@ -163,7 +163,7 @@ def test_the_installed_script_and_the_package_are_the_command(tmp_path: Path) ->
     )
     for name in ("pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    options = "--quiet --disable-pip-version-check --no-deps --no-build-isolation --no-compile".split()
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--no-compile"]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(source)], check=True)
     environment = {"PYTHONPATH": str(target), "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}
 

@@ -13,8 +13,7 @@ WITH met AS MATERIALIZED (
         c.state AS was,
         c.attempts,
         jsonb_build_object(
-            'state', c.state, 'time', c.action_timestamp_ms, 'value', c.value,
-            'key', CASE WHEN {is_same_key} THEN s.identity_key ELSE c.identity_key END, 'detail', c.detail,
+            'state', c.state, 'time', c.action_timestamp_ms, 'value', c.value, 'key', c.identity_key, 'detail', c.detail,
             'domain', c.user_domain, 'user', CASE WHEN c.user_id NOT LIKE 'sha256:%%' THEN c.user_id END
         ) AS before,
         e.conversion IS NOT NULL AS again,
@@ -66,7 +65,9 @@ WITH met AS MATERIALIZED (
     UPDATE webflow.conversions c
     SET action_timestamp_ms = m.action_timestamp_ms,
         value = m.value,
-        identity_key = CASE WHEN m.is_past AND c.identity_key LIKE 'sha256:%%' THEN c.identity_key ELSE m.identity_key END,
+        identity_key = CASE
+            WHEN m.is_past AND c.identity_key LIKE 'sha256:%%' THEN webflow.hashed_key(c.action_id, m.identity_key) ELSE m.identity_key
+        END,
         detail = m.detail,
         user_domain = CASE WHEN m.is_past THEN c.user_domain ELSE m.user_domain END,
         user_id = CASE WHEN m.is_past THEN c.user_id ELSE m.user_id END,

@@ -15,14 +15,15 @@ FROM (
         c.id,
         c.user_id,
         e.was ->> 'state' = 'withdrawn' AS was_withdrawn,
-        (c.action_timestamp_ms, c.value, c.identity_key, c.detail) IS DISTINCT FROM (b.time, b.value, b.key, b.detail) AS differs,
+        (c.action_timestamp_ms, c.value, c.detail) IS DISTINCT FROM (b.time, b.value, b.detail) OR has_another_key AS differs,
         b."user" IS NOT NULL AND (c.user_domain, c.user_id) IS DISTINCT FROM (b.domain, b."user") AS has_another_user,
         concat_ws('; ',
             CASE WHEN c.action_timestamp_ms IS DISTINCT FROM b.time
                  THEN format('time %%s, was %%s', coalesce(c.action_timestamp_ms::text, 'none'), coalesce(b.time::text, 'none')) END,
             CASE WHEN c.value IS DISTINCT FROM b.value
                  THEN format('value %%s, was %%s', coalesce(c.value::text, 'none'), coalesce(b.value::text, 'none')) END,
-            CASE WHEN c.identity_key IS DISTINCT FROM b.key
+            CASE WHEN has_another_key AND b.key LIKE 'sha256:%%' THEN 'another identity key'
+                 WHEN has_another_key
                  THEN format('key %%s, was %%s', webflow.shortened(c.identity_key), webflow.shortened(b.key)) END,
             CASE WHEN b."user" IS NOT NULL AND (c.user_domain, c.user_id) IS DISTINCT FROM (b.domain, b."user")
                  THEN format('user %%s, was %%s', webflow.shortened(c.user_id), webflow.shortened(b."user")) END,
@@ -31,6 +32,11 @@ FROM (
     FROM webflow.extracted e
     JOIN webflow.conversions c ON c.id = e.conversion
     CROSS JOIN LATERAL jsonb_to_record(e.was) AS b (time bigint, value numeric, key text, detail text, domain text, "user" text)
+    -- Only a hash may be left of the key before.
+    CROSS JOIN LATERAL (
+        SELECT c.identity_key IS DISTINCT FROM b.key AND b.key IS DISTINCT FROM webflow.hashed_key(c.action_id, c.identity_key)
+            AS has_another_key
+    ) k
     WHERE e.extraction = %(extraction)s AND e.was IS NOT NULL
 ) changed
 WHERE was_withdrawn OR differs OR has_another_user

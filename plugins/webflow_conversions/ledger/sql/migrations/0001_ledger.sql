@@ -250,6 +250,12 @@ CREATE TABLE webflow.deployment (
 COMMENT ON COLUMN webflow.deployment.id IS 'The Airflow Variable webflow_deployment of the Airflow that plans its runs; at most one row.';
 
 -- The beginning of a user ID or an identity key, to show to people.
+CREATE FUNCTION webflow.hashed_key(action_id text, identity_key text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN 'sha256:' || encode(sha256(convert_to(action_id || ' ' || identity_key, 'UTF8')), 'hex');
+
+COMMENT ON FUNCTION webflow.hashed_key IS
+    'An identity key as it is kept of a conversion that finished long ago: enough to see whether the source still has the same.';
+
 CREATE FUNCTION webflow.shortened(whole text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(left(whole, least(4, length(whole) / 2)) || '…', 'none');
 

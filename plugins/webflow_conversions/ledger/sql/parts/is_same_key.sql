@@ -1,4 +1,3 @@
--- Whether the identity key that a source row (s) has is that of a conversion (c). Of a conversion that finished long ago the
--- ledger keeps a hash of the key, salted with the action ID: retention/hash_people.sql.
+-- Whether the identity key of a source row (s) is that of a conversion (c), of which only a hash may be left.
 s.identity_key IS NOT DISTINCT FROM c.identity_key
-OR coalesce(c.identity_key = 'sha256:' || encode(sha256(convert_to(c.action_id || ' ' || s.identity_key, 'UTF8')), 'hex'), false)
+OR coalesce(c.identity_key = webflow.hashed_key(c.action_id, s.identity_key), false)

@@ -5,7 +5,7 @@ WITH hashed AS (
     UPDATE webflow.conversions c
     SET identity_key = CASE
             WHEN c.identity_key LIKE 'sha256:%%' THEN c.identity_key
-            ELSE 'sha256:' || encode(sha256(convert_to(c.action_id || ' ' || c.identity_key, 'UTF8')), 'hex')
+            ELSE webflow.hashed_key(c.action_id, c.identity_key)
         END,
         user_id = CASE
             WHEN c.user_id LIKE 'sha256:%%' THEN c.user_id
@@ -19,6 +19,6 @@ WITH hashed AS (
 ), without_people AS (
     UPDATE webflow.history
     SET detail = NULL
-    WHERE conversion = ANY (ARRAY(SELECT id FROM hashed)) AND what IN ('corrected', 'user_changed') AND detail IS NOT NULL
+    WHERE conversion = ANY (ARRAY(SELECT id FROM hashed)) AND what IN ('corrected', 'returned', 'user_changed', 'user_gone') AND detail IS NOT NULL
 )
 SELECT count(*) AS conversions FROM hashed
