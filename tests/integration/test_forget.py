@@ -388,7 +388,8 @@ def test_a_removal_waits_for_the_chunk_that_is_being_merged(night: Night, simula
         run = night.begin("second")
         ledger = Slow(Session(night.connect), run, night.rules, "digest")
         extract(run, night.rules, night._source(run), night.users, ledger, night.clock.now)
-        assert staged[0].result().conversions == 1
+    # The end of the extraction may hold the conversion for a moment, too: then it is left alone, and the command says so.
+    assert staged[0].result().conversions + forget(night).conversions == 1
     assert "of-ann" not in everything(night)
     assert night.problems(run) == []
 
