@@ -302,9 +302,12 @@ def test_equal_rows_of_a_hashed_conversion_in_several_chunks_are_not_conflicting
 
 def test_a_hashed_conversion_whose_moment_is_corrected_goes_out_with_its_user(night: Night, simulator: SimulatorProcess) -> None:
     night.person("k1", "u1")
-    night.sale("late", key="k1", ago=3 * DAY)
-    night.read("first")
+    night.sale("refused", key="k1")
+    simulator.faults([{"action": "status", "status": 422}])
+    night.push(night.read("first"), simulator.url)
+    simulator.faults([])
     night.clock.at = NOW + 4 * DAY
+    night.sql("UPDATE webflow.conversions SET settled_at = %s; DELETE FROM webflow.history", NOW)
     assert hash_people(night.session, 3 * DAY, night.clock.at) == 1
     night.sql("UPDATE sales SET occurred_at = %s", NOW + 4 * DAY - timedelta(hours=1))
     night.push(night.read("second"), simulator.url)
