@@ -31,7 +31,7 @@ from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.amounts import Tally
 from webflow_conversions.rules.evaluation import SourceRules
-from webflow_conversions.rules.identity import PersonalData
+from webflow_conversions.rules.personal_data import PersonalData
 from webflow_conversions.rules.timestamps import TimestampKind
 from webflow_conversions.rules.window import Window
 from webflow_conversions.transport.libcurl import CurlTransport

@@ -31,7 +31,7 @@ from webflow_conversions.errors import Unusable
 from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.goals import Goal
-from webflow_conversions.rules.identity import PersonalData
+from webflow_conversions.rules.personal_data import PersonalData, PersonalDataInIds
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, zone_named
 
 ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
@@ -39,7 +39,7 @@ ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
 
 def _event_name(name: str) -> str:
     if not is_event_name(name):
-        raise ValueError("an event name has 1 to 40 printable ASCII characters and no space")
+        raise ValueError("an event name has 1 to 40 printable ASCII characters, no space and no e-mail address")
     return name
 
 
@@ -92,6 +92,7 @@ class Source(_Part):
     sql: SqlPath
     event_name: EventName | None = None
     timestamps: Timestamps
+    personal_data: PersonalDataInIds = PersonalDataInIds.REJECT
     warehouse_conn_id: ConnectionId = "warehouse"
     webflow_conn_id: ConnectionId = "webflow_default"
     returns_all: Annotated[bool, Field(strict=True)] = False
@@ -229,6 +230,7 @@ class Configuration(_Part):
             timezone=source.timestamps.timezone,
             ambiguous=source.timestamps.ambiguous,
             nonexistent=source.timestamps.nonexistent,
+            personal_data=source.personal_data,
             goals=None if self.goals is None else [Goal(**dict(goal)) for goal in self.goals],
         )
 

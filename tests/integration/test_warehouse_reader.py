@@ -13,7 +13,7 @@ from demo.postgres import PostgresServer
 from tests.night import NOW, Night
 from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.pipeline.warehouse import KnownUsers
-from webflow_conversions.rules.identity import PersonalData
+from webflow_conversions.rules.personal_data import PersonalData
 from webflow_conversions.warehouse.reader import CHUNK_ROWS, Warehouse
 
 

@@ -11,7 +11,7 @@ from webflow_conversions.configuration import ConfigurationFile, InDoubt, digest
 from webflow_conversions.errors import Unusable
 from webflow_conversions.pipeline.notices import NoticeKind
 from webflow_conversions.rules.goals import Goal
-from webflow_conversions.rules.identity import PersonalData
+from webflow_conversions.rules.personal_data import PersonalData, PersonalDataInIds
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind
 
 DESIGNED = """
@@ -101,6 +101,7 @@ def test_what_is_left_out_has_the_designed_default(write):
     assert (source.timestamps.ambiguous, source.timestamps.nonexistent) == (Ambiguous.LATER, Nonexistent.OFFSET_BEFORE)
     assert (configuration.delivery.workers, configuration.delivery.in_doubt) == (2, InDoubt.RESEND)
     assert configuration.known_users.personal_data is PersonalData.REJECT
+    assert source.personal_data is configuration.rules(source).personal_data is PersonalDataInIds.REJECT
     assert configuration.retention_days == 90
     assert configuration.rules(source).goals is None
     assert configuration.people_retention_days == 30
@@ -231,8 +232,8 @@ def test_yaml_cannot_run_code(complaint):
         ("people_retention_days: 2", "is wrong at people_retention_days: input should be greater than or equal to 3, not 2."),
         ("currency: euro", "is wrong at currency: string should match pattern '^[A-Z]{3}$', not 'euro'."),
         ("retention_days: 2", "is wrong at retention_days: input should be greater than or equal to 31, not 2."),
-        ("goals: [{event_name: a b}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
-        (f"goals: [{{event_name: {'x' * 41}}}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
+        ("goals: [{event_name: a b}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters, no space and no e-mail address."),
+        (f"goals: [{{event_name: {'x' * 41}}}]", "is wrong at goals[1].event_name: an event name has 1 to 40 printable ASCII characters, no space and no e-mail address."),
         ("goals: [{event_name: a, valid_from: 2026-01-05T09:00:00Z, valid_to: 2026-01-05T09:00:00Z}]", "is wrong at goals[1]: valid_from must lie before valid_to."),
     ],
 )  # fmt: skip
@@ -257,7 +258,7 @@ def test_a_wrong_value_is_named_with_its_place(complaint, wrong, sentence):
         ("timestamps: {}", "is wrong at sources[shop].timestamps.kind: this key is missing."),
         ("timestamps: {kind: local, ambiguous: first}", "is wrong at sources[shop].timestamps.ambiguous: input should be 'later' or 'reject', not 'first'."),
         ("timestamps: {kind: local, zone: UTC}", "is wrong at sources[shop].timestamps.zone: this key is not known."),
-        ("event_name: offline purchase", "is wrong at sources[shop].event_name: an event name has 1 to 40 printable ASCII characters and no space."),
+        ("event_name: offline purchase", "is wrong at sources[shop].event_name: an event name has 1 to 40 printable ASCII characters, no space and no e-mail address."),
         ("sql: ''", "is wrong at sources[shop].sql: string should have at least 1 character, not ''."),
         ("sql: 7", "is wrong at sources[shop].sql: input should be a valid string, not 7."),
         ("colour: red", "is wrong at sources[shop].colour: this key is not known."),

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webflow_conversions.rules.identity import (
-    PersonalData,
-    choose_users,
-    hashed,
-    known_users_frame,
-    looks_like_personal_data,
-    with_users,
-)
+from webflow_conversions.rules.identity import choose_users, known_users_frame, with_users
+from webflow_conversions.rules.personal_data import PersonalData, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.window import to_milliseconds
 
@@ -186,7 +180,7 @@ def test_a_user_that_is_none_loses_against_any_that_is_one():
     ["ada@example.com", "ADA@EXAMPLE.CO.UK", " ada@example.com ", "ada.lovelace+shop@mail.example.org", "ünïcode@exämple.de", "ada@xn--exmple-cua.de",
      "+1 415 555 2671", "+14155552671", "+1-415-555-2671", "+1 (415) 555-2671", "(415) 555-2671", "415-555-2671", "415 555 2671", "415.555.2671",
      "+49 151 12345678", "+49 (0)30 1234567", "0151 12345678", "(030) 1234567", "06 12 34 56 78", "0170-1234567", "0170/1234567", "030/123 45 67", "1-555-123-4567", "1 555 123 4567", "1 (555) 123-4567",
-     "tel:+4915112345678", "Ada <ada@example.com>", "mailto:ada@example.com", "020 7946 0958", " +4915112345678 "],
+     "ada%40example.com", "tel:+4915112345678", "Ada <ada@example.com>", "mailto:ada@example.com", "020 7946 0958", " +4915112345678 "],
 )  # fmt: skip
 def test_what_looks_like_an_e_mail_address_or_a_phone_number_is_personal_data(text):
     assert looks_like_personal_data(text)
@@ -200,6 +194,20 @@ def test_what_looks_like_an_e_mail_address_or_a_phone_number_is_personal_data(te
 )  # fmt: skip
 def test_numbers_and_ids_are_no_personal_data(text):
     assert not looks_like_personal_data(text)
+
+
+@pytest.mark.parametrize("personal_data", PersonalData)
+def test_an_address_as_the_domain_of_a_user_is_never_sent(personal_data):
+    assert choose(user("ada", NOON, domain="ada@example.com"), personal_data=personal_data) == (
+        None,
+        None,
+        Reason.PERSONAL_DATA_IN_USER_ID,
+    )
+
+
+@pytest.mark.parametrize("lost", [1e16, float("inf"), ["a"]], ids=repr)
+def test_a_user_id_that_may_have_lost_digits_or_has_no_text_is_no_user(lost):
+    assert choose(user(lost, NOON)) == choose(user("ada", NOON, domain=lost)) == (None, None, Reason.INVALID_USER)
 
 
 def test_a_user_id_that_is_personal_data_is_rejected_and_kept_nowhere():

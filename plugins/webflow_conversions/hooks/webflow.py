@@ -17,8 +17,8 @@ from webflow_conversions.delivery.settings import connect_timeout_seconds
 from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable, first_line
 from webflow_conversions.hooks.connections import connection_named
 from webflow_conversions.rules.event import Event, is_event_name
-from webflow_conversions.rules.identity import looks_like_personal_data
 from webflow_conversions.rules.money import parse_value
+from webflow_conversions.rules.personal_data import looks_like_personal_data
 from webflow_conversions.rules.window import sendable, to_milliseconds
 from webflow_conversions.transport.api import LARGEST_ANSWER, Api
 

@@ -10,7 +10,8 @@ import pandas as pd
 from webflow_conversions.errors import Unusable
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules import evaluation, identity
-from webflow_conversions.rules.identity import PersonalData, choose_users, known_users_frame, variants
+from webflow_conversions.rules.identity import choose_users, known_users_frame, variants
+from webflow_conversions.rules.personal_data import PersonalData
 
 Chunk = dict[str, pd.Series]
 

@@ -1,10 +1,8 @@
 """Evaluation of a chunk of source rows: the identity, timestamp, value and first state of each row."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,18 +12,15 @@ from webflow_conversions.rules.amounts import Tally
 from webflow_conversions.rules.event import action_id, is_event_name, stand_in_action_id
 from webflow_conversions.rules.goals import Goal, check_goals
 from webflow_conversions.rules.money import parse_value
+from webflow_conversions.rules.personal_data import PersonalDataInIds, has_email, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State
+from webflow_conversions.rules.text import as_text, fault_of, is_placeholder_of_a_conversion, storable, written
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, to_utc_milliseconds
 from webflow_conversions.rules.versions import OUTSIDE, TOO_OLD, choose_versions
 from webflow_conversions.rules.window import Window, oldest_recorded_ms, sendable
 
 REQUIRED_COLUMNS = ("conversion_id", "occurred_at", "identity_key")
 OPTIONAL_COLUMNS = ("event_name", "value", "timezone")
-
-LONGEST_TEXT = 500
-"""Greatest length of a conversion ID or an identity key, in characters; a row with a longer text is rejected."""
-
-_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +35,7 @@ class SourceRules:
     ambiguous: Ambiguous = Ambiguous.LATER
     nonexistent: Nonexistent = Nonexistent.OFFSET_BEFORE
     goals: Sequence[Goal] | None = None
+    personal_data: PersonalDataInIds = PersonalDataInIds.REJECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,40 +99,38 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
     raw = {name: _listed(column) for name, column in chunk.items()}
     raw_values = raw.get("value", blank)
     names = [as_text(name) or rules.event_name for name in raw.get("event_name", blank)]
-    ids, keys = [as_text(value) for value in raw["conversion_id"]], [as_text(value) for value in raw["identity_key"]]
+    ids = [_conversion_id(value, rules.personal_data) for value in raw["conversion_id"]]
+    keys = [as_text(value) for value in raw["identity_key"]]
     goal_reasons = blank if rules.goals is None else check_goals(pd.Series(names, dtype=object), moments, rules.goals, now)
     money = [parse_value(value) for value in raw_values]
-    stored_names, stored_ids, stored_keys = ([_storable(text) for text in texts] for texts in (names, ids, keys))
+    stored_keys = [_storable(text) for text in keys]
     # A row with several faults gets the reason of the first one.
     reasons = [
-        (
-            Reason.MISSING_CONVERSION_ID
-            if conversion_id is None
-            else None
-            if stored_id is conversion_id
-            else Reason.INVALID_CONVERSION_ID
-        )
+        id_reason
         or (Reason.MISSING_EVENT_NAME if name is None else None if is_event_name(name) else Reason.INVALID_EVENT_NAME)
         or time_reason
         or goal_reason
         or value_reason
         or (Reason.MISSING_IDENTITY if key is None or stored_key is not key else None)
-        for conversion_id, stored_id, name, time_reason, goal_reason, (_, value_reason), key, stored_key in zip(
-            ids, stored_ids, names, time_reasons, goal_reasons, money, keys, stored_keys, strict=True
+        for (_, _, id_reason), name, time_reason, goal_reason, (_, value_reason), key, stored_key in zip(
+            ids, names, time_reasons, goal_reasons, money, keys, stored_keys, strict=True
         )
     ]
+    stored_names = [None if name is None or has_email(name) else storable(name) for name in names]
     action_ids = [
-        action_id(rules.destination, rules.source, name or "", conversion_id)
-        if conversion_id
-        else stand_in_action_id(rules.destination, rules.source, name or "", repr([as_text(value) for value in said]))
-        for name, conversion_id, *said in zip(names, ids, raw["occurred_at"], raw_zones, keys, raw_values, strict=True)
+        action_id(rules.destination, rules.source, (stored_name and name) or "", own)
+        if own is not None
+        else stand_in_action_id(rules.destination, rules.source, (stored_name and name) or "", _content(*said))
+        for name, stored_name, (own, _, _), *said in zip(
+            names, stored_names, ids, raw["conversion_id"], raw["occurred_at"], raw_zones, keys, raw_values, strict=True
+        )
     ]
     timestamps = pd.array(moments, dtype="Int64")
     timestamps[np.array([reason is not None for reason in time_reasons], dtype=bool)] = pd.NA
     columns: dict[str, Any] = {
         "action_id": action_ids,
         "event_name": stored_names,
-        "conversion_id": stored_ids,
+        "conversion_id": [stored_id for _, stored_id, _ in ids],
         "value": [value for value, _ in money],
         "identity_key": stored_keys,
         "reason": reasons,
@@ -147,37 +141,37 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
 
 def _listed(column: pd.Series) -> list[Any]:
     """The values of a column as a list, with None for null of any column type."""
+    if column.dtype in (np.float16, np.float32):
+        return [None if value != value else value for value in column.to_numpy()]  # tolist() would give them digits of a double
     values: list[Any] = (column if column.dtype == object else column.astype(object).where(column.notna(), None)).tolist()
     return values
 
 
-def as_text(value: Any) -> str | None:
-    """An ID as text, from any type that a driver returns: a whole number has no decimal point; None for a blank text."""
-    if isinstance(value, str):
-        return value if value.strip() else None
-    if value is None or value is pd.NA or value is pd.NaT or value != value:
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, Decimal):
-        text = f"{value:f}"
-        whole, _, fraction = text.partition(".")
-        return text if fraction.strip("0") else whole
-    if isinstance(value, bytes | memoryview):
-        return bytes(value).hex() or None
-    return str(value)
+def _conversion_id(given: Any, personal_data: PersonalDataInIds) -> tuple[str | None, str | None, Reason | None]:
+    """The ID that tells the conversion apart (None if it has none), the ID to store, and the reason for a rejection."""
+    text = as_text(given)
+    if text is None:
+        is_null = fault_of("conversion_id", given) is None
+        return None, None, Reason.MISSING_CONVERSION_ID if is_null else Reason.INVALID_CONVERSION_ID
+    if is_placeholder_of_a_conversion(text):
+        return None, text, Reason.INVALID_CONVERSION_ID
+    if personal_data is not PersonalDataInIds.ALLOW and looks_like_personal_data(text):
+        digest = hashed(text)
+        if personal_data is PersonalDataInIds.SHA256:
+            return digest, digest, None
+        return None, digest, Reason.PERSONAL_DATA_IN_CONVERSION_ID
+    stored = storable(text)
+    return text, stored, None if stored is text else Reason.INVALID_CONVERSION_ID
 
 
-def is_storable(text: str) -> bool:
-    """Whether PostgreSQL can store the text: no NUL, and no half of a surrogate pair."""
-    return "\0" not in text if text.isascii() else _NOT_STORABLE.search(text) is None
+def _content(*row: Any) -> str:
+    """The content of a row without a usable ID: what tells it from another one."""
+    texts = [(value, as_text(value)) for value in row]
+    return repr([written(value) if text is None and fault_of("", value) else text for value, text in texts])
 
 
 def _storable(text: str | None) -> str | None:
-    """The text itself if the ledger can store it, else a shortened copy without the characters that cannot be stored."""
-    if text is None or (len(text) <= LONGEST_TEXT and is_storable(text)):
-        return text
-    return _NOT_STORABLE.sub("\ufffd", text[:LONGEST_TEXT])
+    return None if text is None else storable(text)
 
 
 _CULPRIT = {
@@ -193,8 +187,20 @@ _CULPRIT = {
 
 
 def _detail(reason: Reason, raw: Mapping[str, Sequence[Any]], row: int) -> str | None:
-    """The column at fault and its value in the source; never an identity key."""
+    """What is wrong: the column at fault and its value in the source, but never an identity key nor personal data."""
+    if reason is Reason.INVALID_CONVERSION_ID:
+        return _detail_of_id(raw["conversion_id"][row])
+    if reason is Reason.MISSING_IDENTITY:
+        return fault_of("identity_key", raw["identity_key"][row])
     culprit = _CULPRIT.get(reason)
     if culprit is None or culprit not in raw:
         return None
-    return f"{culprit} = {_storable(str(raw[culprit][row])[:100])}"
+    text = storable(written(raw[culprit][row])[:100])
+    return f"{culprit} holds an e-mail address" if has_email(text) else f"{culprit} = {text}"
+
+
+def _detail_of_id(given: Any) -> str | None:
+    text = as_text(given)
+    if text is not None and is_placeholder_of_a_conversion(text):
+        return f"conversion_id = {text}, which a program writes where there is none"
+    return fault_of("conversion_id", given)

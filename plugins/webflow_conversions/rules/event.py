@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
+from webflow_conversions.rules.personal_data import has_email
+
 _EVENT_NAME = re.compile(r"[!-~]{1,40}")
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII)
 _READABLE_LENGTH = 200
@@ -15,8 +17,8 @@ _READABLE_LENGTH = 200
 
 @lru_cache(maxsize=1_000)
 def is_event_name(name: str) -> bool:
-    """Whether Webflow accepts the name: at most 40 printable ASCII characters, no space."""
-    return _EVENT_NAME.fullmatch(name) is not None
+    """Whether Webflow accepts the name: at most 40 printable ASCII characters, no space, no e-mail address."""
+    return _EVENT_NAME.fullmatch(name) is not None and not has_email(name)
 
 
 def action_id(destination: str, source: str, event_name: str, conversion_id: str) -> str:

@@ -4,17 +4,16 @@
 (docs/webflow-api.md, When a received conversion is attributed, 1).
 """
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Any
 
 import pandas as pd
 
-from webflow_conversions.rules.evaluation import as_text, is_storable
+from webflow_conversions.rules.personal_data import PersonalData, has_email, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State
+from webflow_conversions.rules.text import as_text, is_placeholder, is_storable
 from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
 
 REQUIRED_COLUMNS = ("identity_key", "user_domain", "user_id", "identified_at")
@@ -24,56 +23,6 @@ SESSION_IDLE_MS = 30 * 60 * 1000
 """A session ends after 30 minutes without activity (docs/webflow-api.md, When a received conversion is attributed, 4)."""
 SESSION_MAX_MS = 24 * 60 * 60 * 1000
 """A session ends after 24 hours at the latest (docs/webflow-api.md, When a received conversion is attributed, 4)."""
-
-_EMAIL = re.compile(r"[^@\s]@[^@\s]+\.[^@\s.]{2,}")
-"""A pattern for ``search``: one character before the @ is enough, so that the search takes linear time."""
-_PHONE = re.compile(
-    r"(?:tel:)?(?:"
-    r"\+[1-9][\d\s()./-]{5,20}\d"
-    r"|\(?0\d{1,5}\)?(?: \d{2,8}){1,5}"
-    r"|\(?0[1-9]\d{1,4}\)? ?[/-] ?\d[\d /-]{4,10}\d"
-    r"|(?:1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}"
-    r")",
-    re.IGNORECASE,
-)
-
-
-PLACEHOLDERS = frozenset(
-    {
-        "undefined", "null", "none", "nil", "nan", "n/a", "0", "true", "false", "(not set)", "(none)", "(null)", "<null>",
-        "[object object]", "{}", "[]", "anonymous", "guest", "not_authenticated", "unknown", "user_id", "userid", "distinct_id",
-        "00000000-0000-0000-0000-000000000000",
-    }
-)  # fmt: skip
-"""Texts that programs write in place of a missing user ID or domain, in lower case. Many visitors share each of them."""
-
-
-def is_placeholder(text: str) -> bool:
-    """Whether a user ID or domain stands for a missing one, whatever its case and the blanks around it."""
-    return len(text) <= 40 and text.strip().lower() in PLACEHOLDERS
-
-
-class PersonalData(StrEnum):
-    """The treatment of a user ID that looks like personal data (``known_users.personal_data``)."""
-
-    REJECT = "reject"
-    SHA256 = "sha256"
-
-
-def looks_like_personal_data(user_id: str) -> bool:
-    """Whether a user ID looks like an e-mail address or a phone number, which Webflow forbids (docs/webflow-api.md, User IDs).
-
-    A user ID of digits alone does not look like a phone number: such IDs are common.
-    """
-    if user_id.isalnum():
-        return False
-    text = user_id.strip()
-    return _EMAIL.search(text) is not None or _PHONE.fullmatch(text) is not None
-
-
-def hashed(user_id: str) -> str:
-    """SHA-256 of the trimmed, lower-case user ID, in hexadecimal, for a site that passes hashed IDs to Webflow."""
-    return hashlib.sha256(user_id.strip().lower().encode()).hexdigest()
 
 
 def variants(key: str) -> set[str]:
@@ -200,6 +149,8 @@ def _user(
     if void or domain is None or user_id is None:
         is_named = domain is not None and user_id is not None and (is_placeholder(domain) or is_placeholder(user_id))
         return None, None, Reason.PLACEHOLDER_USER_ID if is_named else Reason.INVALID_USER
+    if has_email(domain):
+        return None, None, Reason.PERSONAL_DATA_IN_USER_ID
     if looks_like_personal_data(user_id):
         if personal_data is PersonalData.REJECT:
             return None, None, Reason.PERSONAL_DATA_IN_USER_ID

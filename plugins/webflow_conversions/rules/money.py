@@ -8,9 +8,11 @@ import re
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from webflow_conversions.rules.states import Reason
+from webflow_conversions.rules.text import written
 
 _PLAIN = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _CENTS = re.compile(r"\d{1,13}(?:\.\d{1,2})?", re.ASCII)
@@ -32,8 +34,8 @@ def parse_value(given: Any) -> tuple[Decimal | None, Reason | None]:
         return None, None
     if isinstance(given, str):
         text = given.strip()
-    elif isinstance(given, Decimal | int | float) and not isinstance(given, bool):
-        text = str(given)
+    elif isinstance(given, Decimal | int | float | np.integer | np.floating) and not isinstance(given, bool):
+        text = written(given)
     else:
         return None, Reason.INVALID_VALUE
     if not _PLAIN.fullmatch(text):

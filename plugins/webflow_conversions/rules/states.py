@@ -95,6 +95,7 @@ class Reason(StrEnum):
 
     MISSING_CONVERSION_ID = "missing_conversion_id"
     INVALID_CONVERSION_ID = "invalid_conversion_id"
+    PERSONAL_DATA_IN_CONVERSION_ID = "personal_data_in_conversion_id"
     MISSING_EVENT_NAME = "missing_event_name"
     INVALID_EVENT_NAME = "invalid_event_name"
     MISSING_TIMESTAMP = "missing_timestamp"
@@ -181,8 +182,15 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.INVALID_CONVERSION_ID: Explanation(
         state=State.REJECTED,
         kind=ReasonKind.ROW,
-        meaning="The conversion_id is longer than 500 characters or holds a NUL character.",
-        remedy="Return a plain, stable ID from the source's query.",
+        meaning="The conversion_id is longer than 500 characters, no readable text, a placeholder such as undefined, "
+        "or a floating-point number that may have lost digits.",
+        remedy="Return a plain, stable ID from the source's query; detail names the cast.",
+    ),
+    Reason.PERSONAL_DATA_IN_CONVERSION_ID: Explanation(
+        state=State.REJECTED,
+        kind=ReasonKind.ROW,
+        meaning="The conversion_id looks like an e-mail address or a phone number, which Webflow would get inside actionId.",
+        remedy="Return another ID, or set the source's personal_data: sha256, or allow where order numbers only look like it.",
     ),
     Reason.MISSING_EVENT_NAME: Explanation(
         state=State.REJECTED,
@@ -193,7 +201,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.INVALID_EVENT_NAME: Explanation(
         state=State.REJECTED,
         kind=ReasonKind.ROW,
-        meaning="The event name is not 1 to 40 printable ASCII characters without a space.",
+        meaning="The event name is not 1 to 40 printable ASCII characters without a space, or holds an e-mail address.",
         remedy="Return the custom goal's event name to the letter.",
     ),
     Reason.MISSING_TIMESTAMP: Explanation(
@@ -259,8 +267,9 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.MISSING_IDENTITY: Explanation(
         state=State.REJECTED,
         kind=ReasonKind.ROW,
-        meaning="The row has no identity_key (or one of over 500 characters), so no user can ever be found for it.",
-        remedy="Return the key that known_users joins on, or leave anonymous sales out.",
+        meaning="The row has no identity_key (or one of over 500 characters, no readable text, or a floating-point number that "
+        "may have lost digits), so no user can ever be found for it.",
+        remedy="Return the key that known_users joins on, with the cast that detail names; or leave anonymous sales out.",
     ),
     Reason.UNKNOWN_USER: Explanation(
         state=State.HELD,
@@ -273,14 +282,15 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         state=State.REJECTED,
         kind=ReasonKind.USER,
         came_to=Step.IN_WINDOW,
-        meaning="The known user has no user_domain or no user_id (or one with a NUL character).",
+        meaning="The known user has no user_domain or no user_id (or one that is no readable text, or a floating-point number "
+        "that may have lost digits).",
         remedy="Return from known_users exactly what wf.setUserId() was given.",
     ),
     Reason.PERSONAL_DATA_IN_USER_ID: Explanation(
         state=State.REJECTED,
         kind=ReasonKind.USER,
         came_to=Step.IN_WINDOW,
-        meaning="The user ID looks like an e-mail address or a phone number, which Webflow forbids.",
+        meaning="The user ID looks like an e-mail address or a phone number, or user_domain holds one; Webflow forbids it.",
         remedy="Hash it on the site and set known_users.personal_data to sha256, or use another ID on both sides.",
     ),
     Reason.PLACEHOLDER_USER_ID: Explanation(

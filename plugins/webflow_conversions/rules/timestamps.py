@@ -166,8 +166,11 @@ def _floor(value: Any, per_unit: int) -> int:
     """Floored milliseconds of one number of any type; a value out of every range if it is no number."""
     if isinstance(value, bool):
         return _NO_MOMENT
+    if isinstance(value, np.integer):
+        value = int(value)
     if not isinstance(value, int):
-        text = value.strip() if isinstance(value, str) else str(value) if isinstance(value, float | Decimal) else ""
+        is_number = isinstance(value, float | np.floating | Decimal)
+        text = value.strip() if isinstance(value, str) else str(value) if is_number else ""
         if not _NUMBER.fullmatch(text):
             return _NO_MOMENT
         value = Decimal(text)

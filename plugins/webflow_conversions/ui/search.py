@@ -35,6 +35,6 @@ def _user_ids(text: str) -> list[str]:
     """The user ID and, for personal data, also the hash that is sent in its place."""
     if "@" not in text and not text.startswith(("+", "0")):
         return [text]
-    from webflow_conversions.rules.identity import hashed  # loads pandas
+    from webflow_conversions.rules.personal_data import hashed
 
     return [text, hashed(text)]
