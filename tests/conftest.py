@@ -40,6 +40,7 @@ TOGETHER = {
     "tests/integration/test_page.py": "page",
     "tests/integration/test_roles.py": "roles",
     "tests/integration/test_tls.py": "TLS",
+    "tests/integration/test_warehouse_types.py": "MariaDB",
     "tests/dags/test_dag.py": "Dag",
 }
 """Modules of which each group runs in one process, since its tests share what is slow to start, an Airflow above all."""

@@ -1,5 +1,6 @@
 """A night for each test, in a database and with a simulator that they share."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
+from tests.mariadb import MariaDBServer
 from tests.night import CUSTOMER_ID, TOKEN, Night
 from tests.surroundings import Surroundings
 
@@ -49,6 +51,18 @@ def running_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simu
     """A simulator that is shared by the tests."""
     with SimulatorProcess(tmp_path_factory.mktemp("simulator") / "events.db", token=TOKEN, customer_id=CUSTOMER_ID) as simulator:
         yield simulator
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDBServer]:
+    """A MariaDB server whose zone is not UTC, for the whole session of a process."""
+    if not MariaDBServer.is_installed():
+        missing = "mariadbd is not installed (on Debian and Ubuntu: apt install mariadb-server)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with MariaDBServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from demo.postgres import PostgresServer
-from tests.night import NOW, Night
+from tests.night import NOW, PEOPLE, Night
 from webflow_conversions.errors import Unavailable, Unusable
-from webflow_conversions.pipeline.warehouse import KnownUsers
+from webflow_conversions.ledger.extraction import Extraction
+from webflow_conversions.pipeline.extraction import extract
+from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.personal_data import PersonalData
 from webflow_conversions.warehouse.reader import CHUNK_ROWS, Warehouse
 
@@ -43,12 +47,9 @@ def read(
         ("100::numeric", "100"),
         ("0::numeric(5, 2)", "0"),
         ("1e30::numeric", "1000000000000000000000000000000"),
-        ("'NaN'::numeric", "NaN"),
-        ("'Infinity'::numeric", "Infinity"),
         ("NULL::numeric", None),
         ("'123.00'::text", "123.00"),
         ("123::bigint", "123"),
-        ("123::double precision", "123"),
         ("'\\N'::text", "\\N"),
         ("E'a\\tb\\nc\\rd\\\\e\\bf\\fg\\vh'::text", "a\tb\nc\rd\\e\bf\fg\vh"),
         ("''::text", ""),
@@ -59,6 +60,30 @@ def test_every_value_arrives_as_text_to_the_letter_and_a_numeric_without_zeros_a
     night: Night, expression: str, text: str
 ) -> None:
     assert read(night.warehouse, f"SELECT {expression.replace(':y', chr(92) + ':y')} AS a, 1 AS b") == [(text, "1")]
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("123::double precision", 123.0),
+        ("1234567890123456::double precision", 1234567890123456.0),
+        ("0.1::real", np.float32(0.1)),
+        ("'Infinity'::numeric", Decimal("Infinity")),
+        ("true", True),
+        ("false", False),
+        ("'\\xC3a9'::bytea", "c3a9"),
+        ("'\\x'::bytea", ""),
+        ("E'a\\tb'::char(7)", "a\tb"),
+        ("'1.50'::jsonb", Decimal("1.50")),
+        ("'\"a\\tb\"'::json", "a\tb"),
+        ("'null'::json", None),
+        ("('[' || repeat('1', 5000) || ']')::json", "[" + "1" * 5000 + "]"),
+        ("repeat('[', 5000) || repeat(']', 5000)", "[" * 5000 + "]" * 5000),
+    ],
+)
+def test_a_value_whose_text_is_postgresql_s_own_arrives_as_what_it_is(night: Night, expression: str, value: Any) -> None:
+    (found,) = read(night.warehouse, f"SELECT {expression} AS a, E'\\t' AS b UNION ALL SELECT NULL, NULL ORDER BY b LIMIT 1")
+    assert (found[0], type(found[0])) == (value, type(value))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 6, 7, 8, 14, 20])
@@ -75,7 +100,7 @@ def test_only_the_parameters_that_a_query_names_are_given_to_it(night: Night) ->
         night.warehouse,
         "SELECT :window_start = '2026-11-23 22:00+00'::timestamptz AS a",
         {"window_start": NOW, "window_end": NOW},
-    ) == [("t",)]
+    ) == [(True,)]
 
 
 def test_a_query_may_end_in_a_comment_and_begin_with_a_common_table_expression(night: Night) -> None:
@@ -99,10 +124,55 @@ def test_a_warehouse_in_another_encoding_gives_the_same_text(postgres: PostgresS
     assert read(warehouse, "SELECT a FROM t WHERE a IN :identity_keys", {"identity_keys": [text, "x"]}) == [(text,)]
 
 
-def test_bytes_that_are_no_text_are_one_sentence(postgres: PostgresServer) -> None:
-    warehouse = Warehouse(engine(database_in(postgres, "SQL_ASCII")), "warehouse")
-    with pytest.raises(Unusable, match=r'refuses the query: invalid byte sequence for encoding "UTF8": 0xe9'):
-        warehouse.read("SELECT convert_from('\\x63e9'::bytea, 'SQL_ASCII') AS a", {}, ["a"], print)
+@pytest.mark.parametrize(
+    ("encoding", "broken", "text"),
+    [("SQL_ASCII", r"convert_from('\x63e9'::bytea, 'SQL_ASCII')", "Łódź-1"), ("WIN1252", "'c' || chr(129)", "Zoë-1")],
+)
+def test_bytes_that_are_no_text_stop_their_row_alone(
+    postgres: PostgresServer, night: Night, encoding: str, broken: str, text: str
+) -> None:
+    connect = database_in(postgres, encoding)
+    with closing(connect()) as connection, connection, connection.cursor() as cursor:
+        connection.set_client_encoding("UTF8")
+        cursor.execute("CREATE TABLE sales (n serial, conversion_id text, identity_key text, event_name text)")
+        cursor.execute("CREATE TABLE people (identity_key text, user_domain text, user_id text, identified_at date)")
+        for values in (
+            "%(text)s, %(text)s, 'sale'",
+            f"{broken}, 'k1', 'sale'",
+            f"'a', {broken}, 'sale'",
+            f"'b', 'k1', {broken}",
+            "'last', 'k1', 'sale'",
+        ):
+            cursor.execute(f"INSERT INTO sales (conversion_id, identity_key, event_name) VALUES ({values})", {"text": text})
+        cursor.execute(
+            f"INSERT INTO people VALUES (%(text)s, 'crm', %(text)s, NULL), ('k1', 'crm', {broken}, NULL), ({broken}, 'crm', 'u3', NULL)",
+            {"text": text},
+        )
+    night.sales_sql = "SELECT *, timestamptz '2026-11-23 21:00+00' AS occurred_at FROM sales ORDER BY n"
+    elsewhere = Warehouse(engine(connect), "warehouse")
+    run = night.begin()
+    source = SourceQuery(warehouse=elsewhere, name="sales", sql=night.sales_sql, run=run)
+    users = KnownUsers(warehouse=elsewhere, sql=PEOPLE, personal_data=PersonalData.REJECT)
+    extract(run, night.rules, source, users, Extraction(night.session, run, night.rules, "digest"), night.clock.now)
+    assert night.states() == {
+        text: ("ready", None),
+        "c\ufffd": ("rejected", "invalid_conversion_id"),
+        "a": ("rejected", "missing_identity"),
+        "b": ("rejected", "invalid_event_name"),
+        "last": ("rejected", "invalid_user"),
+    }
+    assert night.row(text).user_id == text
+
+
+def test_a_key_that_the_encoding_of_the_warehouse_cannot_write_is_not_known_there(postgres: PostgresServer) -> None:
+    warehouse = Warehouse(engine(database_in(postgres, "LATIN1")), "warehouse")
+    sql = "SELECT 'k1' AS a WHERE 'k1' IN :identity_keys"
+    for keys, found in ((["Łódź", "k1"], ["k1"]), (["Łódź"], [])):
+        seen: list[str] = []
+        warehouse.read(sql, {"identity_keys": keys}, ["a"], lambda chunk, seen=seen: seen.extend(chunk["a"]))
+        assert seen == found
+    with pytest.raises(Unusable, match=r'refuses the query: character .* has no equivalent in encoding "LATIN1"'):
+        read(warehouse, "SELECT 'Łódź' AS a")
 
 
 def database_in(postgres: PostgresServer, encoding: str) -> Callable[[], Any]:

@@ -33,6 +33,9 @@ class Warehouse(Protocol):
     def may_hold(self, sql: str, column: str) -> Callable[[str], bool]:
         """Whether a column of a query, whose columns were asked for, could ever be written as a given text."""
 
+    def unfit(self, sql: str, column: str, use: str) -> str | None:
+        """The name of a column's type if it is unfit for a use (``id``, ``key``, ``time``), of a query as above."""
+
     def read(self, sql: str, parameters: Mapping[str, Any], columns: Sequence[str], handle: Callable[[Chunk], None]) -> None:
         """Call back with one chunk of rows after the other."""
 
@@ -60,7 +63,10 @@ class SourceQuery:
                     f"The query of source {self.name} does not return {name}, and the configuration gives none: "
                     "add it to the one or the other."
                 )
-        return _counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
+        columns = _counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
+        uses = dict.fromkeys(("conversion_id", "identity_key", "event_name"), "id") | {"occurred_at": "time"}
+        _check_types(self.warehouse, self.sql, columns, uses, f"source {self.name}")
+        return columns
 
     def check(self) -> None:
         """Ask the database whether the query can work, without reading a row.
@@ -96,7 +102,10 @@ class KnownUsers:
         found = self.warehouse.columns(self.sql, {"identity_keys": [self.warehouse.no_key]})
         if self.warehouse.may_hold(self.sql, "identity_key")(""):
             self._check_with_text()
-        return _counting(found, identity.REQUIRED_COLUMNS, identity.OPTIONAL_COLUMNS, "known_users")
+        columns = _counting(found, identity.REQUIRED_COLUMNS, identity.OPTIONAL_COLUMNS, "known_users")
+        uses = dict.fromkeys(columns, "time") | {"identity_key": "key", "user_domain": "id", "user_id": "id"}
+        _check_types(self.warehouse, self.sql, columns, uses, "known_users")
+        return columns
 
     def check(self) -> None:
         """Ask the database whether the query can work, without reading a row.
@@ -140,3 +149,19 @@ def _counting(found: Sequence[str], required: Sequence[str], optional: Sequence[
     if missing:
         raise Unusable(f"The query of {query} does not return {' and '.join(missing)}: add it to the SELECT.")
     return [name for name in (*required, *optional) if name in found]
+
+
+_MENDED = {
+    "id": "which has no text that is the same everywhere: return CAST({column} AS text) (AS CHAR on MySQL and MariaDB)",
+    "key": "which does not equal a text: compare CAST({column} AS text) with :identity_keys (bytes in hexadecimal, such as "
+    "encode({column}, 'hex')), and return the same",
+    "time": "which is no time: return a timestamp, a date or an epoch, or NULL",
+}
+
+
+def _check_types(warehouse: Warehouse, sql: str, columns: Sequence[str], uses: Mapping[str, str], query: str) -> None:
+    for column in columns:
+        use = uses.get(column)
+        type_ = use and warehouse.unfit(sql, column, use)
+        if use and type_:
+            raise Unusable(f"The query of {query} returns {column} as {type_}, {_MENDED[use].format(column=column)}.")

@@ -93,7 +93,7 @@ def to_utc_milliseconds(
     present = values.notna().to_numpy(copy=True)
     if values.dtype == object:
         absent = np.flatnonzero(~present)
-        present[absent] = [isinstance(value, float | Decimal) for value in values.iloc[absent]]
+        present[absent] = [isinstance(value, float | np.floating | Decimal) for value in values.iloc[absent]]
     milliseconds = np.zeros(len(values), dtype=np.int64)
     reasons: Reasons = np.full(len(values), None, dtype=object)
     reasons[~present] = Reason.MISSING_TIMESTAMP

@@ -13,9 +13,15 @@ from typing import Any, TypeVar
 import pandas as pd
 import psycopg2
 import sqlalchemy as sa
+from psycopg2.extensions import encodings
 from sqlalchemy.engine import Connection, Engine
 
 from webflow_conversions.errors import Unavailable, Unusable, first_line
+from webflow_conversions.rules.personal_data import looks_like_personal_data
+from webflow_conversions.rules.text import as_text, is_storable
+from webflow_conversions.warehouse.copy import Lines
+from webflow_conversions.warehouse.sessions import prepare
+from webflow_conversions.warehouse.types import OTHER, ColumnType, column_type
 
 log = logging.getLogger(__name__)
 
@@ -28,17 +34,17 @@ STREAM_BY_THEMSELVES = frozenset({"duckdb", "sqlite"})
 KEYS_PER_QUERY = {"postgresql": 10_000}
 """Greatest number of values in an expanding bind, by database; databases not named here take at least 1,000."""
 
-_WHOLE_NUMBERS = {21: 2**15, 23: 2**31, 20: 2**63}
-_NUMERIC, _UUID = 1700, 2950
-"""PostgreSQL's types by their numbers (pg_type.dat): smallint, integer and bigint with the end of their range, numeric, uuid."""
+FETCHED_ROWS = 1_000
+"""Rows that are fetched at once from a cursor; of a row at which the driver fails, the place is known to this many."""
 
-_READ_ONLY = "SET TRANSACTION READ ONLY; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD'"
+_READ_ONLY = """
+SET TRANSACTION READ ONLY; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex';
+SET LOCAL extra_float_digits = 3
+"""
+_AS_IT_IS = re.compile(r"SQL_ASCII|LATIN\d+|WIN\d+|ISO_8859_\d+|KOI8[RU]")
+"""Encodings of databases that are decoded here, so that a byte without a meaning concerns its row alone. SQL_ASCII is any bytes,
+of which most are UTF-8."""
 _EXPANDING = re.compile(r"\(__\[POSTCOMPILE_(\w+)\]\)")
-_ESCAPE = re.compile(r"\\([^N])")
-_WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
-_NUMBER = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?", re.ASCII)
-_IS_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 class Warehouse:
@@ -47,7 +53,9 @@ class Warehouse:
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
         self._name = name
-        self._types: dict[str, dict[str, Any]] = {}
+        self._types: dict[str, dict[str, ColumnType]] = {}
+        if not self._is_copied:
+            prepare(engine)
 
     @property
     def keys_per_query(self) -> int:
@@ -68,8 +76,7 @@ class Warehouse:
         with self._connect() as connection:
             result = self._execute(connection, _statement(f"SELECT * FROM (\n{sql}\n) source_rows WHERE 1 = 0", parameters))  # noqa: S608
             names = [name.lower() for name in result.keys()]
-            if self._is_copied:
-                self._types[sql] = dict(zip(names, (column[1] for column in result.cursor.description), strict=True))
+            self._types[sql] = dict(zip(names, self._types_of(result), strict=True))
             return names
 
     def may_hold(self, sql: str, column: str) -> Callable[[str], bool]:
@@ -77,15 +84,12 @@ class Warehouse:
 
         PostgreSQL refuses the whole query for one text that is no number where it compares with numbers.
         """
-        type_ = self._types.get(sql, {}).get(column)
-        if type_ in _WHOLE_NUMBERS:
-            end = _WHOLE_NUMBERS[type_]
-            return lambda text: _WHOLE_NUMBER.fullmatch(text) is not None and -end <= int(text) < end
-        if type_ == _NUMERIC:
-            return lambda text: _NUMBER.fullmatch(text) is not None
-        if type_ == _UUID:
-            return lambda text: _IS_UUID.fullmatch(text) is not None
-        return lambda _: True
+        return self._types.get(sql, {}).get(column, OTHER).may_hold
+
+    def unfit(self, sql: str, column: str, use: str) -> str | None:
+        """The name of a column's type if it is unfit for a :class:`Use`, of a query whose columns were asked for."""
+        type_ = self._types.get(sql, {}).get(column, OTHER)
+        return type_.name if use in type_.unfit else None
 
     def read(
         self,
@@ -106,13 +110,15 @@ class Warehouse:
         def hand_over(values: Iterable[list[Any]]) -> None:
             handle({name: pd.Series(of_column, dtype=object) for name, of_column in zip(columns, values, strict=True)})
 
+        if self._is_copied and sql not in self._types:
+            self.columns(sql, {name: [None] if isinstance(value, list) else value for name, value in parameters.items()})
         statement = _statement(f"SELECT {', '.join(columns)} FROM (\n{sql}\n) source_rows", parameters)  # noqa: S608 - the query is the user's own
         with self._connect() as connection:
             if self._is_copied:
-                types = self._types.get(sql, {})
-                self._copy(connection, statement, hand_over, chunk_rows, [types.get(name) == _NUMERIC for name in columns])
+                types = [self._types[sql].get(name, OTHER) for name in columns]
+                self._copy(connection, statement, hand_over, chunk_rows, dict(zip(columns, types, strict=True)))
             else:
-                self._stream(connection, statement, hand_over, chunk_rows)
+                self._stream(connection, statement, hand_over, chunk_rows, columns)
 
     @property
     def _is_copied(self) -> bool:
@@ -120,8 +126,12 @@ class Warehouse:
 
     def _connect(self) -> Connection:
         try:
-            return self._engine.connect()
-        except sa.exc.DBAPIError as error:
+            connection = self._engine.connect()
+            if self._is_copied:
+                postgres: Any = connection.connection.driver_connection
+                postgres.set_client_encoding("UTF8")
+            return connection
+        except (sa.exc.DBAPIError, psycopg2.Error) as error:
             raise Unavailable(f"The warehouse (connection {self._name}) does not answer: {_first_line(error)}.") from error
 
     def _execute(self, connection: Connection, statement: sa.TextClause) -> sa.CursorResult[Any]:
@@ -130,15 +140,23 @@ class Warehouse:
         except sa.exc.DBAPIError as error:
             raise self._refusal(error) from error
 
-    def _refusal(self, error: sa.exc.DBAPIError) -> Unusable | Unavailable:
+    def _types_of(self, result: sa.CursorResult[Any]) -> list[ColumnType]:
+        return [column_type(self._engine.dialect.name, column[1]) for column in result.cursor.description]
+
+    def _refusal(self, error: sa.exc.DBAPIError, place: str = "") -> Unusable | Unavailable:
         if error.connection_invalidated or (
             isinstance(error, sa.exc.OperationalError) and self._engine.dialect.name == "postgresql"
         ):
-            return Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.")
-        return Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}.")
+            return Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}{place}.")
+        return Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}{place}.")
 
     def _stream(
-        self, connection: Connection, statement: sa.TextClause, hand_over: Callable[[Iterable[list[Any]]], None], chunk_rows: int
+        self,
+        connection: Connection,
+        statement: sa.TextClause,
+        hand_over: Callable[[Iterable[list[Any]]], None],
+        chunk_rows: int,
+        columns: Sequence[str],
     ) -> None:
         dialect = connection.dialect
         if not dialect.supports_server_side_cursors and dialect.name not in STREAM_BY_THEMSELVES:
@@ -149,19 +167,41 @@ class Warehouse:
                 dialect.driver,
                 self._name,
             )
+        seen, rows = _Seen(columns), list[Any]()
         streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
-        result = self._unless_passing(lambda: streaming.execute(statement))
-        while rows := self._unless_passing(lambda: result.fetchmany(chunk_rows)):
-            hand_over(map(list, zip(*rows, strict=True)))
+        result = self._read_on(lambda: streaming.execute(statement), seen)
+        converts = [type_.convert for type_ in self._types_of(result)]
 
-    def _unless_passing(self, read: Callable[[], T]) -> T:
+        def flush() -> None:
+            values = zip(*rows, strict=True)
+            hand_over(_converted(list(column), convert) for column, convert in zip(values, converts, strict=True))
+            rows.clear()
+
+        def fetch() -> Sequence[Any]:
+            return result.fetchmany(min(FETCHED_ROWS, chunk_rows - len(rows)))
+
+        while fetched := self._read_on(fetch, seen):
+            rows.extend(fetched)
+            seen.add(fetched)
+            if len(rows) == chunk_rows:
+                flush()
+        if rows:
+            flush()
+
+    def _read_on(self, read: Callable[[], T], seen: "_Seen") -> T:
         """Read from a query that the database has accepted: an operational error may pass (PEP 249), so it is Unavailable."""
         try:
             return read()
         except sa.exc.OperationalError as error:
-            raise Unavailable(f"The warehouse (connection {self._name}) does not go on: {_first_line(error)}.") from error
+            raise Unavailable(f"The warehouse (connection {self._name}) does not go on: {_first_line(error)}{seen}.") from error
         except sa.exc.DBAPIError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(error, str(seen)) from error
+        except (ValueError, ArithmeticError) as error:
+            # The message may hold the value, and that may be an identity key.
+            raise Unusable(
+                f"The driver of the warehouse (connection {self._name}) cannot read a value ({type(error).__name__}){seen}: "
+                "return its column as text from the query, or leave the row out."
+            ) from None
 
     def _copy(
         self,
@@ -169,90 +209,43 @@ class Warehouse:
         statement: sa.TextClause,
         hand_over: Callable[[Iterable[list[Any]]], None],
         chunk_rows: int,
-        are_numeric: Sequence[bool],
+        types: Mapping[str, ColumnType],
     ) -> None:
-        lines = _Lines(hand_over, chunk_rows, are_numeric)
         postgres: Any = connection.connection.driver_connection
+        encoding = postgres.info.parameter_status("server_encoding")
+        is_decoded_here = _AS_IT_IS.fullmatch(encoding) is not None and encoding != "SQL_ASCII"
+        lines = Lines(hand_over, chunk_rows, list(types.values()), encodings[encoding] if is_decoded_here else "utf-8")
         try:
-            postgres.set_client_encoding("UTF8")
             with postgres.cursor() as cursor:
                 cursor.execute(_READ_ONLY)
-                cursor.copy_expert(f"COPY ({self._with_values(cursor, statement, connection.dialect)}) TO STDOUT", lines)
+                query = self._with_values(cursor, statement, connection.dialect, lines.codec)
+                if _AS_IT_IS.fullmatch(encoding):
+                    cursor.execute("SELECT set_config('client_encoding', %s, true)", (encoding,))
+                cursor.copy_expert(b"COPY (" + query.encode(lines.codec) + b") TO STDOUT", lines)
         except psycopg2.Error as error:
             if error is lines.failure:
                 raise
+            seen = _Seen(list(types))
+            if seen.place is not None:
+                seen.rows, seen.last = lines.seen(seen.place)
             if isinstance(error, psycopg2.OperationalError):
-                raise Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}.") from error
-            raise Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}.") from error
+                raise Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}{seen}.") from error
+            raise Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}{seen}.") from error
         lines.flush()
 
     @staticmethod
-    def _with_values(cursor: Any, statement: sa.TextClause, dialect: sa.Dialect) -> str:
-        """The query with its values in it, since COPY takes no binds; psycopg2 writes a tuple as a list for IN."""
+    def _with_values(cursor: Any, statement: sa.TextClause, dialect: sa.Dialect, codec: str) -> str:
+        """The query with its values in it, since COPY takes no binds; psycopg2 writes a tuple as a list for IN.
+
+        A text of a list that the database's encoding cannot write is in none of its columns, and is left out.
+        """
         compiled = statement.compile(dialect=dialect)
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in compiled.params.items()}
+        values = {
+            name: tuple(one for one in value if _can_write(codec, one)) or (None,) if isinstance(value, list) else value
+            for name, value in compiled.params.items()
+        }
         query: bytes = cursor.mogrify(_EXPANDING.sub(r"%(\1)s", compiled.string), values)
         return query.decode()
-
-
-class _Lines:
-    """Collects the lines that COPY writes, and hands them over in chunks.
-
-    ``failure`` is the exception of the function that took the lines; it is no failure of the warehouse.
-    """
-
-    def __init__(
-        self, hand_over: Callable[[Iterable[list[str | None]]], None], chunk_rows: int, are_numeric: Sequence[bool]
-    ) -> None:
-        self._hand_over = hand_over
-        self._chunk_rows = chunk_rows
-        self._are_numeric = are_numeric
-        self._lines: list[bytes] = []
-        self.failure: Exception | None = None
-
-    def write(self, line: bytes) -> None:
-        self._lines.append(line)
-        if len(self._lines) == self._chunk_rows:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._lines:
-            text = b"".join(self._lines).decode()
-            self._lines = []
-            # A tab or a line end within a value is escaped, so what is left of them ends a field: one split for all the rows,
-            # and a column is every n-th of them. A list for each row would cost several times as much.
-            fields = text.replace("\n", "\t").split("\t")
-            fields.pop()
-            has_escapes, width = _ESCAPE.search(text) is not None, len(self._are_numeric)
-            columns = (
-                _column(fields[place::width], is_numeric, has_escapes) for place, is_numeric in enumerate(self._are_numeric)
-            )
-            try:
-                self._hand_over(columns)
-            except Exception as error:
-                self.failure = error
-                raise
-
-
-def _column(fields: list[str], is_numeric: bool, has_escapes: bool) -> list[str | None]:
-    """The values of one column of COPY's text format (PostgreSQL manual, COPY, Text Format)."""
-    if is_numeric:
-        return [_shortest(field) for field in fields]
-    if has_escapes:
-        return [_value(field) for field in fields]
-    return [None if field == r"\N" else field for field in fields]
-
-
-def _shortest(field: str) -> str | None:
-    """A field of type numeric without zeros at its end, so that an ID in such a column is the same as in one of integers."""
-    if field == r"\N":
-        return None
-    return field.rstrip("0").rstrip(".") if "." in field else field
-
-
-def _value(field: str) -> str | None:
-    """A field in which something may be escaped."""
-    return None if field == r"\N" else _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), field)
 
 
 def _statement(sql: str, parameters: Mapping[str, Any]) -> sa.TextClause:
@@ -270,6 +263,39 @@ def _statement(sql: str, parameters: Mapping[str, Any]) -> sa.TextClause:
             )
     named = {name: parameters[name] for name in names}
     return text.bindparams(*(sa.bindparam(name, value, expanding=isinstance(value, list)) for name, value in named.items()))
+
+
+class _Seen:
+    """How far a query was read; as text, the end of a sentence. A conversion ID may be named, an identity key may not."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.place = columns.index("conversion_id") if "conversion_id" in columns else None
+        self.rows = 0
+        self.last: Any = None
+
+    def add(self, rows: Sequence[Any]) -> None:
+        self.rows += len(rows)
+        self.last = None if self.place is None else rows[-1][self.place]
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return ""
+        name = as_text(self.last)
+        place = f", after {self.rows:,} rows"
+        if name is None or not is_storable(name) or looks_like_personal_data(name):
+            return place
+        return f"{place}, the last of them with the conversion_id {name[:100]}"
+
+
+def _can_write(codec: str, value: Any) -> bool:
+    try:
+        return not isinstance(value, str) or value.encode(codec) is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def _converted(values: list[Any], convert: Callable[[Any], Any] | None) -> list[Any]:
+    return values if convert is None else [None if value is None else convert(value) for value in values]
 
 
 def _first_line(error: Exception) -> str:
