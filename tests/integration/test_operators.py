@@ -70,6 +70,23 @@ def test_a_night(around: Surroundings, gauges: Gauges) -> None:
     assert gauges.told["events_per_second", "webflow_default 0"] + gauges.told["events_per_second", "webflow_default 1"] > 0
 
 
+def test_times_of_known_users_that_cannot_be_read_are_a_note_of_the_run(
+    around: Surroundings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around.sql(
+        "ALTER TABLE people ALTER identified_at TYPE text USING '14/03/2026'; INSERT INTO people VALUES ('k1', 'crm', 'u2', '15/03/2026')"
+    )
+    around.plan()
+    around.extract()
+    for work in around.identify():
+        around.push(work).execute(around.context())
+    around.reconcile()
+    sentence = "known_users: identified_at of 2 rows (such as 99/99/9999) could not be read as a time and counts as unknown"
+    ((verdict,),) = around.sql("SELECT verdict FROM webflow.runs")
+    assert (verdict["level"], [finding["sentence"] for finding in verdict["findings"]]) == ("note", [sentence])
+    assert f"[warning  ] {sentence}." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("ahead", "other_ahead"), [(0, -90), (-90, 0), (90, -90), (90, 0)])
 def test_of_two_destinations_the_clock_that_is_behind_counts(
     around: Surroundings, tmp_path: Path, ahead: float, other_ahead: float

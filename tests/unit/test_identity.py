@@ -1,7 +1,7 @@
 """A conversion goes to the user whom Webflow knew at its time, to the letter, or to nobody."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pandas as pd
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webflow_conversions.rules.identity import choose_users, known_users_frame, with_users
+from webflow_conversions.rules.identity import UnreadableTimes, choose_users, known_users_frame, with_users
 from webflow_conversions.rules.personal_data import PersonalData, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.window import to_milliseconds
@@ -170,6 +170,61 @@ def test_a_user_that_is_none_loses_against_any_that_is_one():
         chosen_id(user(" ", NOON), user(None, NOON - MINUTE), user("bob", NOON - HOUR, domain=""), user("ada", NOON + 9 * HOUR))
         == "ada"
     )
+
+
+# Times that cannot be read
+
+
+def test_a_time_that_cannot_be_read_and_would_decide_is_counted_and_named_by_its_form():
+    unreadable = UnreadableTimes()
+    users = [
+        user("ada", "14/Mar/2026"),
+        user("bob", "15.Apr/2026"),
+        user("bob", None),
+        user("bob", " "),
+        user("bob", "2026-03-14"),
+        user("eve", "junk", key="card-2"),
+        user("u", NOON, viewed_at=True),
+    ]
+
+    known_users_frame([chunk(users)], unreadable)
+    known_users_frame([chunk(users[:2])], unreadable)
+
+    assert unreadable.rows == {"identified_at": 4, "viewed_at": 1}
+    assert unreadable.sentence == (
+        "known_users: identified_at of 4 rows (such as 99/Aaa/9999) and viewed_at of 1 row (such as bool) "
+        "could not be read as a time and counts as unknown"
+    )
+
+
+@pytest.mark.parametrize("value", ["ada@example.com", "+1 415 555 2671", "Łódź 7", "x" * 1000])
+def test_nothing_of_what_cannot_be_read_is_told_but_its_form(value):
+    unreadable = UnreadableTimes()
+    known_users_frame([chunk([user("ada", value), user("bob", value)])], unreadable)
+    form = unreadable.forms["identified_at"]
+    assert len(form) <= 40
+    assert set(form) <= set("9aA @.+")
+    assert unreadable.rows == {"identified_at": 2}
+
+
+def test_times_that_can_be_read_are_no_matter():
+    unreadable = UnreadableTimes()
+    given = [
+        None,
+        "",
+        "2026-03-14",
+        date(2026, 3, 14),
+        NOON,
+        NOON.replace(tzinfo=None),
+        1773489600,
+        1773489600.5,
+        "1773489600000",
+        Decimal(1773489600),
+        "20260314T120000Z",
+        float("nan"),
+    ]
+    known_users_frame([chunk([user(f"u{number}", at) for number, at in enumerate(given)])], unreadable)
+    assert unreadable.sentence is None
 
 
 # Personal data

@@ -88,6 +88,15 @@ class Runs:
         (row,) = self._session.fetch("runs/notes", {"run": run.id})
         return list(row.notes)
 
+    def record_unreadable_times(self, run: Run, task: str, sentence: str) -> None:
+        """Keep what a task says of known users' times, in place of what an earlier try of it said."""
+        self._session.execute("runs/record_unreadable_times", {"run": run.id, "task": task, "sentence": sentence})
+
+    def unreadable_times(self, run: Run) -> list[str]:
+        """What the tasks say of known users' times, each sentence once."""
+        (row,) = self._session.fetch("runs/unreadable_times", {"run": run.id})
+        return sorted(set(row.unreadable_times.values()))
+
     def record_failure(self, run_id: str, run_type: str, failure: Failure) -> None:
         """Keep why a task failed, also of a run that plan has not opened, in place of what an earlier try of it said."""
         parameters = {"dag_id": self._dag_id, "run_id": run_id, "run_type": run_type, "now": failure.at}
@@ -157,6 +166,7 @@ class Runs:
             pushes=self.pushes(run),
             ended=self.ended(run),
             notes=self.notes(run),
+            unreadable_times=self.unreadable_times(run),
             failures=self.failures(run),
             usual=self.usual(run),
             whole_window=run.window.spans_two_days,

@@ -112,6 +112,15 @@ class ConversionsOperator(BaseOperator):
         self._try(tell_airflow)
         self._try(lambda: self._runs(context).record_failure(dag_run.run_id, str(dag_run.run_type), failure))
 
+    def _tell_unreadable_times(self, context: Context, run: Run, users: KnownUsers) -> None:
+        """Log which times of known users could not be read, and keep it for the verdict on the run."""
+        from webflow_conversions.pipeline.failures import key_of
+
+        sentence = users.unreadable.sentence
+        if sentence is not None:
+            self.log.warning("%s.", sentence)
+            self._runs(context).record_unreadable_times(run, key_of(self.task_id, context["ti"].map_index), sentence)
+
     def _forget(self, context: Context) -> None:
         """Remove the recorded failure of a task whose later try succeeded."""
         from webflow_conversions.pipeline.failures import key_of

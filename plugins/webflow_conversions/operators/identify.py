@@ -47,8 +47,9 @@ class IdentifyConversionsOperator(ConversionsOperator):
         waiting = Identification(self.ledger(), session, run, destinations, just_asked=context["ti"].try_number == 1)
         limits = Limits(**self.config.guards.model_dump())
         try:
+            users = self.known_users()
             done = identify(
-                self.known_users(),
+                users,
                 waiting,
                 now,
                 returns_all={source.name for source in self.config.sources if source.returns_all},
@@ -56,6 +57,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
                 force=run.force,
             )
             self.log.info("identified: %s", done)
+            self._tell_unreadable_times(context, run, users)
         except Unavailable as error:
             if context["ti"].try_number <= context["ti"].max_tries:
                 raise

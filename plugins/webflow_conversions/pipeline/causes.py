@@ -75,6 +75,7 @@ class Cause(StrEnum):
     UNSEEN = "unseen"
     WITHDRAWN = "withdrawn"
     NEAR_KEYS = "near_keys"
+    UNREADABLE_TIMES = "unreadable_times"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,5 +210,10 @@ CAUSES: dict[Cause, Kind] = {
         condition="Held conversions have identity keys that equal a known one but for case, blanks, zeros before or .0 behind; "
         "the newest 1,000 are looked at.",
         remedy="Write the key alike in the source's query and in known_users: lower(trim(…)), or CAST(… AS text), on both sides.",
+    ),
+    Cause.UNREADABLE_TIMES: Kind(
+        level=Level.NOTE,
+        condition="Times of known users that decide something could not be read, and count as unknown.",
+        remedy="Return timestamps, dates, epochs or ISO text from known_users (docs/configuration.md lists what is read).",
     ),
 }

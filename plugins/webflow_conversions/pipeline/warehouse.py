@@ -1,7 +1,7 @@
 """Queries of the warehouse: a source's conversions, and the users behind identity keys."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ import pandas as pd
 from webflow_conversions.errors import Unusable
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules import evaluation, identity
-from webflow_conversions.rules.identity import choose_users, known_users_frame, variants
+from webflow_conversions.rules.identity import UnreadableTimes, choose_users, known_users_frame, variants
 from webflow_conversions.rules.personal_data import PersonalData
 
 Chunk = dict[str, pd.Series]
@@ -87,11 +87,12 @@ class SourceQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownUsers:
-    """The query for known users."""
+    """The query for known users. ``unreadable`` collects its times that could not be read."""
 
     warehouse: Warehouse
     sql: str
     personal_data: PersonalData
+    unreadable: UnreadableTimes = field(default_factory=UnreadableTimes)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -125,7 +126,8 @@ class KnownUsers:
 
     def of(self, conversions: pd.DataFrame) -> pd.DataFrame:
         """The users of those of the conversions for which one is known, see :func:`choose_users`."""
-        return choose_users(conversions, self._known(conversions["identity_key"].unique().tolist()), self.personal_data)
+        known = self._known(conversions["identity_key"].unique().tolist(), self.unreadable)
+        return choose_users(conversions, known, self.personal_data)
 
     def near(self, keys: Sequence[str]) -> set[str]:
         """Those of the keys that are written a little differently than a known one, see :func:`variants`."""
@@ -133,7 +135,7 @@ class KnownUsers:
         known = set(self._known(sorted(set().union(*written.values())))["identity_key"])
         return {key for key, others in written.items() if others & known}
 
-    def _known(self, keys: Sequence[str]) -> pd.DataFrame:
+    def _known(self, keys: Sequence[str], unreadable: UnreadableTimes | None = None) -> pd.DataFrame:
         """The known users of these keys."""
         columns, may_be_known = self.columns, self.warehouse.may_hold(self.sql, "identity_key")
         asked = [key for key in keys if may_be_known(key)]
@@ -141,7 +143,7 @@ class KnownUsers:
         for first in range(0, len(asked), self.warehouse.keys_per_query):
             binds = {"identity_keys": asked[first : first + self.warehouse.keys_per_query]}
             self.warehouse.read(self.sql, binds, columns, chunks.append)
-        return known_users_frame(chunks)
+        return known_users_frame(chunks, unreadable)
 
 
 def _counting(found: Sequence[str], required: Sequence[str], optional: Sequence[str], query: str) -> list[str]:

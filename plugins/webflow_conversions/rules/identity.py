@@ -5,6 +5,7 @@
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -33,21 +34,56 @@ def variants(key: str) -> set[str]:
     return {form for text in written for form in (text, text.lower(), text.upper()) if form.strip()} - {key}
 
 
-def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame:
+class UnreadableTimes:
+    """Times of known users that could not be read, by column: their number, and the form of one of them."""
+
+    def __init__(self) -> None:
+        self.rows: Counter[str] = Counter()
+        self.forms: dict[str, str] = {}
+
+    def add(self, column: str, values: pd.Series) -> None:
+        """Count the values of a column, none of which could be read."""
+        given = [value for value in values.tolist() if not (isinstance(value, str) and not value.strip())]
+        if given:
+            self.rows[column] += len(given)
+            self.forms.setdefault(column, _form(given[0]))
+
+    @property
+    def sentence(self) -> str | None:
+        """What could not be read, in words without a full stop; None if all could."""
+        parts = (
+            f"{column} of {rows:,} {'row' if rows == 1 else 'rows'} (such as {self.forms[column]})"
+            for column, rows in sorted(self.rows.items())
+        )
+        found = " and ".join(parts)
+        return f"known_users: {found} could not be read as a time and counts as unknown" if found else None
+
+
+def _form(value: Any) -> str:
+    """The form of a value without its content: 9 for a digit, a or A for a letter; the type of what is no text."""
+    if not isinstance(value, str):
+        return type(value).__name__
+    return "".join("9" if c.isdigit() else ("A" if c.isupper() else "a") if c.isalpha() else c for c in value[:40])
+
+
+def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]], unreadable: UnreadableTimes | None = None) -> pd.DataFrame:
     """The rows of the known_users query in the form that :func:`choose_users` takes.
 
-    A time without an offset is UTC, a date is its first moment in UTC, a number is an epoch; any other value is no time.
+    A time without an offset is UTC, a date is its first moment in UTC, a number is an epoch; any other value is no time, and
+    is counted in ``unreadable``. ``identified_at`` is read where a key has several users, since it decides between them alone.
     """
     rows = pd.concat(
         [pd.DataFrame(chunk, dtype=object) for chunk in chunks] or [pd.DataFrame(columns=list(_TEXTS))], ignore_index=True
     )
     frame = pd.DataFrame({name: [as_text(value) for value in rows[name]] for name in _TEXTS}, dtype=object)
-    several = frame["identity_key"].duplicated(keep=False)  # the time is used to choose between several users only
-    frame["identified_at"] = (
-        _milliseconds(rows["identified_at"].where(several, None)) if len(rows) else pd.array([], dtype="Int64")
-    )
-    for name in OPTIONAL_COLUMNS:
-        frame[name] = _milliseconds(rows[name]) if name in rows else pd.Series(pd.NA, index=rows.index, dtype="Int64")
+    several = frame["identity_key"].duplicated(keep=False)
+    columns = {"identified_at": rows["identified_at"].where(several, None)} if len(rows) else {}
+    columns |= {name: rows[name] for name in OPTIONAL_COLUMNS if name in rows}
+    for name in ("identified_at", *OPTIONAL_COLUMNS):
+        given = columns.get(name)
+        frame[name] = pd.Series(pd.NA, index=rows.index, dtype="Int64") if given is None else _milliseconds(given)
+        if given is not None and unreadable is not None:
+            unreadable.add(name, given[given.notna() & frame[name].isna()])
     return frame
 
 

@@ -281,7 +281,7 @@ class _Seen:
         if not self.rows:
             return ""
         name = as_text(self.last)
-        place = f", after {self.rows:,} rows"
+        place = f", after {self.rows:,} {'row' if self.rows == 1 else 'rows'}"
         if name is None or not is_storable(name) or looks_like_personal_data(name):
             return place
         return f"{place}, the last of them with the conversion_id {name[:100]}"

@@ -1,0 +1,1 @@
+SELECT unreadable_times FROM webflow.runs WHERE id = %(run)s
