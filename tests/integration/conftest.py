@@ -57,7 +57,7 @@ def running_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simu
 def mariadb() -> Iterator[MariaDBServer]:
     """A MariaDB server whose zone is not UTC, for the whole session of a process."""
     if not MariaDBServer.is_installed():
-        missing = "mariadbd is not installed (on Debian and Ubuntu: apt install mariadb-server)"
+        missing = "mariadbd is not installed (on Debian and Ubuntu: apt install mariadb-server-core)"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)

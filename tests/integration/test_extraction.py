@@ -1,5 +1,6 @@
 """What extraction brings into the ledger, and what it leaves alone there."""
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,6 +16,7 @@ from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.goals import Goal
+from webflow_conversions.rules.personal_data import PersonalDataInIds
 from webflow_conversions.rules.window import Window
 
 HOUR = timedelta(hours=1)
@@ -308,3 +310,22 @@ def test_a_warehouse_that_is_away_is_one_sentence(night: Night) -> None:
     away = Warehouse(sa.create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none"), "warehouse")
     with pytest.raises(Unavailable, match=r"The warehouse \(connection warehouse\) does not answer: .*[Cc]onnection refused"):
         away.columns("SELECT 1 AS one", {})
+
+
+def test_the_ledger_has_no_address_of_a_conversion_id_whatever_the_source_says(night: Night) -> None:
+    night.person()
+    night.sale("Ada@example.com")
+    night.sale("undefined")
+    night.sale("undefined", value=20)
+    digest = hashlib.sha256(b"ada@example.com").hexdigest()
+    night.read()
+    assert night.states() == {
+        digest: ("rejected", "personal_data_in_conversion_id"),
+        "undefined": ("rejected", "invalid_conversion_id"),
+    }
+    assert night.sql("SELECT count(*) FROM webflow.conversions") == [(3,)]
+    night.rules = replace(night.rules, personal_data=PersonalDataInIds.SHA256)
+    night.read("again")
+    assert night.states()[digest] == ("ready", None)
+    kept = night.sql("SELECT row_to_json(c)::text FROM webflow.conversions c")
+    assert "example.com" not in str(kept).lower()

@@ -49,7 +49,7 @@ class Backend:
         self, sql: str, kind: TimestampKind = TimestampKind.EPOCH_MILLISECONDS, zone: str | None = None
     ) -> list[dict[str, Any]]:
         """The rows of a source's query, judged."""
-        query = SourceQuery(warehouse=self.warehouse, name="sales", sql=sql, run=RUN)
+        query = SourceQuery(warehouse=self.warehouse, name="sales", sql=sql, run=RUN, zone=zone)
         query.check()
         found: list[dict[str, Any]] = []
         rules = replace(RULES, kind=kind, timezone=zone)
@@ -399,6 +399,18 @@ def test_the_window_is_compared_in_utc_whatever_the_server_s_zone(backend: Backe
     sql = f"SELECT CAST(occurred_at AS char(30)) AS conversion_id, occurred_at, 'k1' AS identity_key FROM sales WHERE {first} >= {start} AND {first} < {end}"
     moments = {record["action_timestamp_ms"] for record in backend.records(sql, kind, "UTC")}
     assert moments == {to_milliseconds(NOW - timedelta(milliseconds=1)), to_milliseconds(NOW - timedelta(hours=48))}
+
+
+def test_a_timestamp_of_mariadb_under_another_zone_than_utc_is_refused_in_plan(request: pytest.FixtureRequest) -> None:
+    backend = _mariadb(request.getfixturevalue("mariadb"))
+    backend.execute("CREATE TABLE sales (occurred_at timestamp(6) NULL, clock datetime)")
+    sql = "SELECT 'o1' AS conversion_id, {} AS occurred_at, 'k1' AS identity_key FROM sales"
+    with pytest.raises(
+        Unusable, match=r"returns occurred_at as TIMESTAMP, which is read in UTC: .*\{kind: local, timezone: UTC\}"
+    ):
+        backend.records(sql.format("occurred_at"), TimestampKind.LOCAL, "America/New_York")
+    assert backend.records(sql.format("occurred_at"), TimestampKind.LOCAL, "UTC") == []
+    assert backend.records(sql.format("clock"), TimestampKind.LOCAL, "America/New_York") == []
 
 
 # One bad row

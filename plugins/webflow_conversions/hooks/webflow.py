@@ -18,7 +18,7 @@ from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unava
 from webflow_conversions.hooks.connections import connection_named
 from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.money import parse_value
-from webflow_conversions.rules.personal_data import looks_like_personal_data
+from webflow_conversions.rules.personal_data import has_email, looks_like_personal_data
 from webflow_conversions.rules.window import sendable, to_milliseconds
 from webflow_conversions.transport.api import LARGEST_ANSWER, Api
 
@@ -217,6 +217,8 @@ def _checked_event(
         raise Unusable(f"event_name {event_name!r} is not 1 to 40 printable ASCII characters without a space.")
     if not (user_domain and user_id and action_id):
         raise Unusable("user_domain, user_id and action_id must not be empty.")
+    if has_email(user_domain) or has_email(action_id):
+        raise Unusable("user_domain or action_id holds an e-mail address, which Webflow forbids.")
     if looks_like_personal_data(user_id):
         raise Unusable("user_id looks like an e-mail address or a phone number, which Webflow forbids: hash it on both sides.")
     amount, reason = parse_value(value)

@@ -184,6 +184,7 @@ class ConversionsOperator(BaseOperator):
         """The query of a source, for a run."""
         from webflow_conversions.hooks.connections import warehouse
         from webflow_conversions.pipeline.warehouse import SourceQuery
+        from webflow_conversions.rules.timestamps import TimestampKind
 
         return SourceQuery(
             warehouse=warehouse(source.warehouse_conn_id),
@@ -191,6 +192,7 @@ class ConversionsOperator(BaseOperator):
             sql=self.file.sql(source.sql),
             run=run,
             also_required=source.columns_instead,
+            zone=source.timestamps.timezone if source.timestamps.kind is TimestampKind.LOCAL else None,
         )
 
     def known_users(self) -> KnownUsers:

@@ -42,13 +42,17 @@ class Warehouse(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceQuery:
-    """The query of one source, for one run; ``also_required`` are the columns for which the configuration has no value."""
+    """The query of one source, for one run.
+
+    ``also_required`` are the columns for which the configuration has no value, ``zone`` is that of local times.
+    """
 
     warehouse: Warehouse
     name: str
     sql: str
     run: Run
     also_required: Sequence[str] = ()
+    zone: str | None = None
 
     @cached_property
     def columns(self) -> list[str]:
@@ -66,6 +70,8 @@ class SourceQuery:
         columns = _counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
         uses = dict.fromkeys(("conversion_id", "identity_key", "event_name"), "id") | {"occurred_at": "time"}
         _check_types(self.warehouse, self.sql, columns, uses, f"source {self.name}")
+        if self.zone is not None and self.zone not in _NAMES_OF_UTC:
+            _check_types(self.warehouse, self.sql, columns, {"occurred_at": "local time"}, f"source {self.name}")
         return columns
 
     def check(self) -> None:
@@ -153,10 +159,13 @@ def _counting(found: Sequence[str], required: Sequence[str], optional: Sequence[
     return [name for name in (*required, *optional) if name in found]
 
 
+_NAMES_OF_UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT"})
+
 _MENDED = {
     "id": "which has no text that is the same everywhere: return CAST({column} AS text) (AS CHAR on MySQL and MariaDB)",
     "key": "which does not equal a text: compare CAST({column} AS text) with :identity_keys (bytes in hexadecimal, such as "
     "encode({column}, 'hex')), and return the same",
+    "local time": "which is read in UTC: set timestamps to {{kind: local, timezone: UTC}} for this source",
     "time": "which is no time: return a timestamp, a date or an epoch, or NULL",
 }
 

@@ -20,7 +20,7 @@ from webflow_conversions.errors import Unavailable, Unusable, first_line
 from webflow_conversions.rules.personal_data import looks_like_personal_data
 from webflow_conversions.rules.text import as_text, is_storable
 from webflow_conversions.warehouse.copy import Lines
-from webflow_conversions.warehouse.sessions import prepare
+from webflow_conversions.warehouse.sessions import prepare_sessions
 from webflow_conversions.warehouse.types import OTHER, ColumnType, column_type
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Warehouse:
         self._name = name
         self._types: dict[str, dict[str, ColumnType]] = {}
         if not self._is_copied:
-            prepare(engine)
+            prepare_sessions(engine)
 
     @property
     def keys_per_query(self) -> int:
@@ -141,7 +141,8 @@ class Warehouse:
             raise self._refusal(error) from error
 
     def _types_of(self, result: sa.CursorResult[Any]) -> list[ColumnType]:
-        return [column_type(self._engine.dialect.name, column[1]) for column in result.cursor.description]
+        dialect = self._engine.dialect.name
+        return [column_type(dialect, column[1], is_text=self._is_copied) for column in result.cursor.description]
 
     def _refusal(self, error: sa.exc.DBAPIError, place: str = "") -> Unusable | Unavailable:
         if error.connection_invalidated or (

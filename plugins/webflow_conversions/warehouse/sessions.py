@@ -19,30 +19,29 @@ IN_UTC: Mapping[str, str] = {
     "oracle": "ALTER SESSION SET TIME_ZONE = 'UTC'",
     "redshift": "SET timezone TO 'UTC'",
     "snowflake": "ALTER SESSION SET TIMEZONE = 'UTC'",
-    "trino": "SET TIME ZONE 'UTC'",
     "vertica": "SET TIME ZONE TO 'UTC'",
 }
 """The statement that sets a session's zone, by SQLAlchemy's name of the database. Without it, a type like MySQL's TIMESTAMP is
-read in the server's zone. SQLite, BigQuery and SQL Server have no zone of a session."""
+read in the server's zone. SQLite, BigQuery and SQL Server have no zone of a session; Trino's moments carry their own."""
 
 _UNDONE_BY_ROLLBACK = frozenset({"postgresql", "cockroachdb", "redshift", "vertica"})
 
 
-def prepare(engine: Engine) -> None:
+def prepare_sessions(engine: Engine) -> None:
     """Let every new connection of the engine be prepared."""
-    dialect = engine.dialect.name
+    sa.event.listen(engine, "connect", lambda connection, _: prepare(connection, engine.dialect.name))
 
-    def on_connect(connection: Any, _: Any) -> None:
-        if dialect == "sqlite":
-            connection.text_factory = lossless_text
-        if dialect in IN_UTC:
-            cursor = connection.cursor()
-            cursor.execute(IN_UTC[dialect])
-            cursor.close()
-            if dialect in _UNDONE_BY_ROLLBACK:
-                connection.commit()
 
-    sa.event.listen(engine, "connect", on_connect)
+def prepare(connection: Any, dialect: str) -> None:
+    """Set the session of a new connection to UTC, and let SQLite's text be read without loss."""
+    if dialect == "sqlite":
+        connection.text_factory = lossless_text
+    if dialect in IN_UTC:
+        cursor = connection.cursor()
+        cursor.execute(IN_UTC[dialect])
+        cursor.close()
+        if dialect in _UNDONE_BY_ROLLBACK:
+            connection.commit()
 
 
 def lossless_text(given: bytes) -> str:

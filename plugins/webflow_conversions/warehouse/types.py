@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -20,6 +20,8 @@ class Use(StrEnum):
     KEY = "key"
     """An ID that the query itself compares with text."""
     TIME = "time"
+    LOCAL_TIME = "local time"
+    """A time in a zone other than UTC."""
 
 
 def _anything(_: str) -> bool:
@@ -152,7 +154,7 @@ def _duckdb(name: str) -> ColumnType:
 
 _MYSQL: Mapping[int, ColumnType] = {
     4: ColumnType(name="FLOAT", unfit=_NO_ID),  # the server writes 6 of its digits
-    7: ColumnType(name="TIMESTAMP", unfit=_NO_ID),
+    7: ColumnType(name="TIMESTAMP", unfit=_NO_ID | {Use.LOCAL_TIME}),  # a moment, shown in the session's zone
     11: ColumnType(name="TIME", unfit=_NEITHER),
     12: ColumnType(name="DATETIME", unfit=_NO_ID),
     16: ColumnType(name="BIT", unfit=_NEITHER),
@@ -160,11 +162,19 @@ _MYSQL: Mapping[int, ColumnType] = {
 }
 
 
-def column_type(dialect: str, code: Any) -> ColumnType:
-    """The type of a column, from what the driver says of it (PEP 249, ``description``)."""
+_POSTGRESQL_DRIVER = frozenset({700, 1042})
+"""The types of PostgreSQL, real and character, whose values are converted although a driver has read them."""
+
+
+def column_type(dialect: str, code: Any, *, is_text: bool = False) -> ColumnType:
+    """The type of a column, from what the driver says of it (PEP 249, ``description``).
+
+    :param is_text: values come as PostgreSQL writes them, not as a driver reads them.
+    """
     match dialect:
         case "postgresql":
-            return POSTGRESQL.get(code, OTHER)
+            type_ = POSTGRESQL.get(code, OTHER)
+            return type_ if is_text or code in _POSTGRESQL_DRIVER else replace(type_, convert=None)
         case "duckdb":
             return _duckdb(str(code))
         case "mysql" | "mariadb":
