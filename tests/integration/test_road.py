@@ -84,8 +84,20 @@ anything = {
     "tsvector": st.just("a:1 b"),
     "int4range": st.sampled_from(["empty", "[1,5)", "(,)"]),
 }
-ids = [*anything]
-whens = ["timestamptz", "timestamp", "text", "numeric", "double precision", "bigint", *anything]
+no_ids = {"timestamptz", "timestamp", "time", "interval", "text[]", "money"}
+no_times = {"time", "interval", "boolean", "bytea", "uuid", "text[]", "money"}
+"""Types that plan refuses, see test_warehouse_types.py."""
+ids = [type_ for type_ in anything if type_ not in no_ids]
+keys = [type_ for type_ in ids if type_ != "bytea"]
+whens = [
+    "timestamptz",
+    "timestamp",
+    "text",
+    "numeric",
+    "double precision",
+    "bigint",
+    *(type_ for type_ in anything if type_ not in no_times),
+]
 amounts = ["numeric", "text", "double precision", "bigint", *anything]
 sayable = {
     "conversion_id": (texts | st.integers(1, 99).map(lambda number: f"S-{number}"), ids),
@@ -93,7 +105,7 @@ sayable = {
         recent.map(str) | recent.map(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%S.%f")) | epochs.map(str) | exact_epochs.map(str) | far | texts,
         whens,
     ),
-    "identity_key": (texts | st.sampled_from(["k1", "k2", "k3"]), ids),
+    "identity_key": (texts | st.sampled_from(["k1", "k2", "k3"]), keys),
     "event_name": (st.sampled_from(["sale", "lead", "no goal", ""]) | texts, ["text", "text", "varchar", "char(50)", "integer"]),
     "value": (numbers | texts | st.sampled_from(["10", "149.99", " 7 ", "€5", "1,000.00"]), amounts),
     "timezone": (
@@ -218,7 +230,7 @@ def fill(night: Night, table: Table) -> None:
 
 def comparable(key_type: str) -> str:
     """The query for known users: types that cannot be compared with text are cast, as their users would have to."""
-    as_is = {"text", "varchar", "bigint", "integer", "numeric", "numeric(20, 2)", "uuid"}
+    as_is = {"text", "varchar", "char(50)", "bigint", "integer", "numeric", "numeric(20, 2)", "double precision", "real", "uuid"}
     return PEOPLE if key_type in as_is else PEOPLE.replace("WHERE identity_key", "WHERE identity_key::text")
 
 

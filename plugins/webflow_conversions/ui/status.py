@@ -234,6 +234,7 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
     Cause.UNSEEN: None,
     Cause.NEAR_KEYS: {"state": State.HELD},
     Cause.WITHDRAWN: {"state": State.WITHDRAWN, "reason": Reason.NO_LONGER_IN_SOURCE},
+    Cause.UNREADABLE_TIMES: None,
 }
 """The filter of the conversions that a finding is about, beside its source; None where the ledger has no list of them."""
 
