@@ -598,6 +598,14 @@ def test_who_was_hashed_is_found_by_the_address(client: Callable[..., TestClient
     assert answer.status_code == 303
 
 
+def test_a_conversion_whose_id_was_an_address_is_found_by_the_address(client: Callable[..., TestClient], page_night: Night):
+    identifier = put(page_night, "accepted", conversion_id=hashlib.sha256(b"jane@example.com").hexdigest())
+
+    answer = post(client("victor"), "/webflow/search", text="Jane@Example.com")
+
+    assert answer.headers["location"].endswith(f"/conversions/{identifier}")
+
+
 def test_a_conversion_tells_its_way(client: Callable[..., TestClient], page_night: Night):
     identifier = put(page_night, "accepted", attempts=1, http_status=200, sent_at=NOW, settled_at=NOW)
 

@@ -18,21 +18,22 @@ def search(text: str) -> SearchResult:
     """Look for a conversion ID, an action ID or a user ID, then for the beginning of a conversion ID."""
     with reading() as session:
         conversions = Conversions(session)
-        by_id = Filter(conversion=text)
-        page = conversions.page(by_id, 2)
-        if len(page.conversions) == 1:
-            return SearchResult(one=page.conversions[0])
-        if page.conversions:
-            return SearchResult(selection=by_id)
-        user_of = conversions.of_user(_user_ids(text))
+        written = _written(text)
+        for by_id in (Filter(conversion=form) for form in written):
+            page = conversions.page(by_id, 2)
+            if len(page.conversions) == 1:
+                return SearchResult(one=page.conversions[0])
+            if page.conversions:
+                return SearchResult(selection=by_id)
+        user_of = conversions.of_user(written)
         if user_of is not None:
             return SearchResult(selection=Filter(user_of=user_of))
         begins = Filter(begins=text)
         return SearchResult(selection=begins if conversions.ids(begins, 1) else None)
 
 
-def _user_ids(text: str) -> list[str]:
-    """The user ID and, for personal data, also the hash that is sent in its place."""
+def _written(text: str) -> list[str]:
+    """The text and, for personal data, also the hash that is kept in its place."""
     if "@" not in text and not text.startswith(("+", "0")):
         return [text]
     from webflow_conversions.rules.personal_data import hashed
