@@ -98,6 +98,14 @@ whens = [
     "bigint",
     *(type_ for type_ in anything if type_ not in no_times),
 ]
+NO_MOMENT = {
+    "text": "junk",
+    "varchar": "junk",
+    "timestamptz": "infinity",
+    "timestamp": "infinity",
+    "numeric": "NaN",
+    "double precision": "NaN",
+}
 amounts = ["numeric", "text", "double precision", "bigint", *anything]
 sayable = {
     "conversion_id": (texts | st.integers(1, 99).map(lambda number: f"S-{number}"), ids),
@@ -188,6 +196,7 @@ def tables(draw: Any) -> Table:
         types[name] = draw(st.sampled_from(likely) | st.sampled_from(of_types))
         of_type = text if types[name] in ("text", "varchar") else anything[types[name]]
         pools[name] = draw(st.lists(of_type | st.none(), min_size=4, max_size=14))
+    pools["occurred_at"].append(NO_MOMENT.get(types["occurred_at"]))
     numbered = types["identity_key"] in ("text", "varchar", "char(50)", "bigint", "integer", "numeric", "numeric(20, 2)")
     users = [(key, "crm", f"u{key}", "2026-01-01") for key in "12"] if numbered else []
     keys = ["1", "3"] * numbered + [key for key in pools["identity_key"] if key is not None]

@@ -27,7 +27,7 @@ from tests.night import NOW, PEOPLE, RULES, Night
 from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.hooks.connections import warehouse
 from webflow_conversions.pipeline.warehouse import KnownUsers
-from webflow_conversions.rules.evaluation import Amount
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.personal_data import PersonalData
 from webflow_conversions.rules.timestamps import TimestampKind
 from webflow_conversions.warehouse.reader import Warehouse
