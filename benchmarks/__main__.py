@@ -214,6 +214,7 @@ def _all() -> Iterator[list[list[str]]]:
     yield _thrice([_extract_of(100_000)])
     yield [_push_of(1_000_000)]
     yield [_extract_of(1_000_000)]
+    yield [["lookup", "--events", "1000000"]]
 
 
 def _large() -> Iterator[list[list[str]]]:

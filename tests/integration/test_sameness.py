@@ -93,6 +93,10 @@ EARLY, LATE = (("a", str(NOW - hours * HOUR), "k1", "10") for hours in (2, 1))
 @example([[LATE, EARLY], [EARLY, LATE]], 48, Random(1))
 @example([[LATE, EARLY], [LATE]], 48, Random(1))
 @example([[EARLY], [("a", str(NOW - HOUR), "k2", None)], [("a", "junk", "k2", "-1")]], 48, Random(1))
+@example([[LATE], [("a", str(NOW - 960 * HOUR), "k1", "10"), LATE]], 48, Random(1))
+@example(
+    [[("b", str(NOW - HOUR), "k1", "10")], [("b", str(NOW - 960 * HOUR), "k1", "10"), ("b", "junk", "k1", "10")]], 48, Random(1)
+)
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(rows, min_size=1, max_size=3), st.sampled_from([48, 24]), st.randoms(use_true_random=False))
 def test_neither_the_order_of_the_rows_nor_the_chunks_in_which_they_come_matter(

@@ -17,7 +17,8 @@ from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
-from webflow_conversions.rules.window import sendable
+from webflow_conversions.rules.versions import BESIDE_RANK
+from webflow_conversions.rules.window import oldest_recorded_ms, sendable
 
 _STAGED = (
     "action_id",
@@ -84,6 +85,8 @@ class Extraction:
                 "run_id": self._run.run_id,
                 "now": now,
                 "oldest_ms": sendable(now).start_ms,
+                "oldest_recorded_ms": oldest_recorded_ms(now),
+                "beside_rank": BESIDE_RANK,
             },
         )
         met = cursor.fetchone()

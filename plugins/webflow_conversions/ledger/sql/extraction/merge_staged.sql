@@ -3,9 +3,9 @@
 -- A new row is added, unless it is beside what the run records. A row that is there is judged again, with its user, unless a
 -- request for it has left or may have: then the extraction keeps the source's values, and the conversion stays. What lies
 -- outside the window of the run, or is too old, changes only where the source says something else than before. An expired row
--- follows its source, but stays expired; a row that expired while it waited says so. Of several rows of one extraction, the one
--- stands that rules/versions.py would choose if they came in one chunk. If another run adds the same conversion at the same
--- moment, the statement fails on the unique action_id, and is to be repeated.
+-- follows its source, but stays expired; a row that expired while it waited says so. Both go by what the row was before this
+-- extraction. Of several rows of one extraction, the one stands that rules/versions.py would choose if they came in one chunk.
+-- If another run adds the same conversion at the same moment, the statement fails on the unique action_id, and is to be repeated.
 WITH met AS MATERIALIZED (
     SELECT
         s.*,
@@ -19,10 +19,14 @@ WITH met AS MATERIALIZED (
         e.conversion IS NOT NULL AS again,
         e.value AS value_before,
         e.alike AS alike_before,
+        e.rank AS rank_before,
+        e.action_timestamp_ms AS moment_before,
         {is_final} AS is_out,
-        c.state = 'expired' AND s.state IN ('expired', 'rejected') AS is_past,
-        c.state IN ('ready', 'held', 'future', 'withdrawn') AND s.state = 'expired' AND c.action_timestamp_ms < %(oldest_ms)s
-            AS expired_here,
+        coalesce(e.was ->> 'state', c.state) AS state_before,
+        coalesce(e.was ->> 'state', c.state) = 'expired' AND s.state IN ('expired', 'rejected') AS is_past,
+        coalesce(e.was ->> 'state', c.state) IN ('ready', 'held', 'future', 'withdrawn')
+            AND s.state = 'expired'
+            AND coalesce((e.was ->> 'time')::bigint, c.action_timestamp_ms) < %(oldest_ms)s AS expired_here,
         c.forgotten_at IS NULL AND (
             (s.action_timestamp_ms, s.value, s.detail) IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.detail) OR NOT {is_same_key}
         ) AS differs,
@@ -53,7 +57,7 @@ WITH met AS MATERIALIZED (
     -- join reads the whole extraction.
     LEFT JOIN LATERAL (
         SELECT
-            conversion, alike, value, rank,
+            conversion, alike, value, rank, was,
             CASE WHEN is_kept THEN x.action_timestamp_ms ELSE c.action_timestamp_ms END AS action_timestamp_ms,
             CASE WHEN is_kept THEN x.identity_key WHEN {is_same_key} THEN s.identity_key ELSE c.identity_key END AS identity_key,
             CASE WHEN is_kept THEN x.detail ELSE c.detail END AS detail
@@ -74,7 +78,7 @@ WITH met AS MATERIALIZED (
         state = CASE WHEN m.is_past THEN c.state ELSE m.state END,
         reason = CASE
             WHEN m.is_past THEN c.reason
-            WHEN m.expired_here THEN CASE WHEN c.state = 'held' THEN 'expired_unidentified' ELSE 'expired_unsent' END
+            WHEN m.expired_here THEN CASE WHEN m.state_before = 'held' THEN 'expired_unidentified' ELSE 'expired_unsent' END
             ELSE m.reason
         END,
         settled_at = CASE WHEN m.is_past THEN c.settled_at WHEN m.state IN ('rejected', 'expired') THEN %(now)s END,
@@ -138,14 +142,14 @@ WITH met AS MATERIALIZED (
     WHERE e.extraction = %(extraction)s AND e.conversion = m.conversion AND m.again AND m.is_alike AND m.beside IS NULL
 )
 SELECT
-    count(*) FILTER (WHERE again AND beside IS NULL) AS again_rows,
-    coalesce(sum(CASE WHEN stands_now THEN value_before ELSE value END) FILTER (WHERE again AND beside IS NULL), 0) AS again_value,
+    count(*) FILTER (WHERE meets_recorded) AS again_rows,
+    coalesce(sum(CASE WHEN stands_now THEN value_before ELSE value END) FILTER (WHERE meets_recorded), 0) AS again_value,
     coalesce(sum(conflicting), 0)::bigint AS conflicting_rows,
     coalesce(sum(conflicting * coalesce(CASE WHEN stands_now THEN value_before ELSE value END, 0)), 0) AS conflicting_value,
-    count(*) FILTER (WHERE follows AND beside = 'outside') AS outside_rows,
-    coalesce(sum(followed_value) FILTER (WHERE beside = 'outside'), 0) AS outside_value,
-    count(*) FILTER (WHERE follows AND beside = 'too_old') AS too_old_rows,
-    coalesce(sum(followed_value) FILTER (WHERE beside = 'too_old'), 0) AS too_old_value,
+    coalesce(sum(followed) FILTER (WHERE beside_of = 'outside'), 0)::bigint AS outside_rows,
+    coalesce(sum(followed_value) FILTER (WHERE beside_of = 'outside'), 0) AS outside_value,
+    coalesce(sum(followed) FILTER (WHERE beside_of = 'too_old'), 0)::bigint AS too_old_rows,
+    coalesce(sum(followed_value) FILTER (WHERE beside_of = 'too_old'), 0) AS too_old_value,
     count(*) FILTER (WHERE was = 'withdrawn' AND NOT is_out AND NOT again AND beside IS NULL) AS returned_rows,
     count(*) FILTER (WHERE is_looked_up) AS had_user_rows,
     count(*) FILTER (WHERE is_looked_up AND state = 'held') AS lost_user_rows
@@ -153,16 +157,30 @@ FROM (
     SELECT
         *,
         is_better AND NOT is_alike AS stands_now,
-        conversion IS NOT NULL AND NOT again AND differs AND beside IS NOT NULL AS follows,
+        again AND beside IS NULL AND rank_before < %(beside_rank)s AS meets_recorded,
+        -- A row beside what the run records counts as recorded while the ledger follows it, and as beside again once a row that
+        -- is recorded takes its place.
         CASE
-            WHEN beside IS NULL OR conversion IS NULL THEN 0
-            WHEN again THEN CASE WHEN is_better AND NOT is_alike THEN coalesce(value, 0) - coalesce(value_before, 0) ELSE 0 END
-            WHEN differs THEN coalesce(value, 0)
+            WHEN conversion IS NULL THEN 0
+            WHEN beside IS NOT NULL THEN (NOT again AND differs)::integer
+            WHEN again AND rank_before >= %(beside_rank)s THEN -1
+            ELSE 0
+        END AS followed,
+        CASE
+            WHEN conversion IS NULL THEN 0
+            WHEN beside IS NOT NULL AND NOT again AND differs THEN coalesce(value, 0)
+            WHEN beside IS NOT NULL AND again AND is_better AND NOT is_alike THEN coalesce(value, 0) - coalesce(value_before, 0)
+            WHEN beside IS NULL AND again AND rank_before >= %(beside_rank)s THEN -coalesce(value_before, 0)
             ELSE 0
         END AS followed_value,
+        CASE
+            WHEN beside IS NOT NULL THEN beside
+            WHEN moment_before < %(oldest_recorded_ms)s THEN 'too_old'
+            ELSE 'outside'
+        END AS beside_of,
         was = 'ready' AND NOT is_out AND NOT again AND NOT differs AND beside IS NULL AS is_looked_up,
         CASE
-            WHEN NOT again OR is_alike OR beside IS NOT NULL THEN 0
+            WHEN NOT again OR is_alike OR beside IS NOT NULL OR rank_before >= %(beside_rank)s THEN 0
             WHEN is_better THEN alike_before
             ELSE alike
         END AS conflicting
