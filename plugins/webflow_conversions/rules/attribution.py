@@ -290,7 +290,8 @@ class _Visits:
         row = known["row"].to_numpy(dtype=np.int64)
 
         def moments(name: str) -> Numbers:
-            return _clipped(visits[name])[row]
+            of_rows: Numbers = _clipped(visits[name])[row]
+            return of_rows
 
         started, last_active = moments("started_at"), moments("last_active_at")
         is_identified_later = np.zeros(len(row), dtype=bool)
