@@ -45,6 +45,7 @@ async def _serve(options: argparse.Namespace) -> None:
         database=options.database,
         token=options.token,
         customer_id=options.customer_id,
+        data_token=options.data_token,
         faults=options.faults,
         clock_offset_seconds=options.clock_offset_seconds,
         loop=loop,
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", type=Path, required=True, help="the SQLite file; made if it is not there")
     parser.add_argument("--token", required=True, help="the off-site conversion token to be asked for")
     parser.add_argument("--customer-id", required=True, help="the account that events must be for")
+    parser.add_argument("--data-token", default="", help="the API token of the Data API; without it nothing there can be read")
     parser.add_argument("--certificate", type=Path, help="a PEM file, for TLS")
     parser.add_argument("--key", type=Path, help="the certificate's key, if it is in a file of its own")
     parser.add_argument("--faults", type=_faults, default="[]", metavar="JSON", help="the faults to begin with")

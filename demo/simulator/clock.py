@@ -21,6 +21,10 @@ class Clock:
         """UNIX time in milliseconds, for a time of the machine's clock in seconds."""
         return int((machine_seconds + self.offset_seconds) * 1000)
 
+    def now_ms(self) -> int:
+        """UNIX time in milliseconds, now."""
+        return self.milliseconds(time.time())
+
     def date(self) -> bytes:
         """Value of the ``Date`` header of an answer that is sent now (RFC 9110, 6.6.1)."""
         second = int(time.time() + self.offset_seconds)

@@ -16,6 +16,7 @@ from demo.simulator.faults import Faults, FaultyConfiguration
 from demo.simulator.overview import as_page
 from demo.simulator.reply import Reply, json_reply, not_allowed, refusal
 from demo.simulator.request import Request
+from demo.simulator.site_pages import SitePages, is_site_page
 from demo.simulator.store import EventReader
 
 MOST_EVENTS_READ = 10_000
@@ -38,8 +39,11 @@ def is_page(path: bytes) -> bool:
 class Pages:
     """The pages of an endpoint; they read its events in a thread of their own."""
 
-    def __init__(self, endpoint: Endpoint, reader: EventReader, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, endpoint: Endpoint, site: SitePages, reader: EventReader, clock: Clock, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._endpoint = endpoint
+        self._site = site
         self._reader = reader
         self._clock = clock
         self._loop = loop
@@ -58,6 +62,9 @@ class Pages:
 
     def receive(self, connection: Connection, request: Request, path: bytes) -> None:
         """Handle a request for a path of :func:`is_page`."""
+        if is_site_page(path):
+            self._site.receive(connection, request, path)
+            return
         page = self._pages.get((request.method, path))
         if path == _ACTION_IDS and request.method == b"GET":
             connection.stream(self._action_ids(), b"text/plain; charset=utf-8")
@@ -112,6 +119,7 @@ class Pages:
 
     async def _clear_events(self, request: Request) -> Reply:
         self._endpoint.clear()
+        await self._site.forget_imports()
         return await self._show_summary(request)
 
     async def _show_faults(self, request: Request) -> Reply:

@@ -8,13 +8,15 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Self, cast
 from urllib.parse import quote
 
 from demo.simulator.pages import MOST_EVENTS_READ
+from demo.simulator.site import Kind, Report
+from demo.simulator.site_pages import MOST_CREDITS_READ
 
 LISTENING = "listening on "
 """Start of the line that a listening simulator prints; its address follows."""
@@ -24,6 +26,9 @@ _START_SECONDS = 30.0
 
 _PAGE_SECONDS = 600.0
 """Time limit of a page: the summary of 10,000,000 events takes a minute."""
+
+_REPORTS_AT_ONCE = 2_000
+"""Reports of one request: their JSON stays below the largest body."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _UNESCAPES = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
@@ -54,6 +59,7 @@ class SimulatorProcess:
         faults: Sequence[Mapping[str, Any]] = (),
         seed: int = 0,
         clock_offset_seconds: float = 0.0,
+        data_token: str = "",
     ) -> None:
         self.port = port
         self._host = host
@@ -65,6 +71,7 @@ class SimulatorProcess:
             "--customer-id": customer_id,
             "--faults": json.dumps({"seed": seed, "rules": list(faults)}),
             "--clock-offset-seconds": str(clock_offset_seconds),
+            "--data-token": data_token,
             **({"--certificate": str(certificate.resolve())} if certificate else {}),
             **({"--key": str(key.resolve())} if key else {}),
         }
@@ -144,6 +151,61 @@ class SimulatorProcess:
     def clear(self) -> None:
         """Delete the events and reset the counts."""
         self._call("DELETE", "/simulator/events")
+
+    def account(self, **settings: Any) -> dict[str, Any]:
+        """Change settings of the account; returns all of them, see :class:`demo.simulator.account.Settings`.
+
+        :raises ValueError: they are invalid.
+        """
+        return cast(dict[str, Any], json.loads(self._call("PUT", "/simulator/site", settings)))
+
+    def goals(self, goals: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the goals: each with ``goal_id``, ``event_name``, ``from_ms``, ``to_ms``.
+
+        :raises ValueError: they are invalid.
+        """
+        self._call("PUT", "/simulator/site/goals", list(goals))
+
+    def report(self, reports: Iterable[Report]) -> None:
+        """Report what browsers did.
+
+        :raises ValueError: a report is invalid.
+        """
+        listed = list(reports)
+        for start in range(0, len(listed), _REPORTS_AT_ONCE):
+            part = [report._asdict() for report in listed[start : start + _REPORTS_AT_ONCE]]
+            self._call("POST", "/simulator/site/reports", part)
+
+    def reports(self) -> list[Report]:
+        """All that browsers did."""
+        lines = self._call("GET", "/simulator/site/reports").splitlines()
+        return [Report(visitor, at_ms, Kind(kind), *rest) for visitor, at_ms, kind, *rest in map(json.loads, lines)]
+
+    def people(self, seed: int, people: int, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
+        """Let random people visit the site; returns each with ``key``, ``users`` and ``moments``.
+
+        :raises ValueError: a number is invalid.
+        """
+        asked = {"seed": seed, "people": people, "from_ms": from_ms, "to_ms": to_ms}
+        return cast(list[dict[str, Any]], json.loads(self._call("POST", "/simulator/site/people", asked)))
+
+    def run_import(self, **asked: Any) -> dict[str, Any]:
+        """Import what was received before ``at_ms`` (default: now) under a ``reading`` (default: the account's)."""
+        return cast(dict[str, Any], json.loads(self._call("POST", "/simulator/site/import", asked)))
+
+    def credits(self) -> list[dict[str, Any]]:
+        """All that the imports credited."""
+        rows: list[dict[str, Any]] = []
+        while True:
+            page = f"/simulator/site/credits?limit={MOST_CREDITS_READ}&offset={len(rows)}"
+            read = json.loads(self._call("GET", page))
+            rows += read
+            if len(read) < MOST_CREDITS_READ:
+                return rows
+
+    def clear_site(self) -> None:
+        """Delete the site, its goals and settings, and the results of the imports."""
+        self._call("DELETE", "/simulator/site")
 
     def _call(self, method: str, page: str, body: object = None) -> bytes:
         with closing(self._connection()) as connection:

@@ -1,14 +1,18 @@
-"""The server: it owns the connections, and routes each request to the endpoint or to the pages."""
+"""The server: it owns the connections, and routes each request to the endpoint, the Data API or the pages."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from demo.simulator.account import Account
 from demo.simulator.clock import Clock
 from demo.simulator.connection import Connection, Receiver
+from demo.simulator.data_api import DataApi, is_data_api
 from demo.simulator.endpoint import Endpoint
 from demo.simulator.faults import Faults
 from demo.simulator.pages import Pages, is_page
 from demo.simulator.request import Request
+from demo.simulator.site_pages import SitePages
 from demo.simulator.store import EventReader, EventStore
 
 
@@ -25,6 +29,7 @@ class Simulator(Receiver):
         database: Path,
         token: str,
         customer_id: str,
+        data_token: str,
         faults: Faults,
         clock_offset_seconds: float,
         loop: asyncio.AbstractEventLoop,
@@ -34,7 +39,12 @@ class Simulator(Receiver):
         self._endpoint = Endpoint(
             store=self._store, clock=self._clock, faults=faults, token=token, customer_id=customer_id, loop=loop
         )
-        self._pages = Pages(self._endpoint, EventReader(database), self._clock, loop)
+        reader = EventReader(database)
+        account = Account(database.with_name(f"{database.name}.site"), reader)
+        self._account_thread = ThreadPoolExecutor(1)
+        site = SitePages(account, self._clock, self._account_thread, loop)
+        self._pages = Pages(self._endpoint, site, reader, self._clock, loop)
+        self._data_api = DataApi(account, data_token, self._clock, self._account_thread, loop)
         self._loop = loop
         self._connections: set[Connection] = set()
 
@@ -54,6 +64,7 @@ class Simulator(Receiver):
         for connection in list(self._connections):
             connection.abort()
         self._pages.close()
+        self._account_thread.shutdown()
         self._store.close()
 
     # Callbacks of connections
@@ -71,9 +82,11 @@ class Simulator(Receiver):
         path = request.path
         if is_page(path):
             self._pages.receive(connection, request, path)
+        elif is_data_api(path):
+            self._data_api.receive(connection, request, path)
         else:
             self._endpoint.receive(connection, request, path)
 
     def ended(self, request: Request, status: int | None) -> None:
-        if not is_page(request.path):
+        if not is_page(request.path) and not is_data_api(request.path):
             self._endpoint.ended(request, status)

@@ -45,6 +45,13 @@ ORDER BY id
 LIMIT :limit OFFSET :offset
 """
 
+_RECEIVED = """
+SELECT id, event_name, action_id, action_timestamp_ms, value, received_at_ms, body
+FROM events
+WHERE ignored_because IS NULL AND received_at_ms < ?
+ORDER BY id
+"""
+
 _ACTION_IDS = "SELECT action_id, COUNT(*) FROM events GROUP BY action_id"
 _BY_EVENT_NAME = "SELECT event_name, COUNT(*), decimal_sum(value) FROM events GROUP BY event_name"
 _IGNORED = "SELECT ignored_because, COUNT(*) FROM events WHERE ignored_because IS NOT NULL GROUP BY ignored_because"
@@ -109,6 +116,11 @@ class EventReader:
             connection.row_factory = sqlite3.Row
             rows = connection.execute(_EVENTS, {"limit": limit, "offset": offset, "action_id": action_id})
             return [{**row, "body": row["body"].decode(), "counts": row["ignored_because"] is None} for row in rows]
+
+    def received(self, *, before_ms: int) -> list[tuple[int, str, str, int, str | None, int, bytes]]:
+        """ID, event name, action ID, timestamp, value, moment of receipt and body of the events that an import takes."""
+        with closing(self._connect()) as connection:
+            return connection.execute(_RECEIVED, (before_ms,)).fetchall()
 
     def action_ids(self, chunk: int) -> Generator[list[tuple[str, int]], None, None]:
         """Each action ID and the number of times it was stored, in chunks."""
