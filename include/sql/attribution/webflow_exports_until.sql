@@ -1,5 +1,5 @@
--- The moment up to which Webflow's Data Exports are loaded, and the one from which on: of both tables, the earlier and the later one.
--- A table that is empty tells nothing, and a browser's clock that is ahead does not count.
+-- The moment up to which Webflow's Data Exports are loaded, and the one from which on: of both tables, the earlier and the later
+-- one. A table that is empty tells nothing, and a browser's clock that is ahead does not count.
 SELECT
     CASE WHEN COUNT(loaded.last_event) = 2 THEN MIN(loaded.last_event) END AS complete_until,
     CASE WHEN COUNT(loaded.first_event) = 2 THEN MAX(loaded.first_event) END AS complete_from
