@@ -1,7 +1,7 @@
 """What is foreseen is what the import credits, under each reading, for every conversion of random sites.
 
 The whole way: a site's reports, the nightly Data Exports in PostgreSQL, the ready-made queries, the verdict; beside it the
-simulator's own import, which shares no code with the package. 2,000 conversions by default; ``ATTRIBUTION_ROWS=100000`` takes more.
+simulator's own import, which shares no code with the package. 2,000 conversions by default; ``ATTRIBUTION_ROWS=100000`` (``make test-nightly``) takes more.
 """
 
 import os
