@@ -1,7 +1,8 @@
 """A verdict says what Webflow's three readings say, no more than the visits tell, and what is final stays."""
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pandas as pd
@@ -261,22 +262,63 @@ def test_the_order_of_the_conversions_stays_and_many_are_judged_at_once():
     assert found["attribution"].tolist() == [WILL, MAY, UNKNOWN]
 
 
-def test_rows_of_the_query_are_read_whatever_the_driver_returns():
+@pytest.mark.parametrize(
+    ("value", "milliseconds"),
+    [
+        ("2026-11-23 09:00:00", NINE),
+        ("2026-11-23T10:00:00+01:00", NINE),
+        ("2026-11-23 04:00:00-05", NINE),
+        ("2026-11-23 09:00:00.0019999", NINE + 1),
+        ("20261123T090000Z", NINE),
+        ("2026-11-23", NINE - 9 * HOUR),
+        (date(2026, 11, 23), NINE - 9 * HOUR),
+        (datetime(2026, 11, 23, 9, tzinfo=UTC), NINE),
+        (datetime(2026, 11, 23, 9), NINE),
+        (pd.Timestamp("2026-11-23 09:00", tz="UTC"), NINE),
+        (NINE, NINE),
+        (NINE // 1000, NINE),
+        (NINE / 1000, NINE),
+        (Decimal(NINE), NINE),
+        (str(NINE), NINE),
+        (str(NINE // 1000), NINE),
+        ("infinity", None),
+        ("-infinity", None),
+        ("0044-03-15 12:00:00 BC", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        (float("nan"), None),
+        (pd.NaT, None),
+    ],
+)
+def test_moments_of_the_query_are_read_whatever_the_driver_returns(value, milliseconds):
+    chunk = {name: pd.Series([value, "2026-11-23 09:00:00+00"], dtype=object) for name in ("user_domain", "user_id", *COLUMNS)}
+    rows = visits_frame([chunk, chunk])
+    for name in COLUMNS:
+        assert rows[name].dtype == "Int64"
+        assert [None if pd.isna(found) else found for found in rows[name]] == [milliseconds, NINE] * 2
+    assert "session_id" not in rows
+
+
+def test_ids_of_the_query_are_text():
     chunk = {
-        "user_domain": ["shop"] * 4,
-        "user_id": [72349876, 72349876.0, "72349876", None],
-        "session_id": [1, "s", None, None],
-        "started_at": ["2026-11-23 09:00:00", datetime(2026, 11, 23, 9, tzinfo=UTC), NINE, NINE / 1000],
-        "last_active_at": ["2026-11-23T10:00:00+01:00", None, "infinity", "soon"],
-        "first_viewed_at": [None] * 4,
+        name: pd.Series([72349876, 72349876.0, "72349876", None, ""], dtype=object)
+        for name in ("user_domain", "user_id", "session_id", "started_at", "last_active_at", "first_viewed_at")
     }
-    rows = visits_frame([{name: pd.Series(values, dtype=object) for name, values in chunk.items()}])
-    assert rows["user_id"].tolist() == ["72349876"] * 3 + [None]
-    assert rows["started_at"].tolist() == [NINE] * 4
-    assert rows["last_active_at"].tolist() == [NINE, pd.NA, pd.NA, pd.NA]
+    rows = visits_frame([chunk])
+    for name in ("user_domain", "user_id", "session_id"):
+        assert rows[name].tolist() == ["72349876"] * 3 + [None] * 2
     assert "identified_at" not in rows
-    assert verdict(0, coverage=ALL).attribution == WONT
-    assert visits_frame([]).empty
+
+
+def test_a_query_without_rows_is_judged():
+    rows = visits_frame([])
+    assert rows.empty
+    conversions = pd.DataFrame({"id": [7], "identity_key": ["card-1"], "action_timestamp_ms": [NINE]})
+    users = pd.DataFrame([("card-1", "shop", "ada")], columns=["identity_key", "user_domain", "user_id"])
+    assert judge(conversions, users, rows, ALL)["attribution_reason"].tolist() == ["no_view"]
+    assert judge(conversions[:0], users, rows, ALL).empty
+    assert judge(conversions[:0], users[:0], rows, ALL).empty
 
 
 # Against a reader of the rule who goes row by row

@@ -13,6 +13,8 @@ A negative is only known where the visits are complete up to ``t`` and reach bac
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 
 import numpy as np
@@ -475,13 +477,26 @@ def _clipped(moments: pd.Series) -> Numbers:
 
 
 def _milliseconds(values: pd.Series) -> pd.Series:
-    """Moments of any kind as ``Int64`` milliseconds; null where there is none."""
+    """Moments of any kind as ``Int64`` milliseconds; null where there is none. A date is its first moment."""
+    given = values.to_numpy(dtype=object)
     found = pd.Series(pd.NA, index=values.index, dtype="Int64")
-    for kind in (TimestampKind.AWARE, TimestampKind.LOCAL, TimestampKind.EPOCH_SECONDS, TimestampKind.EPOCH_MILLISECONDS):
-        left = found.isna() & values.notna()
-        if not left.any():
-            break
-        milliseconds, reasons = to_utc_milliseconds(values[left], kind=kind, zones="UTC")
-        is_moment = np.array([reason is None for reason in reasons], dtype=bool)
-        found[left] = pd.arrays.IntegerArray(milliseconds, ~is_moment)
+    # Text in the usual form, which is what most databases send, is read at once; the rest one by one.
+    is_usual = np.fromiter((isinstance(value, str) and value[4:5] == "-" for value in given), dtype=bool, count=len(given))
+    usual = pd.to_datetime(pd.Series(given[is_usual], dtype=object), format="ISO8601", utc=True, errors="coerce")
+    microseconds = usual.dt.as_unit("us").to_numpy(dtype="datetime64[us]").astype(np.int64)
+    found[is_usual] = pd.arrays.IntegerArray(microseconds // 1000, usual.isna().to_numpy(dtype=bool))
+    is_number = np.fromiter((isinstance(value, int | float | Decimal) for value in given), dtype=bool, count=len(given))
+    for kinds, among in ((_WRITTEN, ~is_number), (_EPOCHS, np.ones(len(given), dtype=bool))):
+        for kind in kinds:
+            left = found.isna().to_numpy(dtype=bool) & among & values.notna().to_numpy(dtype=bool)
+            if not left.any():
+                break
+            moments = values[left].map(lambda value: value.isoformat() + "T00:00:00" if type(value) is date else value)
+            milliseconds, reasons = to_utc_milliseconds(moments, kind=kind, zones="UTC")
+            is_moment = np.array([reason is None for reason in reasons], dtype=bool)
+            found[left] = pd.arrays.IntegerArray(milliseconds, ~is_moment)
     return found
+
+
+_WRITTEN = (TimestampKind.AWARE, TimestampKind.LOCAL)
+_EPOCHS = (TimestampKind.EPOCH_SECONDS, TimestampKind.EPOCH_MILLISECONDS)
