@@ -21,8 +21,9 @@ OPTIMIZE_ID = "123456789"
 class Settings(BaseModel):
     """How the account is set up, and how it answers what Webflow's pages leave open.
 
-    ``goals_have_names``: whether List Goals gives the event names. ``answer_milliseconds``: time that an answer of the Data API
-    takes. ``time_zone``: the account's, in which Optimize counts days.
+    ``goals_have_names``: whether List Goals gives the event names. ``time_zone``: the account's, in which Optimize counts days.
+    ``answer_milliseconds``: time that an answer of the Data API takes. ``answer_status``: status of each of its answers, None for
+    the right one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +36,7 @@ class Settings(BaseModel):
     add_ons: frozenset[str] = frozenset({"analyze", "optimize"})
     time_zone: str = "UTC"
     answer_milliseconds: float = Field(default=0.0, ge=0, le=60_000)
+    answer_status: int | None = Field(default=None, ge=400, le=599)
 
     @field_validator("time_zone")
     @classmethod

@@ -97,6 +97,8 @@ class DataApi:
 
     async def _answer(self, add_on: str, work: Callable[..., Any], request: Request) -> Reply:
         settings = self._account.settings
+        if settings.answer_status is not None:
+            return error_reply(settings.answer_status, "told", f"The simulator was told to answer {settings.answer_status}.")
         if "sites:read" not in settings.scopes:
             return error_reply(403, "missing_scopes", "OAuthForbidden: You are missing the following scopes - sites:read")
         if add_on not in settings.add_ons:

@@ -450,6 +450,13 @@ def test_a_token_without_the_scope_and_a_site_without_the_add_on_are_refused(sim
     assert read(simulator, "/v2/optimize")[0] == 200
 
 
+def test_an_api_that_is_away_answers_as_it_is_told(simulator: SimulatorProcess) -> None:
+    simulator.account(answer_status=503)
+    assert read(simulator, GOALS)[0] == 503
+    simulator.account(answer_status=None)
+    assert read(simulator, GOALS)[0] == 200
+
+
 def test_a_second_request_at_once_is_told_to_wait(simulator: SimulatorProcess) -> None:
     simulator.account(answer_milliseconds=1_500)
     answers: list[int] = []

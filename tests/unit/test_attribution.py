@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webflow_conversions.rules.attribution import Attribution, AttributionReason, Coverage, judge, not_configured, visits_frame
+from webflow_conversions.rules.states import Reason
 from webflow_conversions.rules.window import to_milliseconds
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
@@ -152,6 +153,27 @@ def test_without_a_query_of_visits_nothing_is_known():
     )
 
 
+def test_without_a_goal_no_reading_credits_a_conversion():
+    conversions = pd.DataFrame(
+        {
+            "id": [1, 2],
+            "identity_key": ["k", "k"],
+            "action_timestamp_ms": [NINE + 10 * MINUTE] * 2,
+            "goal_reason": [None, Reason.GOAL_RENAMED],
+        }
+    )
+    users = pd.DataFrame([("k", "shop", "ada")], columns=["identity_key", "user_domain", "user_id"])
+    good, bad = judge(conversions, users, frame([visit(0)]), until(None)).itertuples()
+    assert (good.attribution, readings(good)) == (WILL, "SWL")
+    assert (bad.attribution, bad.attribution_reason, readings(bad), bad.is_final) == (
+        WONT,
+        AttributionReason.GOAL_RENAMED,
+        "---",
+        True,
+    )
+    assert bad.user_id == "ada"
+
+
 # What is not loaded
 
 
@@ -218,6 +240,20 @@ def test_of_two_users_who_are_credited_alike_the_first_by_id_is_named():
     visits = [visit(0, user="bob"), visit(0, user="ada")]
     assert verdict(10 * MINUTE, *visits, users=("bob", "ada")).user_id == "ada"
     assert verdict(10 * MINUTE, *visits[::-1], users=("ada", "bob")).user_id == "ada"
+
+
+def test_of_two_users_of_a_visit_the_one_identified_latest_before_the_conversion_is_named():
+    t = 10 * MINUTE
+
+    def named(ada, bob):
+        return verdict(t, visit(0, identified_at=ada), visit(0, identified_at=bob, user="bob"), users=("bob", "ada")).user_id
+
+    assert named(-DAY, -HOUR) == "bob"
+    assert named(-HOUR, -DAY) == "ada"
+    assert named(-DAY, t) == "bob"
+    assert named(-DAY, t + 1) == "ada"
+    assert named("null", -DAY) == "bob"
+    assert named(t + 2, t + 1) == "ada"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,12 @@ class AttributionReason(StrEnum):
     """The user has viewed no variation."""
     VIEWED_LATER = "viewed_later"
     """The user viewed a variation after the conversion, none before."""
+    UNKNOWN_GOAL = "unknown_goal"
+    """No goal has the event name."""
+    GOAL_NOT_YET_CREATED = "goal_not_yet_created"
+    """No goal had the event name yet."""
+    GOAL_RENAMED = "goal_renamed"
+    """No goal had the event name any more."""
     NOT_LOADED_YET = "not_loaded_yet"
     """The visits end before the conversion, or begin too late to tell."""
     NOT_CONFIGURED = "not_configured"
@@ -134,7 +140,8 @@ def not_configured(ids: pd.Series) -> pd.DataFrame:
 def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, coverage: Coverage) -> pd.DataFrame:
     """Judge each conversion by the visits of its users.
 
-    :param conversions: columns ``id`` (unique), ``identity_key``, ``action_timestamp_ms``.
+    :param conversions: columns ``id`` (unique), ``identity_key``, ``action_timestamp_ms``; optionally ``goal_reason``, the result
+        of :func:`~webflow_conversions.rules.goals.check_goals`: without a goal no reading credits a conversion.
     :param users: columns ``identity_key``, ``user_domain``, ``user_id``: all users of the identity keys.
     :param visits: columns ``user_domain``, ``user_id``, and as milliseconds ``started_at``, ``last_active_at``,
         ``first_viewed_at``, optionally ``identified_at``; optionally ``session_id``. A comparison with a null moment
@@ -154,6 +161,7 @@ def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, 
 
     strict, wide, lenient = (pairs.any(found.strict >= 0), pairs.any(found.wide >= 0), pairs.any(found.lenient >= 0))
     safe, late = pairs.any(found.safe >= 0), pairs.any(found.safe_if_identified >= 0)
+    has_goal = conversions["goal_reason"].isna().to_numpy(dtype=bool) if "goal_reason" in conversions else np.ones(count, bool)
     near = pairs.any(found.is_near)
     until, since = coverage.complete_until_ms, coverage.complete_from_ms
     is_complete = known & pairs.has_user & np.full(count, until is not None) & (t <= (until or 0))
@@ -162,6 +170,7 @@ def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, 
 
     A, R = Attribution, AttributionReason  # noqa: N806 - a table reads better with short names
     verdicts: list[tuple[Flags, Attribution, AttributionReason | None]] = [
+        (~has_goal, A.WILL_NOT_COUNT, None),
         (safe, A.WILL_COUNT, None),
         (strict & late, A.MAY_COUNT, R.IDENTIFIED_LATER),
         (strict, A.MAY_COUNT, R.EDGE),
@@ -177,16 +186,21 @@ def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, 
     rule = np.select([flags for flags, _, _ in verdicts], np.arange(len(verdicts)).tolist(), len(verdicts))
     table = [(verdict, reason) for _, verdict, reason in verdicts] + [(A.WILL_NOT_COUNT, R.NO_VIEW)]
     attribution, reasons = (np.array([row[column] for row in table], dtype=object)[rule] for column in (0, 1))
+    if not has_goal.all():
+        reasons[~has_goal] = [AttributionReason(reason) for reason in conversions["goal_reason"][~has_goal]]
     result = _verdicts(conversions["id"], attribution, reasons)
     for name, credits_it, is_known in (
         ("strict", strict, is_complete & reaches_a_day_back),
         ("wide", wide, is_complete & reaches_a_day_back),
         ("lenient", lenient, is_complete & reaches_back),
     ):
-        result[name] = pd.arrays.BooleanArray(credits_it, ~(credits_it | is_known))
+        result[name] = pd.arrays.BooleanArray(credits_it & has_goal, has_goal & ~(credits_it | is_known))
     settled = known & np.full(count, until is not None) & (t <= (until or 0) - EDGE_MS)
-    result["is_final"] = safe | (attribution == A.WILL_NOT_COUNT) | ((attribution == A.MAY_COUNT) & settled)
-    visit = pairs.best(found)
+    result["is_final"] = (
+        (attribution == A.WILL_COUNT) | (attribution == A.WILL_NOT_COUNT) | ((attribution == A.MAY_COUNT) & settled)
+    )
+    no_moments = np.full(len(visits), -1, dtype=np.int64)
+    visit = pairs.best(found, _clipped(visits["identified_at"]) if "identified_at" in visits else no_moments)
     has_visit = visit >= 0
     for name in ("user_domain", "user_id", "session_id"):
         if name in visits:
@@ -264,13 +278,17 @@ class _Pairs:
         np.maximum.at(result, self.conversion, values)
         return result
 
-    def best(self, found: "_Found") -> Numbers:
-        """The row of the visit that credits each conversion under the narrowest reading, of the first of its users; or -1."""
+    def best(self, found: "_Found", identified: Numbers) -> Numbers:
+        """The row of the visit that credits each conversion under the narrowest reading; or -1.
+
+        Of several users, the one identified latest before the conversion is taken; ties go to the smaller user ID.
+        """
         result = np.full(self.count, -1, dtype=np.int64)
         for rows in (found.lenient, found.wide, found.strict, found.safe_if_identified, found.safe):
-            order = np.flatnonzero(rows >= 0)
-            order = order[np.argsort(-self.user[order], kind="stable")]
-            result[self.conversion[order]] = rows[order]
+            pairs = np.flatnonzero(rows >= 0)
+            since = identified[rows[pairs]]
+            order = np.lexsort((-self.user[pairs], np.where(since > self.t[pairs], -1, since)))
+            result[self.conversion[pairs[order]]] = rows[pairs[order]]
         return result
 
 
