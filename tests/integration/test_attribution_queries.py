@@ -72,7 +72,7 @@ def exports(request: pytest.FixtureRequest, night: Night, tmp_path: Path) -> Ite
 
         def fill(reports: Sequence[Report]) -> Warehouse:
             with closing(night.connect()) as connection, connection, connection.cursor() as cursor:
-                fill_exports(cursor, reports)
+                FILL["webflow_exports"](cursor, reports)
             return night.warehouse
 
         yield fill
