@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from webflow_conversions.rules import attribution
 from webflow_conversions.rules.attribution import Attribution, AttributionReason, Coverage, judge, not_configured, visits_frame
 from webflow_conversions.rules.states import Reason
 from webflow_conversions.rules.window import to_milliseconds
@@ -272,6 +273,35 @@ def test_of_two_users_of_a_visit_the_one_identified_latest_before_the_conversion
 def test_the_minutes_since_the_last_activity(t, visits, minutes):
     found = verdict(t, *visits, users=("ada", "bob"))
     assert (None if pd.isna(found.minutes_from_activity) else found.minutes_from_activity) == minutes
+
+
+def test_a_key_that_many_users_share_is_judged_in_parts_as_at_once(monkeypatch):
+    users = pd.DataFrame(
+        [(key, "shop", f"u{number}") for key in "ab" for number in range(20)], columns=["identity_key", "user_domain", "user_id"]
+    )
+    conversions = pd.DataFrame(
+        {
+            "id": range(50),
+            "identity_key": [*"abc"] * 16 + ["a"] * 2,
+            "action_timestamp_ms": [NINE + number * MINUTE for number in range(50)],
+        }
+    )
+    visits = frame([visit(number * MINUTE, user=f"u{number}", session=f"s{number}") for number in range(20)])
+    at_once = judge(conversions, users, visits, ALL)
+    monkeypatch.setattr(attribution, "MOST_PAIRS", 45)
+    pd.testing.assert_frame_equal(judge(conversions, users, visits, ALL), at_once)
+
+
+def test_what_is_not_there_is_none():
+    conversions = pd.DataFrame(
+        {"id": [1, 2], "identity_key": ["a", "a"], "action_timestamp_ms": [NINE + 10 * MINUTE, NINE - 10 * DAY]}
+    )
+    users = pd.DataFrame([("a", "shop", "ada")], columns=["identity_key", "user_domain", "user_id"])
+    good, bad = judge(conversions, users, frame([visit(0, session="s1")]), ALL).itertuples()
+    assert good.attribution_reason is None
+    assert isinstance(good.attribution, Attribution)
+    assert isinstance(bad.attribution_reason, AttributionReason)
+    assert (bad.user_domain, bad.user_id, bad.visit_id) == (None, None, None)
 
 
 def test_moments_far_away_are_judged():
@@ -539,7 +569,7 @@ def test_more_data_never_overturn_what_is_final(sales, growth, later):
 
 
 def test_every_verdict_but_will_count_has_a_reason():
-    for t in range(-2 * HOUR, 26 * HOUR, 7 * MINUTE):
+    for t in range(-2 * HOUR, 26 * HOUR, 37 * MINUTE):
         for visits in ([], [visit(0)], [visit(0), visit(3 * HOUR, viewed="null")], [visit(0, identified_at=DAY)]):
             found = verdict(t, *visits)
             assert (found.attribution is Attribution.WILL_COUNT) == (found.attribution_reason is None)

@@ -36,6 +36,9 @@ EDGE_MS = 60 * 1000
 HISTORY_DAYS = 30
 """Days before a conversion in which a view counts, unless the caller says otherwise."""
 
+MOST_PAIRS = 1_000_000
+"""Pairs of a conversion and a user that are judged at once; a key that many users share must not fill the memory."""
+
 _DAY_MS = 24 * 60 * 60 * 1000
 _LATEST_MS = 4_102_444_800_000
 """The start of the year 2100. Moments before 1970 and after 2100 are judged as these two."""
@@ -152,6 +155,10 @@ def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, 
         ``minutes_from_activity``, the whole minutes since the users' last activity, null if there was none in ``history_days``.
     """
     count = len(conversions)
+    users = users[["identity_key", "user_domain", "user_id"]].dropna().drop_duplicates()
+    if count > 1 and conversions["identity_key"].map(users["identity_key"].value_counts()).sum() > MOST_PAIRS:
+        halves = (conversions.iloc[: count // 2], conversions.iloc[count // 2 :])
+        return pd.concat([judge(half, users, visits, coverage) for half in halves], ignore_index=True)
     moment = conversions["action_timestamp_ms"]
     known = moment.notna().to_numpy(dtype=bool)
     t = np.clip(moment.to_numpy(dtype=np.int64, na_value=0), 0, _LATEST_MS)
@@ -206,7 +213,7 @@ def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, 
         if name in visits:
             values: NDArray[np.object_] = np.full(count, None, dtype=object)
             values[has_visit] = visits[name].to_numpy(dtype=object)[visit[has_visit]]
-            result[{"session_id": "visit_id"}.get(name, name)] = values
+            result[{"session_id": "visit_id"}.get(name, name)] = pd.Series(values, dtype=object)
     last = pairs.greatest(found.last_activity)
     last[last < t - history_ms] = -1
     result["minutes_from_activity"] = pd.arrays.IntegerArray(np.maximum(t - last, 0) // 60_000, last < 0)
@@ -219,8 +226,8 @@ def _verdicts(ids: pd.Series, attribution: NDArray[np.object_], reasons: NDArray
     return pd.DataFrame(
         {
             "id": ids.to_numpy(),
-            "attribution": attribution,
-            "attribution_reason": reasons,
+            "attribution": pd.Series(attribution, dtype=object),
+            "attribution_reason": pd.Series(reasons, dtype=object),
             "strict": blank.astype("boolean"),
             "wide": blank.astype("boolean"),
             "lenient": blank.astype("boolean"),
@@ -246,10 +253,9 @@ class _Pairs:
 
     @classmethod
     def of(cls, keys: pd.Series, known: Flags, t: Numbers, users: pd.DataFrame) -> "_Pairs":
-        named = users[["identity_key", "user_domain", "user_id"]].dropna().drop_duplicates()
-        numbered = named[["user_id", "user_domain"]].drop_duplicates().sort_values(["user_id", "user_domain"], ignore_index=True)
+        numbered = users[["user_id", "user_domain"]].drop_duplicates().sort_values(["user_id", "user_domain"], ignore_index=True)
         numbered["user"] = np.arange(len(numbered), dtype=np.int64)
-        of_key = named.merge(numbered, on=["user_domain", "user_id"])[["identity_key", "user"]]
+        of_key = users.merge(numbered, on=["user_domain", "user_id"])[["identity_key", "user"]]
         asked = pd.DataFrame({"identity_key": keys.to_numpy(dtype=object), "conversion": np.arange(len(keys), dtype=np.int64)})[
             known
         ]
