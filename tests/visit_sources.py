@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from demo.simulator.exports import create_tables, export
-from demo.simulator.site import Kind, Report, Site
+from demo.simulator.site import IDLE_MS, LONGEST_MS, Kind, Report, Session, Site
 from tests.night import CUSTOMER_ID
 from webflow_conversions.rules.window import from_milliseconds
 
@@ -64,6 +64,17 @@ def fill_snowplow(cursor: Any, reports: Sequence[Report]) -> None:
             cursor.execute(
                 "INSERT INTO atomic.events VALUES ('e', 'page_ping', %s, 's', %s, %s, %s)", (visitor, known, ping, ping)
             )
+
+
+def is_never_idle(sessions: Sequence[Session]) -> bool:
+    """Whether a browser was active for 48 hours or more without a pause: then cuts in SQL may differ from Webflow's."""
+    active_since = 0
+    for before, session in zip([None, *sessions], sessions, strict=False):
+        if before is None or session.first_ms - before.last_ms >= IDLE_MS:
+            active_since = session.first_ms
+        if session.last_ms - active_since >= 2 * LONGEST_MS:
+            return True
+    return False
 
 
 FILL: dict[str, Callable[[Any, Sequence[Report]], None]] = {

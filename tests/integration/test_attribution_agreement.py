@@ -20,10 +20,10 @@ import pytest
 from demo.simulator.exports import TABLES, create_tables, export
 from demo.simulator.goals import GoalName, Goals
 from demo.simulator.nightly_import import Reading, Received, import_events, next_midnight_ms
-from demo.simulator.site import Site, User
+from demo.simulator.site import Kind, Report, Site, User
 from demo.simulator.site_generator import Person, generate
 from tests.night import CUSTOMER_ID, Night
-from tests.visit_sources import fill_segment
+from tests.visit_sources import fill_segment, is_never_idle
 from webflow_conversions.rules.attribution import Attribution, Coverage, judge, visits_frame
 from webflow_conversions.rules.goals import Goal, check_goals
 from webflow_conversions.rules.window import from_milliseconds, to_milliseconds
@@ -35,7 +35,9 @@ DAY = 86_400_000
 FROM = to_milliseconds(datetime(2026, 11, 2, tzinfo=UTC))
 TO = to_milliseconds(datetime(2026, 11, 16, tzinfo=UTC))
 RENAMED = to_milliseconds(datetime(2026, 11, 9, 12, tzinfo=UTC))
-HISTORY_DAYS = 7
+HISTORY_DAYS = 20
+FIRST = FROM - 21 * DAY
+"""The moment of the first visit ever: the exports reach back far enough for everybody, unless it is left out."""
 SQL = Path(__file__).resolve().parents[2] / "include" / "sql" / "attribution"
 
 NAMES = [
@@ -46,14 +48,15 @@ NAMES = [
 ]
 
 
+FIRST_VISIT = [Report("first", FIRST, Kind.PAGE, "/"), Report("first", FIRST, Kind.VARIATION, "base", "homepage headline")]
+
+
 def sales(people: Sequence[Person], seed: int) -> pd.DataFrame:
     """Conversions of random people, most of them at a moment that is an edge of one of their visits."""
     dice = random.Random(seed)
-    late = FROM + HISTORY_DAYS * DAY
     moments = [(person.key, at) for person in people for at in person.moments if FROM <= at < TO]
-    weights = [5 if at >= late else 1 for _, at in moments]
     names = dice.choices(["offline-purchase", "lead", "qualified-lead", "nothing"], [7, 1, 1, 1], k=ROWS_AT_ONCE)
-    chosen = dice.choices(moments, weights, k=ROWS_AT_ONCE)
+    chosen = dice.choices(moments, k=ROWS_AT_ONCE)
     rows = [(number, key, at, name) for number, ((key, at), name) in enumerate(zip(chosen, names, strict=True))]
     return pd.DataFrame(rows, columns=["id", "identity_key", "action_timestamp_ms", "event_name"])
 
@@ -65,8 +68,10 @@ def known_users(people: Sequence[Person]) -> pd.DataFrame:
 
 
 def load(cursor: Any, site: Site, loaded: int, variant: int) -> None:
-    """Export night after night: in order; the last night twice; the views three days behind the rest."""
+    """Export night after night: all; without the first visit; the last night twice; the views three days behind the rest."""
     create_tables(cursor)
+    if variant != 1:
+        export(cursor, site, CUSTOMER_ID, FIRST, FIRST + DAY)
     for start in range(FROM, loaded, DAY):
         end = min(start + DAY, loaded)
         is_behind = variant == 3 and end > loaded - 3 * DAY
@@ -92,7 +97,7 @@ def read(warehouse: Warehouse, file: str, binds: dict[str, Any]) -> pd.DataFrame
 def visits(warehouse: Warehouse, users: pd.DataFrame, now: int, query: str = "webflow_exports.sql") -> pd.DataFrame:
     """The visits that a ready-made query returns for the users, in pages of 5,000."""
     ids = sorted(set(users["user_id"]))
-    binds = {"since": from_milliseconds(FROM), "until": from_milliseconds(now)}
+    binds = {"since": from_milliseconds(FIRST), "until": from_milliseconds(now)}
     pages = [read(warehouse, query, {"user_ids": ids[start : start + 5_000], **binds}) for start in range(0, len(ids), 5_000)]
     return visits_frame([{name: page[name] for name in page} for page in pages if len(page)])
 
@@ -129,7 +134,7 @@ def test_the_verdicts_agree_with_the_import(night: Night, ids_persist: bool) -> 
         if seen["rows"] >= ROWS / 2:
             break
         people = list(generate(number, ROWS_AT_ONCE // 4, FROM, TO))
-        site = Site((report for person in people for report in person.reports), ids_persist=ids_persist)
+        site = Site([*FIRST_VISIT, *(report for person in people for report in person.reports)], ids_persist=ids_persist)
         users = known_users(people)
         sold = sales(people, number)
         sold["goal_reason"] = goal_reasons(sold)
@@ -172,6 +177,8 @@ def test_the_verdicts_agree_with_the_import_where_visits_come_from_segment(night
     for number in range(100, 104):
         people = list(generate(number, ROWS_AT_ONCE // 4, FROM, TO))
         site = Site((report for person in people for report in person.reports), ids_persist=True)
+        restless = {visitor.partition("-browser-")[0] for visitor, of_it in site.sessions.items() if is_never_idle(of_it)}
+        people = [person for person in people if person.key not in restless]
         users, sold = known_users(people), sales(people, number).assign(event_name="offline-purchase")
         with closing(night.connect()) as connection, connection, connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS pages, tracks, identifies")

@@ -18,7 +18,7 @@ from demo.simulator.exports import create_tables, export
 from demo.simulator.site import Kind, Report, Site
 from demo.simulator.site_generator import generate
 from tests.night import CUSTOMER_ID, Night
-from tests.visit_sources import FILL
+from tests.visit_sources import FILL, is_never_idle
 from webflow_conversions.rules.attribution import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, visits_frame
 from webflow_conversions.rules.window import from_milliseconds, to_milliseconds
 from webflow_conversions.warehouse.reader import Warehouse
@@ -160,10 +160,7 @@ def test_visits_without_sessions_in_the_source_are_cut_as_webflow_cuts_them(nigh
     }
     wanted = set()
     for visitor, sessions in site.sessions.items():
-        if any(
-            later.first_ms - earlier.last_ms < 30 * MINUTE and earlier.first_ms - before.last_ms < 30 * MINUTE
-            for before, earlier, later in zip(sessions, sessions[1:], sessions[2:], strict=False)
-        ):
+        if is_never_idle(sessions):
             of_browser[visitor] = {}
         for session in sessions:
             views = [report.at_ms - FROM for report in session.activities if report.kind is Kind.VARIATION]
