@@ -536,6 +536,8 @@ def grown(draw):
     earlier = []
     for one in full:
         if is_out(one["started_at"]):
+            if one["first_viewed_at"] is not None and not is_out(one["first_viewed_at"]):
+                one["first_viewed_at"] = one["started_at"]  # what is loaded is complete: a view in it has its visit in it
             if draw(st.booleans()):
                 earlier.append(one)
             continue
