@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from webflow_conversions.rules.evaluation import as_text
+from webflow_conversions.rules.text import as_text
 from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
 
 REQUIRED_COLUMNS = ("user_domain", "user_id", "started_at", "last_active_at", "first_viewed_at")
