@@ -200,7 +200,7 @@ def test_a_correction_that_moves_a_row_out_of_what_is_recorded_counts(waiting: N
     tally = waiting.extract(run)
     waiting.identify(run)
     assert waiting.states()["ready"] == ("expired", "expired_before_seen")
-    assert (tally.read.rows, tally.recorded.rows, tally.too_old.rows) == (3, 3, 0)
+    assert (tally.read.rows, tally.recorded.rows, tally.too_old.rows) == (3, 2, 1)
     assert tally.adds_up
     assert [problem for problem in waiting.problems(run) if "ready, not sent" not in problem] == []
 
@@ -215,8 +215,36 @@ def test_a_correction_that_moves_a_row_out_of_the_window_counts(waiting: Night) 
     assert (row.state, row.action_timestamp_ms) == ("ready", int((NOW - 30 * HOUR).timestamp() * 1000))
     account = waiting.runs.accounts(run, {DESTINATION: run.sources}, NOW)["sales"]
     assert sum(amount.rows for amount in account.ready.values()) == 1
-    assert (tally.read.rows, tally.recorded.rows, tally.outside.rows) == (3, 3, 0)
+    assert (tally.read.rows, tally.recorded.rows, tally.outside.rows) == (3, 2, 1)
     assert tally.adds_up
+
+
+@pytest.mark.parametrize(("user_id", "value"), [("undefined", 10), ("u1", -1)], ids=["unfit user", "unfit value"])
+def test_what_expired_and_has_a_corrected_moment_is_judged_anew_although_it_cannot_be_sent_yet(
+    night: Night, user_id: str, value: int
+) -> None:
+    night.person(user_id=user_id)
+    night.sale("a", ago=50 * HOUR)
+    night.read("first")
+    night.sql("UPDATE sales SET occurred_at = %s, value = %s", NOW - HOUR, value)
+    again(night, "second")
+    assert night.states()["a"][0] == "rejected"
+    night.sql("UPDATE people SET user_id = 'u2'")
+    night.sql("UPDATE sales SET value = 10")
+    again(night, "third")
+    assert night.states()["a"] == ("ready", None)
+
+
+def test_what_was_withdrawn_in_doubt_and_comes_back_too_late_expires_in_doubt(waiting: Night) -> None:
+    waiting.sql("UPDATE webflow.conversions SET attempts = 1, attempts_in_doubt = 1 WHERE conversion_id = 'ready'")
+    (row,) = waiting.sql(
+        "DELETE FROM sales WHERE conversion_id = 'ready' RETURNING conversion_id, occurred_at, identity_key, value"
+    )
+    again(waiting, **ALL)
+    waiting.sql("INSERT INTO sales VALUES (%s, %s, %s, %s)", *row)
+    waiting.clock.at = NOW + 2 * DAY
+    again(waiting, "third", **ALL)
+    assert waiting.states()["ready"] == ("expired", "expired_in_doubt")
 
 
 def test_a_row_outside_the_window_that_says_what_it_said_is_counted_and_left_alone(waiting: Night) -> None:

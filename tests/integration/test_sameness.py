@@ -32,6 +32,15 @@ rows = st.lists(
     max_size=5,
 )
 
+KNOWN = {"k1": "u1", "k2": "u2", "mail": "jane@example.com", "z": "undefined"}
+CHANGED = {"k2": "u3", "mail": "u4", "z": "u5"}
+"""The users by their keys: in the one night and in another."""
+
+Reading = tuple[Sequence[tuple[Any, ...]], int, dict[str, str]]
+"""The rows of a night, the hours of its window, and its users."""
+
+readings = st.tuples(rows, st.sampled_from([48, 48, 24]), st.sampled_from([KNOWN, KNOWN, CHANGED]))
+
 fresh = count()
 
 
@@ -46,32 +55,32 @@ def cut(night: Night, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     night.sql(
         "DROP TABLE sales; CREATE TABLE sales (conversion_id text, occurred_at text, identity_key text, value text, place int)"
     )
-    night.person("k1", "u1")
-    night.person("k2", "u2")
-    night.person("mail", "jane@example.com")
-    night.person("z", "undefined")
     return chunk_rows
 
 
-def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, ...]]], hours: int = 48) -> list[Any]:
+def one_night_after_another(night: Night, nights: Sequence[Reading], returns_all: bool = False) -> list[Any]:
     """What was told of extractions of a source of its own, and what stands then.
 
-    Each has a window of so many hours, and comes after one of the ready ones of the one before was sent.
+    Each has a window and known users of its own, and comes after one of the ready ones of the one before was sent.
+
+    :param returns_all: whether the source promises all rows.
     """
-    window = Window(start=NOW - hours * HOUR, end=NOW)
     night.rules = replace(night.rules, source=f"source{next(fresh)}")
     told: list[Any] = []
-    for number, read in enumerate(nights):
+    for number, (read, hours, users) in enumerate(nights):
+        people = [(key, "crm", user, NOW - 9 * 24 * HOUR) for key, user in users.items()]
         with night.session.transaction() as cursor:
-            cursor.execute("DELETE FROM sales")
-            execute_values(cursor, "INSERT INTO sales VALUES %s", [(*row, place) for place, row in enumerate(read)])
+            cursor.execute("DELETE FROM sales; DELETE FROM people")
+            if read:
+                execute_values(cursor, "INSERT INTO sales VALUES %s", [(*row, place) for place, row in enumerate(read)])
+            execute_values(cursor, "INSERT INTO people VALUES %s", people)
         night.sales_sql = f"SELECT {COLUMNS} FROM sales ORDER BY place"
-        run = night.begin(f"{night.rules.source} {number}", window=window)
+        run = night.begin(f"{night.rules.source} {number}", window=Window(start=NOW - hours * HOUR, end=NOW))
         tally = night.extract(run)
-        night.identify(run)
+        night.identify(run, returns_all={night.rules.source} if returns_all else ())
         (account,) = night.runs.accounts(run, {DESTINATION: run.sources}, NOW).values()
         assert [problem for problem in night.problems(run) if not problem.endswith("ready, not sent")] == []
-        told.append((tally, account.changed_after_sent, account.states))
+        told.append((tally, account.changed_after_sent, account.states, account.identified, account.returned))
         with night.session.transaction() as cursor:
             cursor.execute(
                 "UPDATE webflow.conversions SET state = 'accepted', attempts = 1 WHERE state = 'ready' AND conversion_id = 'a'"
@@ -86,27 +95,36 @@ def one_night_after_another(night: Night, nights: Sequence[Sequence[tuple[Any, .
 
 
 EARLY, LATE = (("a", str(NOW - hours * HOUR), "k1", "10") for hours in (2, 1))
+UNFIT, UNKNOWN = ("b", str(NOW - HOUR), "z", "10"), ("b", str(NOW - 2 * HOUR), "z", "junk")
+EARLIER, MUCH_EARLIER = (("b", str(NOW - hours * HOUR), "k1", "10") for hours in (30, 31))
+OLD, TOO_OLD = (("a", str(NOW - hours * HOUR), "k1", "10") for hours in (60, 40 * 24))
 
 
-@example([[EARLY, EARLY, EARLY]], 48, Random(1))
-@example([[LATE, LATE, EARLY, LATE]], 48, Random(1))
-@example([[LATE, EARLY], [EARLY, LATE]], 48, Random(1))
-@example([[LATE, EARLY], [LATE]], 48, Random(1))
-@example([[EARLY], [("a", str(NOW - HOUR), "k2", None)], [("a", "junk", "k2", "-1")]], 48, Random(1))
-@example([[LATE], [("a", str(NOW - 960 * HOUR), "k1", "10"), LATE]], 48, Random(1))
-@example(
-    [[("b", str(NOW - HOUR), "k1", "10")], [("b", str(NOW - 960 * HOUR), "k1", "10"), ("b", "junk", "k1", "10")]], 48, Random(1)
-)
+def whole(*nights: Sequence[tuple[Any, ...]]) -> list[Reading]:
+    return [(read, 48, KNOWN) for read in nights]
+
+
+@example(whole([EARLY, EARLY, EARLY]), False, Random(1))
+@example(whole([LATE, LATE, EARLY, LATE]), False, Random(1))
+@example(whole([LATE, EARLY], [EARLY, LATE]), False, Random(1))
+@example(whole([LATE, EARLY], [LATE]), False, Random(1))
+@example(whole([EARLY], [("a", str(NOW - HOUR), "k2", None)], [("a", "junk", "k2", "-1")]), False, Random(1))
+@example(whole([EARLY], [TOO_OLD, EARLY, EARLY], [EARLY, OLD]), True, Random(1))
+@example(whole([LATE], [TOO_OLD, LATE]), False, Random(1))
+@example(whole([("b", *LATE[1:])], [("b", *TOO_OLD[1:]), ("b", "junk", "k1", "10")]), False, Random(1))
+@example([([MUCH_EARLIER], 48, KNOWN), ([EARLIER, MUCH_EARLIER], 24, KNOWN), ([], 48, KNOWN)], True, Random(1))
+@example([([UNFIT], 48, KNOWN), ([UNKNOWN, UNFIT], 48, CHANGED), ([UNFIT, EARLIER], 24, KNOWN)], True, Random(1))
+@example([([EARLY, EARLIER], 48, KNOWN), ([EARLY, EARLIER, LATE, MUCH_EARLIER], 48, CHANGED)], False, Random(1))
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(rows, min_size=1, max_size=3), st.sampled_from([48, 24]), st.randoms(use_true_random=False))
+@given(st.lists(readings, min_size=1, max_size=3), st.booleans(), st.randoms(use_true_random=False))
 def test_neither_the_order_of_the_rows_nor_the_chunks_in_which_they_come_matter(
-    night: Night, cut: list[int], nights, hours, chance
+    night: Night, cut: list[int], nights, returns_all, chance
 ) -> None:
-    whole, shuffled = list(nights), [chance.sample(read, len(read)) for read in nights]
+    shuffled = [(chance.sample(read, len(read)), hours, users) for read, hours, users in nights]
     cut[0] = 100
-    expected = one_night_after_another(night, whole, hours)
-    for cut[0], order in ((1, whole), (1, shuffled), (2, shuffled)):
-        assert one_night_after_another(night, order, hours) == expected
+    expected = one_night_after_another(night, nights, returns_all)
+    for cut[0], order in ((1, nights), (1, shuffled), (2, shuffled)):
+        assert one_night_after_another(night, order, returns_all) == expected
 
 
 def test_each_change_after_it_was_sent_is_noted_once_and_every_reading_reports_it(night: Night) -> None:

@@ -17,8 +17,7 @@ from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
-from webflow_conversions.rules.versions import BESIDE_RANK
-from webflow_conversions.rules.window import oldest_recorded_ms, sendable
+from webflow_conversions.rules.window import sendable
 
 _STAGED = (
     "action_id",
@@ -85,16 +84,12 @@ class Extraction:
                 "run_id": self._run.run_id,
                 "now": now,
                 "oldest_ms": sendable(now).start_ms,
-                "oldest_recorded_ms": oldest_recorded_ms(now),
-                "beside_rank": BESIDE_RANK,
             },
         )
         met = cursor.fetchone()
         return Met(
             again=Amount.of_row(met, "again_"),
             conflicting=Amount.of_row(met, "conflicting_"),
-            outside=Amount.of_row(met, "outside_"),
-            too_old=Amount.of_row(met, "too_old_"),
             returned=met.returned_rows,
             had_user=met.had_user_rows,
             lost_user=met.lost_user_rows,

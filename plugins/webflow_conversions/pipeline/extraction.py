@@ -21,15 +21,12 @@ class Met:
     """What chunks met in the ledger.
 
     ``again``: conversions that an earlier chunk of the same extraction had recorded; ``conflicting``: source rows of these
-    whose content differs from the row that stands. ``outside``, ``too_old``: conversions that the ledger has and that followed
-    their source although the run records no such rows. ``returned``: conversions that had been withdrawn and are there again.
+    whose content differs from the row that stands. ``returned``: conversions that had been withdrawn and are there again.
     ``had_user``: conversions that were ready, ``lost_user``: those of them whose user is no longer known.
     """
 
     again: Amount = field(default_factory=Amount)
     conflicting: Amount = field(default_factory=Amount)
-    outside: Amount = field(default_factory=Amount)
-    too_old: Amount = field(default_factory=Amount)
     returned: int = 0
     had_user: int = 0
     lost_user: int = 0
@@ -40,13 +37,7 @@ class Met:
     @property
     def moved(self) -> Tally:
         """What it changes in the tally of the rows."""
-        return Tally(
-            recorded=self.outside + self.too_old - self.again,
-            duplicates=self.again - self.conflicting,
-            conflicting=self.conflicting,
-            outside=-self.outside,
-            too_old=-self.too_old,
-        )
+        return Tally(recorded=-self.again, duplicates=self.again - self.conflicting, conflicting=self.conflicting)
 
 
 class ExtractionLedger(Protocol):

@@ -16,8 +16,8 @@ OUTSIDE, TOO_OLD = "outside", "too_old"
 
 _RANKS = {State.READY: 0, State.HELD: 1, State.FUTURE: 2, State.EXPIRED: 4}
 _UNFIT_USER, _UNFIT_ROW = 3, 5
-BESIDE_RANK = 10
-"""What is not recorded comes after all that is, since it leaves no trace to compare with."""
+_BESIDE = 10
+"""What the run does not record comes after all that it records."""
 
 _FACTS = ("action_timestamp_ms", "value", "identity_key", "detail")
 
@@ -27,7 +27,7 @@ def ranked(judged: pd.DataFrame) -> pd.DataFrame:
     states = judged["state"].to_numpy(dtype=object)
     is_fault = np.array([reason in FAULTS for reason in judged["reason"]], dtype=bool)
     ranks = np.select([states == state for state in _RANKS], list(_RANKS.values()), np.where(is_fault, _UNFIT_ROW, _UNFIT_USER))
-    return judged.assign(rank=ranks + np.where(judged["beside"].notna(), BESIDE_RANK, 0))
+    return judged.assign(rank=ranks + np.where(judged["beside"].notna(), _BESIDE, 0))
 
 
 def choose_versions(judged: pd.DataFrame) -> tuple[pd.DataFrame, Tally]:

@@ -2,10 +2,12 @@
 --
 -- A new row is added, unless it is beside what the run records. A row that is there is judged again, with its user, unless a
 -- request for it has left or may have: then the extraction keeps the source's values, and the conversion stays. What lies
--- outside the window of the run, or is too old, changes only where the source says something else than before. An expired row
--- follows its source, but stays expired; a row that expired while it waited says so. Both go by what the row was before this
--- extraction. Of several rows of one extraction, the one stands that rules/versions.py would choose if they came in one chunk.
--- If another run adds the same conversion at the same moment, the statement fails on the unique action_id, and is to be repeated.
+-- outside the window of the run, or is too old, changes only where the source says something else than before, and counts as
+-- beside all the same. An expired row follows its source, but stays expired unless its moment is corrected; a row that expired
+-- while it waited says so. Of several rows of one extraction, the one stands that rules/versions.py would choose if they came
+-- in one chunk: each is compared with what the conversion was before the extraction (o), and a row that says the same as before
+-- gives it its former state back. If another run adds the same conversion at the same moment, the statement fails on the unique
+-- action_id, and is to be repeated.
 WITH met AS MATERIALIZED (
     SELECT
         s.*,
@@ -13,20 +15,35 @@ WITH met AS MATERIALIZED (
         c.state AS was,
         c.attempts,
         jsonb_build_object(
-            'state', c.state, 'time', c.action_timestamp_ms, 'value', c.value, 'key', c.identity_key, 'detail', c.detail,
-            'domain', c.user_domain, 'user', CASE WHEN c.user_id NOT LIKE 'sha256:%%' THEN c.user_id END
+            'state', c.state, 'reason', c.reason, 'action_timestamp_ms', c.action_timestamp_ms, 'value', c.value,
+            'identity_key', c.identity_key, 'detail', c.detail, 'user_domain', c.user_domain, 'user_id', c.user_id,
+            'settled_at', c.settled_at, 'run_id', c.run_id
         ) AS before,
+        o.state AS old_state,
+        o.reason AS old_reason,
+        o.identity_key LIKE 'sha256:%%' AS is_old_key_hashed,
+        o.user_domain AS old_domain,
+        o.user_id AS old_user,
+        o.settled_at AS old_settled_at,
+        o.run_id AS old_run_id,
+        (s.action_timestamp_ms, s.value, s.detail) IS NOT DISTINCT FROM (o.action_timestamp_ms, o.value, o.detail)
+            AND (
+                s.identity_key IS NOT DISTINCT FROM o.identity_key
+                OR coalesce(o.identity_key = webflow.hashed_key(o.action_id, s.identity_key), false)
+            )
+            AND o.id IS NOT NULL AS is_as_before,
+        (c.action_timestamp_ms, c.value, c.identity_key, c.detail)
+            IS NOT DISTINCT FROM (o.action_timestamp_ms, o.value, o.identity_key, o.detail) AS stood_as_before,
         e.conversion IS NOT NULL AS again,
+        e.conversion IS NOT NULL AND e.beside IS NULL AS was_recorded,
         e.value AS value_before,
         e.alike AS alike_before,
-        e.rank AS rank_before,
-        e.action_timestamp_ms AS moment_before,
         {is_final} AS is_out,
-        coalesce(e.was ->> 'state', c.state) AS state_before,
-        coalesce(e.was ->> 'state', c.state) = 'expired' AND s.state IN ('expired', 'rejected') AS is_past,
-        coalesce(e.was ->> 'state', c.state) IN ('ready', 'held', 'future', 'withdrawn')
-            AND s.state = 'expired'
-            AND coalesce((e.was ->> 'time')::bigint, c.action_timestamp_ms) < %(oldest_ms)s AS expired_here,
+        o.state = 'expired' AND (
+            s.state = 'expired' OR s.state = 'rejected' AND coalesce(s.action_timestamp_ms, %(oldest_ms)s - 1) < %(oldest_ms)s
+        ) AS is_past,
+        o.state IN ('ready', 'held', 'future', 'withdrawn') AND s.state = 'expired' AND o.action_timestamp_ms < %(oldest_ms)s
+            AS expired_here,
         c.forgotten_at IS NULL AND (
             (s.action_timestamp_ms, s.value, s.detail) IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.detail) OR NOT {is_same_key}
         ) AS differs,
@@ -40,15 +57,15 @@ WITH met AS MATERIALIZED (
             e.identity_key IS NULL, coalesce(e.identity_key, '') COLLATE "C", coalesce(e.detail, '') COLLATE "C"
         ) AS is_better,
         s.beside IS NULL AND CASE
-            WHEN c.state = 'withdrawn' THEN true
-            WHEN c.state = 'rejected' AND c.reason LIKE 'refused\_%%' THEN
-                c.refused_with <> %(config_digest)s AND s.state IN ('ready', 'held', 'future')
+            WHEN o.state = 'withdrawn' THEN true
+            WHEN o.state = 'rejected' AND o.reason LIKE 'refused\_%%' THEN
+                o.refused_with <> %(config_digest)s AND s.state IN ('ready', 'held', 'future')
             WHEN s.state = 'ready' THEN
-                c.state IN ('held', 'future', 'rejected')
-                OR c.state = 'ready' AND (s.user_domain, s.user_id) IS DISTINCT FROM (c.user_domain, c.user_id)
-            WHEN s.state = 'held' THEN c.state IN ('ready', 'future', 'rejected')
-            WHEN s.state = 'future' THEN c.state = 'rejected'
-            WHEN s.state = 'rejected' THEN c.state IN ('ready', 'held', 'future') OR c.state = 'rejected' AND c.reason <> s.reason
+                o.state IN ('held', 'future', 'rejected')
+                OR o.state = 'ready' AND (s.user_domain, s.user_id) IS DISTINCT FROM (o.user_domain, o.user_id)
+            WHEN s.state = 'held' THEN o.state IN ('ready', 'future', 'rejected')
+            WHEN s.state = 'future' THEN o.state = 'rejected'
+            WHEN s.state = 'rejected' THEN o.state IN ('ready', 'held', 'future') OR o.state = 'rejected' AND o.reason <> s.reason
             ELSE false
         END AS is_judged_anew
     FROM pg_temp.staged s
@@ -57,7 +74,7 @@ WITH met AS MATERIALIZED (
     -- join reads the whole extraction.
     LEFT JOIN LATERAL (
         SELECT
-            conversion, alike, value, rank, was,
+            conversion, alike, value, rank, beside, is_new, was,
             CASE WHEN is_kept THEN x.action_timestamp_ms ELSE c.action_timestamp_ms END AS action_timestamp_ms,
             CASE WHEN is_kept THEN x.identity_key WHEN {is_same_key} THEN s.identity_key ELSE c.identity_key END AS identity_key,
             CASE WHEN is_kept THEN x.detail ELSE c.detail END AS detail
@@ -65,28 +82,30 @@ WITH met AS MATERIALIZED (
         WHERE extraction = %(extraction)s AND conversion = c.id
         OFFSET 0
     ) e ON true
+    LEFT JOIN LATERAL jsonb_populate_record(CASE WHEN e.is_new THEN NULL ELSE c END, e.was) o ON true
 ), judged AS (
     UPDATE webflow.conversions c
     SET action_timestamp_ms = m.action_timestamp_ms,
         value = m.value,
         identity_key = CASE
-            WHEN m.is_past AND c.identity_key LIKE 'sha256:%%' THEN webflow.hashed_key(c.action_id, m.identity_key) ELSE m.identity_key
+            WHEN m.stays AND m.is_old_key_hashed THEN webflow.hashed_key(c.action_id, m.identity_key) ELSE m.identity_key
         END,
         detail = m.detail,
-        user_domain = CASE WHEN m.is_past THEN c.user_domain ELSE m.user_domain END,
-        user_id = CASE WHEN m.is_past THEN c.user_id ELSE m.user_id END,
-        state = CASE WHEN m.is_past THEN c.state ELSE m.state END,
+        user_domain = CASE WHEN m.stays THEN m.old_domain ELSE m.user_domain END,
+        user_id = CASE WHEN m.stays THEN m.old_user ELSE m.user_id END,
+        state = CASE WHEN m.stays THEN m.old_state ELSE m.state END,
         reason = CASE
-            WHEN m.is_past THEN c.reason
-            WHEN m.expired_here THEN CASE WHEN m.state_before = 'held' THEN 'expired_unidentified' ELSE 'expired_unsent' END
+            WHEN m.stays THEN m.old_reason
+            WHEN m.expired_here AND c.attempts_in_doubt > 0 THEN 'expired_in_doubt'
+            WHEN m.expired_here THEN CASE WHEN m.old_state = 'held' THEN 'expired_unidentified' ELSE 'expired_unsent' END
             ELSE m.reason
         END,
-        settled_at = CASE WHEN m.is_past THEN c.settled_at WHEN m.state IN ('rejected', 'expired') THEN %(now)s END,
-        run_id = CASE WHEN m.is_past THEN c.run_id ELSE %(run_id)s END,
+        settled_at = CASE WHEN m.stays THEN m.old_settled_at WHEN m.state IN ('rejected', 'expired') THEN %(now)s END,
+        run_id = CASE WHEN m.stays THEN m.old_run_id ELSE %(run_id)s END,
         failures = 0,
         retry_at = NULL,
         changed_after_sent_at = NULL
-    FROM met m
+    FROM (SELECT *, coalesce(is_past OR is_as_before AND NOT is_judged_anew, false) AS stays FROM met) m
     WHERE c.id = m.conversion
       -- A push of another run may have sent the row since met looked at it, and given it back in doubt: met is not looked at
       -- anew, but these are.
@@ -113,12 +132,12 @@ WITH met AS MATERIALIZED (
     SELECT m.*, m.differs AND j.id IS NULL AS is_kept, j.id IS NOT NULL AS is_changed
     FROM met m
     LEFT JOIN judged j ON j.id = m.conversion
-    WHERE m.conversion IS NOT NULL AND (m.beside IS NULL OR m.differs)
+    WHERE m.conversion IS NOT NULL
 ), recorded_again AS (
     INSERT INTO webflow.extracted (
-        extraction, conversion, value, alike, rank, is_kept, action_timestamp_ms, identity_key, detail, was
+        extraction, conversion, value, alike, rank, beside, is_kept, action_timestamp_ms, identity_key, detail, was
     )
-    SELECT %(extraction)s, conversion, value, alike, rank, is_kept,
+    SELECT %(extraction)s, conversion, value, alike, rank, beside, is_kept,
         CASE WHEN is_kept THEN action_timestamp_ms END, CASE WHEN is_kept THEN identity_key END, CASE WHEN is_kept THEN detail END,
         CASE WHEN is_changed THEN before END
     FROM stands
@@ -128,6 +147,7 @@ WITH met AS MATERIALIZED (
     SET value = s.value,
         alike = s.alike,
         rank = s.rank,
+        beside = s.beside,
         is_kept = s.is_kept,
         action_timestamp_ms = CASE WHEN s.is_kept THEN s.action_timestamp_ms END,
         identity_key = CASE WHEN s.is_kept THEN s.identity_key END,
@@ -142,45 +162,25 @@ WITH met AS MATERIALIZED (
     WHERE e.extraction = %(extraction)s AND e.conversion = m.conversion AND m.again AND m.is_alike AND m.beside IS NULL
 )
 SELECT
-    count(*) FILTER (WHERE meets_recorded) AS again_rows,
-    coalesce(sum(CASE WHEN stands_now THEN value_before ELSE value END) FILTER (WHERE meets_recorded), 0) AS again_value,
+    count(*) FILTER (WHERE was_recorded AND beside IS NULL) AS again_rows,
+    coalesce(sum(CASE WHEN stands_now THEN value_before ELSE value END) FILTER (WHERE was_recorded AND beside IS NULL), 0)
+        AS again_value,
     coalesce(sum(conflicting), 0)::bigint AS conflicting_rows,
     coalesce(sum(conflicting * coalesce(CASE WHEN stands_now THEN value_before ELSE value END, 0)), 0) AS conflicting_value,
-    coalesce(sum(followed) FILTER (WHERE beside_of = 'outside'), 0)::bigint AS outside_rows,
-    coalesce(sum(followed_value) FILTER (WHERE beside_of = 'outside'), 0) AS outside_value,
-    coalesce(sum(followed) FILTER (WHERE beside_of = 'too_old'), 0)::bigint AS too_old_rows,
-    coalesce(sum(followed_value) FILTER (WHERE beside_of = 'too_old'), 0) AS too_old_value,
-    count(*) FILTER (WHERE was = 'withdrawn' AND NOT is_out AND NOT again AND beside IS NULL) AS returned_rows,
-    count(*) FILTER (WHERE is_looked_up) AS had_user_rows,
-    count(*) FILTER (WHERE is_looked_up AND state = 'held') AS lost_user_rows
+    count(*) FILTER (WHERE old_state = 'withdrawn' AND NOT is_out AND NOT was_recorded AND beside IS NULL) AS returned_rows,
+    count(*) FILTER (WHERE is_looked_up) - count(*) FILTER (WHERE was_looked_up) AS had_user_rows,
+    count(*) FILTER (WHERE is_looked_up AND state = 'held') - count(*) FILTER (WHERE was_looked_up AND was = 'held')
+        AS lost_user_rows
 FROM (
     SELECT
         *,
         is_better AND NOT is_alike AS stands_now,
-        again AND beside IS NULL AND rank_before < %(beside_rank)s AS meets_recorded,
-        -- A row beside what the run records counts as recorded while the ledger follows it, and as beside again once a row that
-        -- is recorded takes its place.
+        old_state = 'ready' AND NOT is_out AND is_as_before AND beside IS NULL
+            AND (NOT was_recorded OR is_better AND NOT is_alike) AS is_looked_up,
+        -- What a better row takes the place of.
+        old_state = 'ready' AND NOT is_out AND was_recorded AND stood_as_before AND is_better AND NOT is_alike AS was_looked_up,
         CASE
-            WHEN conversion IS NULL THEN 0
-            WHEN beside IS NOT NULL THEN (NOT again AND differs)::integer
-            WHEN again AND rank_before >= %(beside_rank)s THEN -1
-            ELSE 0
-        END AS followed,
-        CASE
-            WHEN conversion IS NULL THEN 0
-            WHEN beside IS NOT NULL AND NOT again AND differs THEN coalesce(value, 0)
-            WHEN beside IS NOT NULL AND again AND is_better AND NOT is_alike THEN coalesce(value, 0) - coalesce(value_before, 0)
-            WHEN beside IS NULL AND again AND rank_before >= %(beside_rank)s THEN -coalesce(value_before, 0)
-            ELSE 0
-        END AS followed_value,
-        CASE
-            WHEN beside IS NOT NULL THEN beside
-            WHEN moment_before < %(oldest_recorded_ms)s THEN 'too_old'
-            ELSE 'outside'
-        END AS beside_of,
-        was = 'ready' AND NOT is_out AND NOT again AND NOT differs AND beside IS NULL AS is_looked_up,
-        CASE
-            WHEN NOT again OR is_alike OR beside IS NOT NULL OR rank_before >= %(beside_rank)s THEN 0
+            WHEN NOT was_recorded OR is_alike OR beside IS NOT NULL THEN 0
             WHEN is_better THEN alike_before
             ELSE alike
         END AS conflicting

@@ -14,28 +14,36 @@ FROM (
     SELECT
         c.id,
         c.user_id,
-        e.was ->> 'state' = 'withdrawn' AS was_withdrawn,
-        (c.action_timestamp_ms, c.value, c.detail) IS DISTINCT FROM (b.time, b.value, b.detail) OR has_another_key AS differs,
-        b."user" IS NOT NULL AND (c.user_domain, c.user_id) IS DISTINCT FROM (b.domain, b."user") AS has_another_user,
+        b.state = 'withdrawn' AND c.state <> 'withdrawn' AS was_withdrawn,
+        has_another_key OR (c.action_timestamp_ms, c.value, c.detail) IS DISTINCT FROM (b.action_timestamp_ms, b.value, b.detail)
+            AS differs,
+        has_another_user,
         concat_ws('; ',
-            CASE WHEN c.action_timestamp_ms IS DISTINCT FROM b.time
-                 THEN format('time %%s, was %%s', coalesce(c.action_timestamp_ms::text, 'none'), coalesce(b.time::text, 'none')) END,
+            CASE WHEN c.action_timestamp_ms IS DISTINCT FROM b.action_timestamp_ms
+                 THEN format(
+                     'time %%s, was %%s', coalesce(c.action_timestamp_ms::text, 'none'), coalesce(b.action_timestamp_ms::text, 'none')
+                 ) END,
             CASE WHEN c.value IS DISTINCT FROM b.value
                  THEN format('value %%s, was %%s', coalesce(c.value::text, 'none'), coalesce(b.value::text, 'none')) END,
-            CASE WHEN has_another_key AND b.key LIKE 'sha256:%%' THEN 'another identity key'
+            CASE WHEN has_another_key AND b.identity_key LIKE 'sha256:%%' THEN 'another identity key'
                  WHEN has_another_key
-                 THEN format('key %%s, was %%s', webflow.shortened(c.identity_key), webflow.shortened(b.key)) END,
-            CASE WHEN b."user" IS NOT NULL AND (c.user_domain, c.user_id) IS DISTINCT FROM (b.domain, b."user")
-                 THEN format('user %%s, was %%s', webflow.shortened(c.user_id), webflow.shortened(b."user")) END,
+                 THEN format('key %%s, was %%s', webflow.shortened(c.identity_key), webflow.shortened(b.identity_key)) END,
+            CASE WHEN has_another_user
+                 THEN format('user %%s, was %%s', webflow.shortened(c.user_id), webflow.shortened(b.user_id)) END,
             CASE WHEN c.detail IS DISTINCT FROM b.detail THEN c.detail END
         ) AS detail
     FROM webflow.extracted e
     JOIN webflow.conversions c ON c.id = e.conversion
-    CROSS JOIN LATERAL jsonb_to_record(e.was) AS b (time bigint, value numeric, key text, detail text, domain text, "user" text)
-    -- Only a hash may be left of the key before.
+    CROSS JOIN LATERAL jsonb_to_record(e.was) AS b (
+        state text, action_timestamp_ms bigint, value numeric, identity_key text, detail text, user_domain text, user_id text
+    )
+    -- Only a hash may be left of the key and the user before.
     CROSS JOIN LATERAL (
-        SELECT c.identity_key IS DISTINCT FROM b.key AND b.key IS DISTINCT FROM webflow.hashed_key(c.action_id, c.identity_key)
-            AS has_another_key
+        SELECT
+            c.identity_key IS DISTINCT FROM b.identity_key
+                AND b.identity_key IS DISTINCT FROM webflow.hashed_key(c.action_id, c.identity_key) AS has_another_key,
+            coalesce(b.user_id NOT LIKE 'sha256:%%', false)
+                AND (c.user_domain, c.user_id) IS DISTINCT FROM (b.user_domain, b.user_id) AS has_another_user
     ) k
     WHERE e.extraction = %(extraction)s AND e.was IS NOT NULL
 ) changed

@@ -157,6 +157,7 @@ CREATE TABLE webflow.extracted (
     value               numeric(15, 2),
     alike               integer NOT NULL,
     rank                smallint NOT NULL DEFAULT 0,
+    beside              text,
     is_new              boolean NOT NULL DEFAULT false,
     is_kept             boolean NOT NULL DEFAULT false,
     action_timestamp_ms bigint,
@@ -171,9 +172,11 @@ CREATE INDEX extracted_changed ON webflow.extracted (extraction) WHERE was IS NO
 COMMENT ON COLUMN webflow.extracted.alike IS 'How many source rows said the same.';
 COMMENT ON COLUMN webflow.extracted.rank IS
     'How near the source row was to being sent; of several rows of a conversion the one of the least rank stands (rules/versions.py).';
+COMMENT ON COLUMN webflow.extracted.beside IS
+    'Why the source row counts as none of the run, although the ledger has its conversion, which follows it: outside, too_old.';
 COMMENT ON COLUMN webflow.extracted.is_new IS 'The extraction added the conversion.';
 COMMENT ON COLUMN webflow.extracted.was IS
-    'Where the extraction changed the conversion: its state, time, value, identity key, detail and user before, for the history.';
+    'Where the extraction changed the conversion: what it was before, for the history and for another row of the same conversion.';
 COMMENT ON COLUMN webflow.extracted.is_kept IS
     'The ledger kept what it had, since a request has left or may have; action_timestamp_ms, identity_key and detail are what the source said.';
 

@@ -4,5 +4,5 @@ SELECT c.state, c.reason, count(*) AS rows, coalesce(sum(e.value), 0) AS value,
     max(c.action_timestamp_ms) FILTER (WHERE c.action_timestamp_ms <= extract(epoch FROM %(now)s::timestamptz) * 1000) AS newest_ms
 FROM webflow.extracted e
 JOIN webflow.conversions c ON c.id = e.conversion
-WHERE e.extraction = %(extraction)s
+WHERE e.extraction = %(extraction)s AND e.beside IS NULL
 GROUP BY c.state, c.reason

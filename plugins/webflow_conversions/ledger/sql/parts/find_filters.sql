@@ -3,7 +3,7 @@
 AND (%(source)s::text IS NULL OR c.source = %(source)s)
 AND (%(reason)s::text IS NULL OR c.reason = %(reason)s)
 AND (%(extractions)s::bigint[] IS NULL OR EXISTS (
-    SELECT FROM webflow.extracted e WHERE e.extraction = ANY (%(extractions)s) AND e.conversion = c.id
+    SELECT FROM webflow.extracted e WHERE e.extraction = ANY (%(extractions)s) AND e.conversion = c.id AND e.beside IS NULL
 ))
 AND CASE %(only)s::text
     WHEN 'in_doubt' THEN {is_in_doubt}

@@ -29,6 +29,6 @@ FROM (
         ) AS is_altered
     FROM webflow.extracted e
     LEFT JOIN webflow.conversions c ON c.id = e.conversion
-    WHERE e.extraction = %(extraction)s
+    WHERE e.extraction = %(extraction)s AND e.beside IS NULL
 ) recorded
 GROUP BY state, reason
