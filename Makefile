@@ -26,9 +26,9 @@ test: install ## Run the tests in several processes (ARGS="-k window" for some o
 coverage: install ## Run the tests, and fail if they reach less of the package than pyproject.toml asks for
 	@$(BIN)/python -m pytest -m "not production" -n auto --cov --cov-report=term $(ARGS)
 
-test-nightly: install ## Send 100,000 random rows down the whole road, and foresee 100,000 random conversions (10 minutes)
+test-nightly: install ## Send 100,000 random rows down the whole road, once and night after night, and foresee as many (20 minutes)
 	@ROAD_ROWS=100000 ATTRIBUTION_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_road.py \
-		tests/integration/test_attribution_agreement.py -s $(ARGS)
+		tests/integration/test_road_of_nights.py tests/integration/test_attribution_agreement.py -s $(ARGS)
 
 test-production: install ## Run nights on the services of docker-compose.yaml, without Docker (10 minutes; needs redis-server)
 	@$(BIN)/python -m pytest -m production tests/production $(ARGS)

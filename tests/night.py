@@ -1,6 +1,6 @@
 """A night in a test: a warehouse and a ledger in one real database, and the use cases one after the other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -112,15 +112,17 @@ class Night:
 
     # A run
 
-    def begin(self, name: str = "run", *, window: Window | None = None, **flags: Any) -> Run:
-        """Open a run over the 2 days up to now."""
+    def begin(
+        self, name: str = "run", *, window: Window | None = None, sources: Sequence[str] | None = None, **flags: Any
+    ) -> Run:
+        """Open a run over the 2 days up to now, of the source of the rules."""
         is_whole = window is None and not flags.get("dry_run")
         flags = {"dry_run": False, "force": False, "clock_offset": None, "is_whole": is_whole} | flags
         return self.runs.begin(
             run_id=name,
             run_type="manual",
             window=window or Window.up_to(self.clock.at),
-            sources=[self.rules.source],
+            sources=sources or [self.rules.source],
             destinations=[DESTINATION],
             now=self.clock.at,
             **flags,
