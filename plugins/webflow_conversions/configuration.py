@@ -135,6 +135,26 @@ class Delivery(_Part):
     patience_seconds: Annotated[float, Field(gt=0, le=86_400, strict=True)] = 900
 
 
+class AttributionSettings(_Part):
+    """The queries that tell whether Webflow will credit a conversion, and what follows from the verdict."""
+
+    visits: SqlPath
+    complete_until: SqlPath
+    warehouse_conn_id: ConnectionId = "warehouse"
+    reading: Literal["strict", "wide", "lenient"] = "strict"
+    unknown: Literal["send", "hold"] = "send"
+    will_not_count: Literal["send", "skip"] = "send"
+    history_days: Annotated[int, Field(ge=1, le=365, strict=True)] = 30
+
+
+class Readback(_Part):
+    """What Webflow itself shows of the goals, read after its import."""
+
+    webflow_data_conn_id: ConnectionId = "webflow_data"
+    goals: dict[EventName, Annotated[str, StringConstraints(min_length=1)]] = {}
+    days: Annotated[int, Field(ge=1, le=100, strict=True)] = 7
+
+
 class Guards(_Part):
     """Limits of the guards, which stop a run before it sends; null switches a guard off."""
 
@@ -188,6 +208,8 @@ class Configuration(_Part):
     goals: list[GoalPeriod] | None = None
     delivery: Delivery = Delivery()
     guards: Guards = Guards()
+    attribution: AttributionSettings | None = None
+    readback: Readback | None = None
     notices: list[NoticeTo] = []
     retention_days: Annotated[int, Field(ge=31, strict=True)] = 90
     people_retention_days: Annotated[int, Field(ge=3, strict=True)] = 30

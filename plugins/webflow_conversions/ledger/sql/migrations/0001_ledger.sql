@@ -27,6 +27,12 @@ CREATE TABLE webflow.conversions (
     settled_at            timestamptz,
     changed_after_sent_at timestamptz,
     forgotten_at          timestamptz,
+    attribution           text CHECK (attribution IN ('will_count', 'may_count', 'will_not_count', 'unknown')),
+    attribution_reason    text,
+    attribution_judged_at timestamptz,
+    visit_id              text,
+    visit                 jsonb,
+    minutes_from_activity integer,
     run_id                text NOT NULL,
     CONSTRAINT sendable_is_whole CHECK (
         state NOT IN ('ready', 'sending', 'accepted')
@@ -70,6 +76,16 @@ CREATE INDEX conversions_decided ON webflow.conversions (settled_at)
 CREATE INDEX conversions_doubted ON webflow.conversions (id) WHERE attempts_in_doubt > 0;
 CREATE INDEX conversions_changed ON webflow.conversions (id) WHERE changed_after_sent_at IS NOT NULL;
 CREATE INDEX conversions_user ON webflow.conversions USING hash (user_id) WHERE state IN ('accepted', 'rejected', 'expired', 'withdrawn');
+
+-- Verdicts that more data may still change.
+CREATE INDEX conversions_unsettled ON webflow.conversions (action_timestamp_ms, id) WHERE attribution IN ('unknown', 'may_count');
+
+COMMENT ON COLUMN webflow.conversions.attribution IS
+    'Whether Webflow will credit it to a variation that the visitor saw; null where nothing was judged (docs/attribution.md).';
+COMMENT ON COLUMN webflow.conversions.visit_id IS 'The session that credits it, by the narrowest reading.';
+COMMENT ON COLUMN webflow.conversions.visit IS
+    'That session: started_at, last_active_at and first_viewed_at in UTC milliseconds; readings, those that credit the conversion.';
+COMMENT ON COLUMN webflow.conversions.minutes_from_activity IS 'Whole minutes between the person''s last activity before it and the conversion.';
 
 CREATE TABLE webflow.runs (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -244,6 +260,24 @@ CREATE TABLE webflow.hashed_people (
 
 COMMENT ON COLUMN webflow.hashed_people.place IS
     'Of accepted conversions the push_id, of others settled_at in microseconds since 1970; with id, the last conversion that was hashed.';
+
+-- What Webflow showed of a goal, one row an event name and UTC day, beside what was sent of it.
+CREATE TABLE webflow.readback (
+    destination    text NOT NULL,
+    event_name     text NOT NULL,
+    day            date NOT NULL,
+    goal_id        text NOT NULL,
+    conversions    bigint NOT NULL,
+    accepted       bigint NOT NULL,
+    accepted_users bigint NOT NULL,
+    expected       jsonb NOT NULL DEFAULT '{}',
+    read_at        timestamptz NOT NULL,
+    PRIMARY KEY (destination, event_name, day)
+);
+
+COMMENT ON COLUMN webflow.readback.conversions IS 'Unique conversions that Webflow shows.';
+COMMENT ON COLUMN webflow.readback.accepted IS 'Events of that day that Webflow had accepted when this was read; accepted_users: their users, each once.';
+COMMENT ON COLUMN webflow.readback.expected IS 'Accepted unique users by verdict (will_count, …) and by the reading that credits them (strict, wide, lenient).';
 
 -- Which Airflow this ledger belongs to, since two on one ledger would take each other's runs for their own.
 CREATE TABLE webflow.deployment (
