@@ -13,6 +13,7 @@ from webflow_conversions.configuration import Guards
 from webflow_conversions.delivery.protocols import Clock, Forecasts, PushLedger, Transport
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.delivery.settings import PushCounts, PushSettings
+from webflow_conversions.ledger.attribution import AttributionOfRun
 from webflow_conversions.ledger.dry_run import DryRunExtraction
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.identification import Identification
@@ -20,6 +21,7 @@ from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.attribution import Judged, Policy, attribute
 from webflow_conversions.pipeline.causes import Level
 from webflow_conversions.pipeline.dry_run import DryRun, dry_run
 from webflow_conversions.pipeline.extraction import extract
@@ -28,6 +30,7 @@ from webflow_conversions.pipeline.identification import Identified, identify
 from webflow_conversions.pipeline.judgement import judge
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.verdict import Verdict
+from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.amounts import Tally
 from webflow_conversions.rules.evaluation import SourceRules
@@ -152,6 +155,19 @@ class Night:
         done = identify(self.users, ledger, self.clock.now, **options)
         self.runs.approve(run)
         return done
+
+    @property
+    def visits(self) -> Visits:
+        return Visits(
+            warehouse=self.warehouse,
+            sql="SELECT * FROM visits WHERE user_id IN :user_ids AND last_active_at >= :since AND started_at < :until",
+            until_sql="SELECT moment AS complete_until FROM loaded",
+            history_days=30,
+        )
+
+    def attribute(self, run: Run, policy: Policy = Policy()) -> Judged:  # noqa: B008
+        ledger = AttributionOfRun(Session(self.connect), self.session, run, {self.rules.destination: run.sources})
+        return attribute(self.users, self.visits, ledger, policy, self.clock.now)
 
     def read(self, name: str = "run", **options: Any) -> Run:
         """A run up to the push."""

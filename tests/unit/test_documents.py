@@ -198,7 +198,7 @@ def test_the_document_has_every_key_of_the_configuration_with_its_default_and_it
     "names",
     [
         (*evaluation.REQUIRED_COLUMNS, *evaluation.OPTIONAL_COLUMNS),
-        (*identity.REQUIRED_COLUMNS, *identity.OPTIONAL_COLUMNS),
+        identity.REQUIRED_COLUMNS,
     ],
     ids=["a source's query", "the query of known users"],
 )

@@ -184,16 +184,14 @@ def test_a_time_that_cannot_be_read_and_would_decide_is_counted_and_named_by_its
         user("bob", " "),
         user("bob", "2026-03-14"),
         user("eve", "junk", key="card-2"),
-        user("u", NOON, viewed_at=True),
     ]
 
     known_users_frame([chunk(users)], unreadable)
     known_users_frame([chunk(users[:2])], unreadable)
 
-    assert unreadable.rows == {"identified_at": 4, "viewed_at": 1}
+    assert unreadable.rows == {"identified_at": 4}
     assert unreadable.sentence == (
-        "known_users: identified_at of 4 rows (such as 99/Aaa/9999) and viewed_at of 1 row (such as bool) "
-        "could not be read as a time and counts as unknown"
+        "known_users: identified_at of 4 rows (such as 99/Aaa/9999) could not be read as a time and counts as unknown"
     )
 
 
@@ -289,56 +287,6 @@ def test_personal_data_does_not_make_another_user_the_chosen_one():
     assert choose(*users)[2] is Reason.PERSONAL_DATA_IN_USER_ID
 
 
-# What Webflow attributes
-
-
-def test_the_visitor_must_have_viewed_before_the_conversion():
-    assert choose(user("ada", NOON, viewed_at=NOON - MILLISECOND))[2] is None
-    assert choose(user("ada", NOON, viewed_at=NOON)) == ("shop", "ada", Reason.NOT_VIEWED_BEFORE)
-    assert choose(user("ada", NOON, viewed_at=NOON + HOUR))[2] is Reason.NOT_VIEWED_BEFORE
-
-
-def test_a_session_ends_30_minutes_after_the_last_activity():
-    assert choose(user("ada", NOON, last_active_at=NOON - 30 * MINUTE + MILLISECOND))[2] is None
-    assert choose(user("ada", NOON, last_active_at=NOON - 30 * MINUTE)) == ("shop", "ada", Reason.OUTSIDE_SESSION)
-
-
-def test_a_session_ends_after_24_hours_whatever_happens_in_it():
-    visit = {"last_active_at": NOON - MINUTE}
-
-    assert choose(user("ada", NOON, session_started_at=NOON - 24 * HOUR + MILLISECOND, **visit))[2] is None
-    assert choose(user("ada", NOON, session_started_at=NOON - 24 * HOUR, **visit))[2] is Reason.OUTSIDE_SESSION
-
-
-def test_a_session_that_began_after_the_conversion_proves_nothing_about_an_earlier_one():
-    assert choose(user("ada", NOON, session_started_at=NOON + HOUR, last_active_at=NOON + 2 * HOUR))[2] is None
-
-
-@pytest.mark.parametrize("unknown", [None, "", "unknown", "infinity", pd.NaT], ids=repr)
-def test_a_visit_that_is_not_known_rejects_nothing(unknown):
-    assert choose(user("ada", NOON, viewed_at=unknown, session_started_at=unknown, last_active_at=unknown))[2] is None
-
-
-def test_one_row_of_the_chosen_user_that_lets_webflow_attribute_the_conversion_is_enough():
-    late, good = user("ada", NOON - HOUR, viewed_at=NOON + HOUR), user("ada", NOON - 9 * HOUR, viewed_at=NOON - 9 * HOUR)
-
-    assert choose(late, good) == choose(good, late) == ("shop", "ada", None)
-
-
-def test_of_two_reasons_against_the_chosen_user_it_is_the_same_one_whatever_the_order():
-    unviewed, over = user("ada", NOON - HOUR, viewed_at=NOON + HOUR), user("ada", NOON - HOUR, last_active_at=NOON - 9 * HOUR)
-
-    assert choose(unviewed, over) == choose(over, unviewed)
-
-
-def test_a_row_of_another_user_does_not_help_the_chosen_one():
-    assert choose(user("ada", NOON - HOUR, viewed_at=NOON + HOUR), user("bob", NOON - 9 * HOUR, viewed_at=NOON - 9 * HOUR)) == (
-        "shop",
-        "ada",
-        Reason.NOT_VIEWED_BEFORE,
-    )
-
-
 # Whatever the order
 
 some_moments = st.none() | st.sampled_from(
@@ -350,9 +298,6 @@ some_users = st.builds(
     some_moments,
     key=st.sampled_from(["card-1", "card-2", None]),
     domain=st.sampled_from(["shop", "crm", " "]),
-    viewed_at=some_moments,
-    session_started_at=some_moments,
-    last_active_at=some_moments,
 )
 CONVERSIONS = pd.DataFrame(
     {

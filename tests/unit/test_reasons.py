@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from webflow_conversions.documents.reasons import page
+from webflow_conversions.rules.attribution import Attribution
 from webflow_conversions.rules.states import FAULTS, STANDINGS, Reason, State, explain
 
 ROOT = Path(__file__).parents[2]
@@ -45,4 +46,4 @@ def test_what_is_wrong_with_a_row_is_always_a_rejection() -> None:
 def test_the_ledger_s_sql_knows_no_other_codes(path: Path) -> None:
     text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
     codes = set(re.findall(r"'((?:expired|unknown|missing|invalid|personal|echo|written|in_doubt)\w*)'", text))
-    assert codes <= {*Reason, *State}
+    assert codes <= {*Reason, *State, *Attribution}

@@ -89,7 +89,7 @@ def test_every_reason_says_what_it_is_about_and_how_far_the_conversion_came(reas
     found = explain(reason)
     by_kind = {
         ReasonKind.ROW: {Step.READ},
-        ReasonKind.USER: {Step.IN_WINDOW},
+        ReasonKind.USER: {Step.IN_WINDOW, Step.KNOWN},
         ReasonKind.TIME: {Step.READ, Step.IN_WINDOW, Step.KNOWN, Step.SENT},
         ReasonKind.DELIVERY: {Step.SENT},
         ReasonKind.WITHDRAWAL: {Step.IN_WINDOW},

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg2.extras import Json
 
 from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.causes import Cause
 from webflow_conversions.pipeline.failures import Failure, failures_of
 from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
 from webflow_conversions.pipeline.identification import SourceIdentified
@@ -88,14 +89,14 @@ class Runs:
         (row,) = self._session.fetch("runs/notes", {"run": run.id})
         return list(row.notes)
 
-    def record_unreadable_times(self, run: Run, task: str, sentence: str) -> None:
-        """Keep what a task says of known users' times, in place of what an earlier try of it said."""
-        self._session.execute("runs/record_unreadable_times", {"run": run.id, "task": task, "sentence": sentence})
+    def record_hint(self, run: Run, cause: Cause, task: str, sentence: str) -> None:
+        """Keep what a task found that stops nothing, in place of what an earlier try of it found; the verdict tells it."""
+        self._session.execute("runs/record_hint", {"run": run.id, "cause": str(cause), "task": task, "sentence": sentence})
 
-    def unreadable_times(self, run: Run) -> list[str]:
-        """What the tasks say of known users' times, each sentence once."""
-        (row,) = self._session.fetch("runs/unreadable_times", {"run": run.id})
-        return sorted(set(row.unreadable_times.values()))
+    def hints(self, run: Run) -> list[tuple[Cause, str]]:
+        """What tasks found that stops nothing, each sentence once."""
+        (row,) = self._session.fetch("runs/hints", {"run": run.id})
+        return sorted({(Cause(key.split(" ")[0]), sentence) for key, sentence in row.hints.items()})
 
     def record_failure(self, run_id: str, run_type: str, failure: Failure) -> None:
         """Keep why a task failed, also of a run that plan has not opened, in place of what an earlier try of it said."""
@@ -166,7 +167,7 @@ class Runs:
             pushes=self.pushes(run),
             ended=self.ended(run),
             notes=self.notes(run),
-            unreadable_times=self.unreadable_times(run),
+            hints=self.hints(run),
             failures=self.failures(run),
             usual=self.usual(run),
             whole_window=run.window.spans_two_days,

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from webflow_conversions.configuration import Configuration, ConfigurationFile, Source
     from webflow_conversions.ledger.runs import Runs
     from webflow_conversions.ledger.session import Session
+    from webflow_conversions.pipeline.causes import Cause
     from webflow_conversions.pipeline.failures import Failure
     from webflow_conversions.pipeline.metrics import Metric
     from webflow_conversions.pipeline.run import Run
+    from webflow_conversions.pipeline.visits import Visits
     from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 
 
@@ -112,14 +114,13 @@ class ConversionsOperator(BaseOperator):
         self._try(tell_airflow)
         self._try(lambda: self._runs(context).record_failure(dag_run.run_id, str(dag_run.run_type), failure))
 
-    def _tell_unreadable_times(self, context: Context, run: Run, users: KnownUsers) -> None:
-        """Log which times of known users could not be read, and keep it for the verdict on the run."""
+    def _hint(self, context: Context, run: Run, cause: Cause, sentence: str | None) -> None:
+        """Log what was found and stops nothing, and keep it for the verdict on the run; None if nothing was found."""
         from webflow_conversions.pipeline.failures import key_of
 
-        sentence = users.unreadable.sentence
         if sentence is not None:
             self.log.warning("%s.", sentence)
-            self._runs(context).record_unreadable_times(run, key_of(self.task_id, context["ti"].map_index), sentence)
+            self._runs(context).record_hint(run, cause, key_of(self.task_id, context["ti"].map_index), sentence)
 
     def _forget(self, context: Context) -> None:
         """Remove the recorded failure of a task whose later try succeeded."""
@@ -193,6 +194,21 @@ class ConversionsOperator(BaseOperator):
             run=run,
             also_required=source.columns_instead,
             zone=source.timestamps.timezone if source.timestamps.kind is TimestampKind.LOCAL else None,
+        )
+
+    def visits(self) -> Visits | None:
+        """The queries that tell what will count; None where the configuration has none."""
+        from webflow_conversions.hooks.connections import warehouse
+        from webflow_conversions.pipeline.visits import Visits
+
+        attribution = self.config.attribution
+        if attribution is None:
+            return None
+        return Visits(
+            warehouse=warehouse(attribution.warehouse_conn_id),
+            sql=self.file.sql(attribution.visits),
+            until_sql=self.file.sql(attribution.complete_until),
+            history_days=attribution.history_days,
         )
 
     def known_users(self) -> KnownUsers:

@@ -30,6 +30,7 @@ class ExtractConversionsOperator(ConversionsOperator):
         from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.dry_run import DryRunExtraction
         from webflow_conversions.ledger.extraction import Extraction
+        from webflow_conversions.pipeline.causes import Cause
         from webflow_conversions.pipeline.dry_run import dry_run, preview
         from webflow_conversions.pipeline.extraction import extract
         from webflow_conversions.pipeline.guards import Limits
@@ -44,7 +45,7 @@ class ExtractConversionsOperator(ConversionsOperator):
         if not run.dry_run:
             tally = extract(run, rules, query, users, Extraction(session, run, rules, config_digest), now)
             self.log.info("%s: %s", source.name, tally_counts(tally))
-            self._tell_unreadable_times(context, run, users)
+            self._hint(context, run, Cause.UNREADABLE_TIMES, users.unreadable.sentence)
             self._summarize(context, f"{tally.read.rows:,} read, {tally.recorded.rows:,} recorded")
             return {"source": source.name, **tally_counts(tally)}
         limits = None if run.force else Limits(**self.config.guards.model_dump())
@@ -53,7 +54,7 @@ class ExtractConversionsOperator(ConversionsOperator):
         customer_id = WebflowHook(source.webflow_conn_id).get_conn().customer_id
         previews = [preview(event, customer_id) for event in shown.first_ready]
         self._summarize(context, f"{shown.tally.read.rows:,} read, {shown.to_send.rows:,} would be sent")
-        self._tell_unreadable_times(context, run, users)
+        self._hint(context, run, Cause.UNREADABLE_TIMES, users.unreadable.sentence)
         self.log.info("dry run of %s: %s would be sent; by state: %s", source.name, shown.to_send, state_counts(shown.states))
         for payload in previews:
             self.log.info("would send %s", payload)

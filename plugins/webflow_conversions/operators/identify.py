@@ -33,6 +33,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
     def perform(self, context: Context) -> list[dict[str, Any]]:
         from webflow_conversions.ledger.identification import Identification
         from webflow_conversions.ledger.runs import Runs
+        from webflow_conversions.pipeline.causes import Cause
         from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.identification import identify
         from webflow_conversions.pipeline.run import Run
@@ -57,12 +58,13 @@ class IdentifyConversionsOperator(ConversionsOperator):
                 force=run.force,
             )
             self.log.info("identified: %s", done)
-            self._tell_unreadable_times(context, run, users)
+            self._hint(context, run, Cause.UNREADABLE_TIMES, users.unreadable.sentence)
         except Unavailable as error:
             if context["ti"].try_number <= context["ti"].max_tries:
                 raise
             self.log.error("%s What is ready goes out all the same.", error)
             runs.note(run, f"identify: {error}")
+        self._attribute(context, run, destinations)
         self._guard(run, runs, destinations, limits)
         runs.approve(run)
         return [
@@ -70,6 +72,27 @@ class IdentifyConversionsOperator(ConversionsOperator):
             for destination, sources in destinations.items()
             for worker in range(self.config.delivery.workers)
         ]
+
+    def _attribute(self, context: Context, run: Run, destinations: Mapping[str, Sequence[str]]) -> None:
+        """Judge what will count, where the configuration has visits. Nothing waits for visits that cannot be read."""
+        from webflow_conversions.ledger.attribution import AttributionOfRun
+        from webflow_conversions.pipeline.attribution import Policy, attribute
+        from webflow_conversions.pipeline.causes import Cause
+
+        visits, settings = self.visits(), self.config.attribution
+        if visits is None or settings is None:
+            return
+        policy = Policy(holds_unknown=settings.unknown == "hold", skips_useless=settings.will_not_count == "skip")
+        ledger = AttributionOfRun(self.ledger(), self.ledger(), run, destinations)
+        try:
+            judged = attribute(self.known_users(), visits, ledger, policy, now)
+            self.log.info("judged: %s", judged)
+            self._hint(context, run, Cause.NO_VISITS, judged.hint)
+        except Unavailable as error:
+            if context["ti"].try_number <= context["ti"].max_tries:
+                raise
+            self._hint(context, run, Cause.VISITS_UNREAD, f"the visits could not be read, so nothing was judged: {error}")
+            ledger.give_up(now())
 
     def _guard(self, run: Run, runs: Runs, destinations: Mapping[str, Sequence[str]], limits: Limits) -> None:
         from webflow_conversions.pipeline.guards import objections

@@ -16,6 +16,7 @@ from webflow_conversions.rules.window import Window, WindowError, parse_date
 if TYPE_CHECKING:
     from webflow_conversions.ledger.session import Session
     from webflow_conversions.pipeline.run import Run
+    from webflow_conversions.pipeline.visits import Visits
     from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 
 
@@ -149,8 +150,10 @@ class PlanConversionsOperator(ConversionsOperator):
 
     def _check_queries(self, run: Run) -> None:
         """Refuse a query that cannot work; a warehouse that is away is for the extraction to try again."""
-        queries: list[KnownUsers | SourceQuery] = [
+        visits = self.visits()
+        queries: list[KnownUsers | SourceQuery | Visits] = [
             self.known_users(),
+            *([visits] if visits else []),
             *(self.source_query(self.config.source(name), run) for name in run.sources),
         ]
         for query in queries:

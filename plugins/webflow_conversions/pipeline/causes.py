@@ -76,6 +76,8 @@ class Cause(StrEnum):
     WITHDRAWN = "withdrawn"
     NEAR_KEYS = "near_keys"
     UNREADABLE_TIMES = "unreadable_times"
+    VISITS_UNREAD = "visits_unread"
+    NO_VISITS = "no_visits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +201,16 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.NOTE,
         condition="Conversions wait from earlier runs, and the source did not return them this time: they go out all the same.",
         remedy="Set returns_all for a source whose query returns every row of the window: then what is gone is withdrawn.",
+    ),
+    Cause.VISITS_UNREAD: Kind(
+        level=Level.NOTE,
+        condition="The visits (attribution.visits) could not be read: what was ready went out without a verdict.",
+        remedy="See the log of identify; the next run judges what was not judged.",
+    ),
+    Cause.NO_VISITS: Kind(
+        level=Level.NOTE,
+        condition="The visits have none of the users of 20 or more conversions: nothing is judged by them.",
+        remedy="Check that user_id and user_domain of attribution.visits are what wf.setUserId() was given.",
     ),
     Cause.WITHDRAWN: Kind(
         level=Level.NOTE,

@@ -177,6 +177,7 @@ def user_changes(page: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     both.loc[~is_found, "reason"] = Reason.UNKNOWN_USER
     same = (both["user_id"] == both["user_id_before"]) & (both["user_domain"] == both["user_domain_before"])
     is_changed = (is_found | was_ready) & ~(was_ready & same & both["reason"].isna())
+    both.loc[same, "user_id_before"] = None
     changed = both[is_changed].rename(columns={"user_id_before": "user_before"})
     return changed[["id", "source", "state", "user_domain", "user_id", "reason", "user_before"]]
 

@@ -62,7 +62,7 @@ class Evidence:
     """All that a verdict is based on: the accounts of the sources, the pushes, what ended, and what is usual.
 
     ``failures`` are the tasks that failed, ``notes`` are sentences of tasks that gave up a part of their work,
-    ``unreadable_times`` are those on times of known users.
+    ``hints`` are those that stop nothing, with their causes.
     ``whole_window``: the run reads the whole 2 days.
     """
 
@@ -71,7 +71,7 @@ class Evidence:
     ended: Sequence[Ended] = ()
     failures: Sequence[Failure] = ()
     notes: Sequence[str] = ()
-    unreadable_times: Sequence[str] = ()
+    hints: Sequence[tuple[Cause, str]] = ()
     usual: Usual = field(default_factory=dict)
     whole_window: bool = True
 
@@ -80,7 +80,7 @@ def judge(evidence: Evidence, limits: Limits) -> Verdict:
     """The verdict on a run; total, and the same evidence always gives the same one."""
     found = _of_failures(evidence)
     found += [finding_of(Cause.TASK_FAILED, "", sentence) for sentence in evidence.notes]
-    found += [finding_of(Cause.UNREADABLE_TIMES, "", sentence) for sentence in evidence.unreadable_times]
+    found += [finding_of(cause, "", sentence) for cause, sentence in evidence.hints]
     for source, account in evidence.accounts.items():
         found += _of_account(source, account)
         found += _of_content(source, account, evidence, limits)

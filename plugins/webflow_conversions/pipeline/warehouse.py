@@ -10,7 +10,7 @@ import pandas as pd
 from webflow_conversions.errors import Unusable
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules import evaluation, identity
-from webflow_conversions.rules.identity import UnreadableTimes, choose_users, known_users_frame, variants
+from webflow_conversions.rules.identity import UnreadableTimes, choose_users, known_users_frame, sendable_users, variants
 from webflow_conversions.rules.personal_data import PersonalData
 
 Chunk = dict[str, pd.Series]
@@ -67,7 +67,7 @@ class SourceQuery:
                     f"The query of source {self.name} does not return {name}, and the configuration gives none: "
                     "add it to the one or the other."
                 )
-        columns = _counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
+        columns = counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
         uses = dict.fromkeys(("conversion_id", "identity_key", "event_name"), "id") | {"occurred_at": "time"}
         _check_types(self.warehouse, self.sql, columns, uses, f"source {self.name}")
         if self.zone is not None and self.zone not in _NAMES_OF_UTC:
@@ -109,7 +109,13 @@ class KnownUsers:
         found = self.warehouse.columns(self.sql, {"identity_keys": [self.warehouse.no_key]})
         if self.warehouse.may_hold(self.sql, "identity_key")(""):
             self._check_with_text()
-        columns = _counting(found, identity.REQUIRED_COLUMNS, identity.OPTIONAL_COLUMNS, "known_users")
+        for name in identity.FORMER_COLUMNS:
+            if name in found:
+                raise Unusable(
+                    f"The query of known_users returns {name}, which is no longer read: it rejected conversions that count. "
+                    "Leave it out of the SELECT; attribution.visits tells what will count (docs/attribution.md)."
+                )
+        columns = counting(found, identity.REQUIRED_COLUMNS, (), "known_users")
         uses = dict.fromkeys(columns, "time") | {"identity_key": "key", "user_domain": "id", "user_id": "id"}
         _check_types(self.warehouse, self.sql, columns, uses, "known_users")
         return columns
@@ -135,6 +141,10 @@ class KnownUsers:
         known = self._known(conversions["identity_key"].unique().tolist(), self.unreadable)
         return choose_users(conversions, known, self.personal_data)
 
+    def all_of(self, keys: Sequence[str]) -> pd.DataFrame:
+        """All users of identity keys that can be sent: ``identity_key``, ``user_domain``, ``user_id``."""
+        return sendable_users(self._known(keys), self.personal_data)
+
     def near(self, keys: Sequence[str]) -> set[str]:
         """Those of the keys that are written a little differently than a known one, see :func:`variants`."""
         written = {key: variants(key) for key in keys}
@@ -152,7 +162,11 @@ class KnownUsers:
         return known_users_frame(chunks, unreadable)
 
 
-def _counting(found: Sequence[str], required: Sequence[str], optional: Sequence[str], query: str) -> list[str]:
+def counting(found: Sequence[str], required: Sequence[str], optional: Sequence[str], query: str) -> list[str]:
+    """Those of the columns of a query that count.
+
+    :raises Unusable: if one is missing.
+    """
     missing = [name for name in required if name not in found]
     if missing:
         raise Unusable(f"The query of {query} does not return {' and '.join(missing)}: add it to the SELECT.")

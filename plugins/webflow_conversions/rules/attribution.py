@@ -13,8 +13,6 @@ A negative is only known where the visits are complete up to ``t`` and reach bac
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from enum import StrEnum
 
 import numpy as np
@@ -22,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from webflow_conversions.rules.text import as_text
-from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
+from webflow_conversions.rules.timestamps import moments_of
 
 REQUIRED_COLUMNS = ("user_domain", "user_id", "started_at", "last_active_at", "first_viewed_at")
 OPTIONAL_COLUMNS = ("session_id", "identified_at")
@@ -31,6 +29,8 @@ SESSION_IDLE_MS = 30 * 60 * 1000
 """A session ends after 30 minutes without activity (docs/webflow-api.md, When a received conversion is attributed, 4)."""
 SESSION_MAX_MS = 24 * 60 * 60 * 1000
 """A session ends after 24 hours at the latest (docs/webflow-api.md, When a received conversion is attributed, 4)."""
+_VISIT_MOMENTS = ("started_at", "last_active_at", "first_viewed_at")
+
 EDGE_MS = 60 * 1000
 """Milliseconds by which the clocks of shop and site may differ: a verdict that such a shift would change is not sure."""
 HISTORY_DAYS = 30
@@ -127,7 +127,7 @@ def visits_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame:
     moments = [name for name in ("started_at", "last_active_at", "first_viewed_at", "identified_at") if name in rows]
     return pd.DataFrame(
         {name: pd.Series([as_text(value) for value in rows[name]], dtype=object) for name in texts}
-        | {name: _milliseconds(rows[name]) for name in moments}
+        | {name: moments_of(rows[name]) for name in moments}
     )
 
 
@@ -151,7 +151,8 @@ def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, 
         fails; a null ``identified_at`` is no objection. Visits of other users are ignored.
     :return: one row a conversion, in the same order: ``id``, ``attribution``, ``attribution_reason``; ``strict``, ``wide`` and
         ``lenient``, whether each reading credits it, null where not known; ``is_final``, whether later data can change nothing;
-        ``user_domain``, ``user_id`` and ``visit_id`` of the visit that credits it under the narrowest reading;
+        ``user_domain``, ``user_id``, ``visit_id``, ``started_at``, ``last_active_at`` and ``first_viewed_at`` of the visit that
+        credits it under the narrowest reading;
         ``minutes_from_activity``, the whole minutes since the users' last activity, null if there was none in ``history_days``.
     """
     count = len(conversions)
@@ -209,7 +210,7 @@ def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, 
     no_moments = np.full(len(visits), -1, dtype=np.int64)
     visit = pairs.best(found, _clipped(visits["identified_at"]) if "identified_at" in visits else no_moments)
     has_visit = visit >= 0
-    for name in ("user_domain", "user_id", "session_id"):
+    for name in ("user_domain", "user_id", "session_id", *_VISIT_MOMENTS):
         if name in visits:
             values: NDArray[np.object_] = np.full(count, None, dtype=object)
             values[has_visit] = visits[name].to_numpy(dtype=object)[visit[has_visit]]
@@ -235,6 +236,7 @@ def _verdicts(ids: pd.Series, attribution: NDArray[np.object_], reasons: NDArray
             "user_domain": blank,
             "user_id": blank,
             "visit_id": blank,
+            **dict.fromkeys(_VISIT_MOMENTS, blank),
             "minutes_from_activity": blank.astype("Int64"),
         }
     )
@@ -498,29 +500,3 @@ def _clipped(moments: pd.Series) -> Numbers:
     numbers = moments.to_numpy(dtype=np.int64, na_value=0) if is_known.any() else np.zeros(len(moments), dtype=np.int64)
     clipped: Numbers = np.where(is_known, np.clip(numbers, 0, _LATEST_MS), -1)
     return clipped
-
-
-def _milliseconds(values: pd.Series) -> pd.Series:
-    """Moments of any kind as ``Int64`` milliseconds; null where there is none. A date is its first moment."""
-    given = values.to_numpy(dtype=object)
-    found = pd.Series(pd.NA, index=values.index, dtype="Int64")
-    # Text in the usual form, which is what most databases send, is read at once; the rest one by one.
-    is_usual = np.fromiter((isinstance(value, str) and value[4:5] == "-" for value in given), dtype=bool, count=len(given))
-    usual = pd.to_datetime(pd.Series(given[is_usual], dtype=object), format="ISO8601", utc=True, errors="coerce")
-    microseconds = usual.dt.as_unit("us").to_numpy(dtype="datetime64[us]").astype(np.int64)
-    found[is_usual] = pd.arrays.IntegerArray(microseconds // 1000, usual.isna().to_numpy(dtype=bool))
-    is_number = np.fromiter((isinstance(value, int | float | Decimal) for value in given), dtype=bool, count=len(given))
-    for kinds, among in ((_WRITTEN, ~is_number), (_EPOCHS, np.ones(len(given), dtype=bool))):
-        for kind in kinds:
-            left = found.isna().to_numpy(dtype=bool) & among & values.notna().to_numpy(dtype=bool)
-            if not left.any():
-                break
-            moments = values[left].map(lambda value: value.isoformat() + "T00:00:00" if type(value) is date else value)
-            milliseconds, reasons = to_utc_milliseconds(moments, kind=kind, zones="UTC")
-            is_moment = np.array([reason is None for reason in reasons], dtype=bool)
-            found[left] = pd.arrays.IntegerArray(milliseconds, ~is_moment)
-    return found
-
-
-_WRITTEN = (TimestampKind.AWARE, TimestampKind.LOCAL)
-_EPOCHS = (TimestampKind.EPOCH_SECONDS, TimestampKind.EPOCH_MILLISECONDS)

@@ -4,10 +4,8 @@
 (docs/webflow-api.md, When a received conversion is attributed, 1).
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -15,15 +13,11 @@ import pandas as pd
 from webflow_conversions.rules.personal_data import PersonalData, has_email, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State
 from webflow_conversions.rules.text import as_text, is_placeholder, is_storable
-from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
+from webflow_conversions.rules.timestamps import moments_of
 
 REQUIRED_COLUMNS = ("identity_key", "user_domain", "user_id", "identified_at")
-OPTIONAL_COLUMNS = ("viewed_at", "session_started_at", "last_active_at")
-
-SESSION_IDLE_MS = 30 * 60 * 1000
-"""A session ends after 30 minutes without activity (docs/webflow-api.md, When a received conversion is attributed, 4)."""
-SESSION_MAX_MS = 24 * 60 * 60 * 1000
-"""A session ends after 24 hours at the latest (docs/webflow-api.md, When a received conversion is attributed, 4)."""
+FORMER_COLUMNS = ("viewed_at", "session_started_at", "last_active_at")
+"""Columns that are no longer read: they rejected conversions that count. ``attribution.visits`` has taken their place."""
 
 
 def variants(key: str) -> set[str]:
@@ -77,74 +71,52 @@ def known_users_frame(chunks: Sequence[Mapping[str, pd.Series]], unreadable: Unr
     )
     frame = pd.DataFrame({name: [as_text(value) for value in rows[name]] for name in _TEXTS}, dtype=object)
     several = frame["identity_key"].duplicated(keep=False)
-    columns = {"identified_at": rows["identified_at"].where(several, None)} if len(rows) else {}
-    columns |= {name: rows[name] for name in OPTIONAL_COLUMNS if name in rows}
-    for name in ("identified_at", *OPTIONAL_COLUMNS):
-        given = columns.get(name)
-        frame[name] = pd.Series(pd.NA, index=rows.index, dtype="Int64") if given is None else _milliseconds(given)
-        if given is not None and unreadable is not None:
-            unreadable.add(name, given[given.notna() & frame[name].isna()])
+    frame["identified_at"] = pd.Series(pd.NA, index=rows.index, dtype="Int64")
+    if len(rows):
+        given = rows["identified_at"].where(several, None)
+        frame["identified_at"] = moments_of(given)
+        if unreadable is not None:
+            unreadable.add("identified_at", given[given.notna() & frame["identified_at"].isna()])
     return frame
 
 
 _TEXTS = ("identity_key", "user_domain", "user_id")
 
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-
-
-def _first_moment(value: Any) -> Any:
-    """The first moment of a date as a local time; another value as it is."""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return f"{value.isoformat()}T00:00:00"
-    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
-        return f"{value.strip()}T00:00:00"
-    return value
-
-
-def _milliseconds(values: pd.Series) -> pd.Series:
-    if values.dtype == object:
-        values = values.map(_first_moment)
-    found = pd.Series(pd.NA, index=values.index, dtype="Int64")
-    for kind in (TimestampKind.AWARE, TimestampKind.LOCAL, TimestampKind.EPOCH_SECONDS, TimestampKind.EPOCH_MILLISECONDS):
-        left = found.isna() & values.notna()
-        if not left.any():
-            break
-        milliseconds, reasons = to_utc_milliseconds(values[left], kind=kind, zones="UTC")
-        found[left] = pd.array(
-            [ms if reason is None else pd.NA for ms, reason in zip(milliseconds, reasons, strict=True)], dtype="Int64"
-        )
-    return found
-
-
 def choose_users(conversions: pd.DataFrame, known_users: pd.DataFrame, personal_data: PersonalData) -> pd.DataFrame:
     """Choose the user of each conversion whose identity key has a known user.
 
     Of several users, the latest identified one is chosen, and before all others one identified before the conversion;
-    ties go to the smaller user ID. A conversion is rejected if none of the user's rows lets Webflow attribute
-    the conversion (rules 3 and 4), as far as the query returns the visitor's first view and last activity.
+    ties go to the smaller user ID. Which of them Webflow credits is found later (``pipeline/attribution.py``).
 
     :param conversions: columns ``id``, ``identity_key``, ``action_timestamp_ms``.
-    :param known_users: columns ``identity_key``, ``user_domain``, ``user_id`` and, as ``Int64`` milliseconds and null
-        where not known, ``identified_at``, ``viewed_at``, ``session_started_at``, ``last_active_at``.
+    :param known_users: columns ``identity_key``, ``user_domain``, ``user_id``, and ``identified_at`` as ``Int64`` milliseconds,
+        null where not known.
     :return: columns ``id``, ``user_domain``, ``user_id``, ``reason``, one row a conversion with a known user.
     """
     pairs = conversions.merge(known_users, on="identity_key", how="inner")
-    pairs["void"] = [
-        _is_void(domain) or _is_void(user) for domain, user in zip(pairs["user_domain"], pairs["user_id"], strict=True)
-    ]
-    pairs["identified"] = pairs["identified_at"].fillna(_ALWAYS_MS)
-    pairs["after"] = pairs["identified"] > pairs["action_timestamp_ms"]
-    pairs["attribution"] = _attribution(pairs)
-    pairs["lost"] = pairs["attribution"].notna()
-    best = pairs if pairs["id"].is_unique else _best(pairs)
+    if not pairs["id"].is_unique:
+        pairs = _best(pairs)
     users = [
-        _user(*row, personal_data)
-        for row in zip(best["user_domain"], best["user_id"], best["void"], best["attribution"], strict=True)
+        _user(domain, user_id, personal_data) for domain, user_id in zip(pairs["user_domain"], pairs["user_id"], strict=True)
     ]
     result = pd.DataFrame(users, columns=["user_domain", "user_id", "reason"], dtype=object)
-    result.insert(0, "id", best["id"].to_numpy())
+    result.insert(0, "id", pairs["id"].to_numpy())
     return result
+
+
+def sendable_users(known_users: pd.DataFrame, personal_data: PersonalData) -> pd.DataFrame:
+    """The users that can be sent, as they are sent: ``identity_key``, ``user_domain``, ``user_id``."""
+    users = _as_sent(known_users, personal_data)
+    users.insert(0, "identity_key", known_users["identity_key"].to_numpy(dtype=object))
+    return users[users["reason"].isna()].drop(columns="reason").drop_duplicates(ignore_index=True)
+
+
+def _as_sent(users: pd.DataFrame, personal_data: PersonalData) -> pd.DataFrame:
+    """Users in the form in which they are sent, and the reason of each that cannot be."""
+    named = zip(users["user_domain"], users["user_id"], strict=True)
+    sent = [_user(domain, user_id, personal_data) for domain, user_id in named]
+    return pd.DataFrame(sent, columns=["user_domain", "user_id", "reason"], dtype=object)
 
 
 def with_users(conversions: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
@@ -162,14 +134,15 @@ def with_users(conversions: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One row for each conversion: of the chosen user's rows, the one that lets Webflow attribute the conversion."""
+    """One row for each conversion: of its users, the one to send."""
+    identified = pairs["identified_at"].fillna(_ALWAYS_MS)
     order = {"id": True, "void": True, "after": True, "identified": False, "user_id": True, "user_domain": True}
-    chosen = pairs.sort_values(list(order), ascending=list(order.values())).drop_duplicates("id")[
-        ["id", "user_domain", "user_id"]
-    ]
-    return (
-        chosen.merge(pairs, on=["id", "user_domain", "user_id"]).sort_values(["id", "lost", "attribution"]).drop_duplicates("id")
+    judged = pairs.assign(
+        void=[_is_void(domain) or _is_void(user) for domain, user in zip(pairs["user_domain"], pairs["user_id"], strict=True)],
+        identified=identified,
+        after=identified > pairs["action_timestamp_ms"],
     )
+    return judged.sort_values(list(order), ascending=list(order.values())).drop_duplicates("id")
 
 
 _ALWAYS_MS = -(2**62)
@@ -179,10 +152,9 @@ def _is_void(text: str | None) -> bool:
     return text is None or not text.strip() or not is_storable(text) or is_placeholder(text)
 
 
-def _user(
-    domain: str | None, user_id: str | None, void: bool, attribution: Reason | None, personal_data: PersonalData
-) -> tuple[str | None, str | None, Reason | None]:
-    if void or domain is None or user_id is None:
+def _user(domain: str | None, user_id: str | None, personal_data: PersonalData) -> tuple[str | None, str | None, Reason | None]:
+    """The user as it is sent, and the reason if it cannot be."""
+    if domain is None or user_id is None or _is_void(domain) or _is_void(user_id):
         is_named = domain is not None and user_id is not None and (is_placeholder(domain) or is_placeholder(user_id))
         return None, None, Reason.PLACEHOLDER_USER_ID if is_named else Reason.INVALID_USER
     if has_email(domain):
@@ -191,19 +163,4 @@ def _user(
         if personal_data is PersonalData.REJECT:
             return None, None, Reason.PERSONAL_DATA_IN_USER_ID
         user_id = hashed(user_id)
-    return domain, user_id, attribution
-
-
-def _attribution(pairs: pd.DataFrame) -> pd.Series:
-    """The reason for which Webflow cannot attribute the conversion to this row's visitor; None if Webflow may.
-
-    Only the end of the last known session is checked: a conversion after that end cannot be attributed, while a
-    conversion before that session may belong to an earlier session, which the query does not return.
-    """
-    moment = pairs["action_timestamp_ms"]
-    ends = pairs["last_active_at"] + SESSION_IDLE_MS
-    longest = pairs["session_started_at"] + SESSION_MAX_MS
-    reasons = pd.Series([None] * len(pairs), index=pairs.index, dtype=object)
-    reasons[((moment >= ends) | (moment >= longest)).fillna(False).to_numpy(dtype=bool)] = Reason.OUTSIDE_SESSION
-    reasons[(pairs["viewed_at"] >= moment).fillna(False).to_numpy(dtype=bool)] = Reason.NOT_VIEWED_BEFORE
-    return reasons
+    return domain, user_id, None

@@ -114,8 +114,9 @@ class Reason(StrEnum):
     INVALID_USER = "invalid_user"
     PERSONAL_DATA_IN_USER_ID = "personal_data_in_user_id"
     PLACEHOLDER_USER_ID = "placeholder_user_id"
-    NOT_VIEWED_BEFORE = "not_viewed_before"
-    OUTSIDE_SESSION = "outside_session"
+    NO_VIEW = "no_view"
+    VIEWED_LATER = "viewed_later"
+    NOT_LOADED_YET = "not_loaded_yet"
 
     EXPIRED_BEFORE_SEEN = "expired_before_seen"
     EXPIRED_UNSENT = "expired_unsent"
@@ -300,19 +301,26 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         meaning="The user ID or its domain is what a program writes for a missing one: undefined, null, 0, [object Object], say.",
         remedy="Correct the site's call of wf.setUserId() and the table of known users; leave such rows out of known_users.",
     ),
-    Reason.NOT_VIEWED_BEFORE: Explanation(
+    Reason.NO_VIEW: Explanation(
         state=State.REJECTED,
         kind=ReasonKind.USER,
-        came_to=Step.IN_WINDOW,
-        meaning="The visitor first viewed the optimization after the conversion; Webflow does not attribute it.",
-        remedy="Nothing, unless viewed_at in known_users is not the first view.",
+        came_to=Step.KNOWN,
+        meaning="The user viewed no variation before the conversion, so Webflow credits it to none (will_not_count: skip).",
+        remedy="Nothing, unless the query of attribution.visits lacks visits; will_not_count: send lets such conversions go out.",
     ),
-    Reason.OUTSIDE_SESSION: Explanation(
+    Reason.VIEWED_LATER: Explanation(
         state=State.REJECTED,
         kind=ReasonKind.USER,
-        came_to=Step.IN_WINDOW,
-        meaning="The conversion lies outside the visitor's session (30 minutes without activity, 24 hours at most).",
-        remedy="Nothing, unless the session's times in known_users are wrong.",
+        came_to=Step.KNOWN,
+        meaning="The user viewed a variation only after the conversion, so Webflow credits it to none (will_not_count: skip).",
+        remedy="Nothing, unless the times of attribution.visits are wrong; will_not_count: send lets such conversions go out.",
+    ),
+    Reason.NOT_LOADED_YET: Explanation(
+        state=State.HELD,
+        kind=ReasonKind.USER,
+        came_to=Step.KNOWN,
+        meaning="The visits of that time are not loaded yet, so nobody knows whether Webflow will credit it (unknown: hold).",
+        remedy="Nothing: the next night knows, and it goes out before it expires in any case.",
     ),
     Reason.EXPIRED_BEFORE_SEEN: Explanation(
         state=State.EXPIRED,
@@ -395,8 +403,8 @@ _STEPS = {
 
 
 def last_step(state: str, reason: str | None) -> Step:
-    """The last step that a conversion reached, from its state, and for one that ended unaccepted from the reason."""
-    if state in (State.REJECTED, State.EXPIRED, State.WITHDRAWN) and reason is not None:
+    """The last step that a conversion reached, from its state, or from its reason where the state alone does not tell."""
+    if state in (State.HELD, State.REJECTED, State.EXPIRED, State.WITHDRAWN) and reason is not None:
         return explain(reason).came_to
     return _STEPS.get(State(state), Step.READ) if state in set(State) else Step.READ
 

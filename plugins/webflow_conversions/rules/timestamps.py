@@ -11,7 +11,7 @@ the later moment is taken; a local time that a clock change skips has the offset
 import math
 import re
 import zoneinfo
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from enum import StrEnum
 from functools import lru_cache
@@ -281,3 +281,29 @@ def _milliseconds_of(moments: pd.Series) -> Milliseconds:
 
 def _none(things: NDArray[np.object_]) -> NDArray[np.bool_]:
     return np.fromiter((thing is None for thing in things), dtype=bool, count=len(things))
+
+
+def moments_of(values: pd.Series) -> pd.Series:
+    """Moments of any kind as ``Int64`` milliseconds; null where there is none. A date is its first moment."""
+    given = values.to_numpy(dtype=object)
+    found = pd.Series(pd.NA, index=values.index, dtype="Int64")
+    # Text in the usual form, which is what most databases send, is read at once; the rest one by one.
+    is_usual = np.fromiter((isinstance(value, str) and value[4:5] == "-" for value in given), dtype=bool, count=len(given))
+    usual = pd.to_datetime(pd.Series(given[is_usual], dtype=object), format="ISO8601", utc=True, errors="coerce")
+    microseconds = usual.dt.as_unit("us").to_numpy(dtype="datetime64[us]").astype(np.int64)
+    found[is_usual] = pd.arrays.IntegerArray(microseconds // 1000, usual.isna().to_numpy(dtype=bool))
+    is_number = np.fromiter((isinstance(value, int | float | Decimal) for value in given), dtype=bool, count=len(given))
+    for kinds, among in ((_WRITTEN, ~is_number), (_EPOCHS, np.ones(len(given), dtype=bool))):
+        for kind in kinds:
+            left = found.isna().to_numpy(dtype=bool) & among & values.notna().to_numpy(dtype=bool)
+            if not left.any():
+                break
+            moments = values[left].map(lambda value: value.isoformat() + "T00:00:00" if type(value) is date else value)
+            milliseconds, reasons = to_utc_milliseconds(moments, kind=kind, zones="UTC")
+            is_moment = np.array([reason is None for reason in reasons], dtype=bool)
+            found[left] = pd.arrays.IntegerArray(milliseconds, ~is_moment)
+    return found
+
+
+_WRITTEN = (TimestampKind.AWARE, TimestampKind.LOCAL)
+_EPOCHS = (TimestampKind.EPOCH_SECONDS, TimestampKind.EPOCH_MILLISECONDS)

@@ -232,6 +232,8 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
     Cause.RETURNED: None,
     Cause.LOST_USERS: {"state": State.HELD},
     Cause.UNSEEN: None,
+    Cause.VISITS_UNREAD: None,
+    Cause.NO_VISITS: None,
     Cause.NEAR_KEYS: {"state": State.HELD},
     Cause.WITHDRAWN: {"state": State.WITHDRAWN, "reason": Reason.NO_LONGER_IN_SOURCE},
     Cause.UNREADABLE_TIMES: None,

@@ -97,14 +97,21 @@ WITH met AS MATERIALIZED (
         reason = CASE
             WHEN m.stays THEN m.old_reason
             WHEN m.expired_here AND c.attempts_in_doubt > 0 THEN 'expired_in_doubt'
-            WHEN m.expired_here THEN CASE WHEN m.old_state = 'held' THEN 'expired_unidentified' ELSE 'expired_unsent' END
+            WHEN m.expired_here THEN CASE WHEN m.old_reason = 'unknown_user' THEN 'expired_unidentified' ELSE 'expired_unsent' END
             ELSE m.reason
         END,
         settled_at = CASE WHEN m.stays THEN m.old_settled_at WHEN m.state IN ('rejected', 'expired') THEN %(now)s END,
         run_id = CASE WHEN m.stays THEN m.old_run_id ELSE %(run_id)s END,
         failures = 0,
         retry_at = NULL,
-        changed_after_sent_at = NULL
+        changed_after_sent_at = NULL,
+        -- Another moment or person is another question.
+        attribution = CASE WHEN NOT m.differs THEN c.attribution END,
+        attribution_reason = CASE WHEN NOT m.differs THEN c.attribution_reason END,
+        attribution_judged_at = CASE WHEN NOT m.differs THEN c.attribution_judged_at END,
+        visit_id = CASE WHEN NOT m.differs THEN c.visit_id END,
+        visit = CASE WHEN NOT m.differs THEN c.visit END,
+        minutes_from_activity = CASE WHEN NOT m.differs THEN c.minutes_from_activity END
     FROM (SELECT *, coalesce(is_past OR is_as_before AND NOT is_judged_anew, false) AS stays FROM met) m
     WHERE c.id = m.conversion
       -- A push of another run may have sent the row since met looked at it, and given it back in doubt: met is not looked at

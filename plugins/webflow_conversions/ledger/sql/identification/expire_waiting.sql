@@ -3,7 +3,7 @@ UPDATE webflow.conversions
 SET state = 'expired',
     reason = CASE
         WHEN attempts_in_doubt > 0 THEN 'expired_in_doubt'
-        WHEN state = 'held' THEN 'expired_unidentified'
+        WHEN state = 'held' AND reason = 'unknown_user' THEN 'expired_unidentified'
         ELSE 'expired_unsent'
     END,
     settled_at = %(now)s,

@@ -105,7 +105,7 @@ CREATE TABLE webflow.runs (
     ended_at        timestamptz,
     outcome         text CHECK (outcome IN ('succeeded', 'failed')),
     notes           text[] NOT NULL DEFAULT '{}',
-    unreadable_times jsonb NOT NULL DEFAULT '{}',
+    hints           jsonb NOT NULL DEFAULT '{}',
     failures        jsonb NOT NULL DEFAULT '{}',
     problems        text[] NOT NULL DEFAULT '{}',
     verdict         jsonb,
@@ -121,7 +121,7 @@ COMMENT ON TABLE webflow.runs IS 'One row a run: its window, and what became of 
 COMMENT ON COLUMN webflow.runs.window_start IS 'Null if plan refused to open the run: then failures says why.';
 COMMENT ON COLUMN webflow.runs.failures IS
     'The tasks that failed and have not succeeded since, by name and map index: task, map_index, source, destination, error, sentence, at, try_number, is_last_try.';
-COMMENT ON COLUMN webflow.runs.unreadable_times IS 'What a task could not read of known users'' times, a sentence by task.';
+COMMENT ON COLUMN webflow.runs.hints IS 'Sentences that the verdict tells as notes, by cause and task.';
 COMMENT ON COLUMN webflow.runs.problems IS 'Why the run is not green: the sentences of the verdict.';
 COMMENT ON COLUMN webflow.runs.verdict IS
     'level (good, note, attention, failed) and findings: cause, level, source, sentence, rows, value, remedy (docs/verdicts.md).';

@@ -1,0 +1,13 @@
+-- What waits or was sent in the last days, and whose verdict more data may change, page by page.
+SELECT c.id, c.state, c.event_name, c.action_timestamp_ms, c.identity_key, c.attempts_in_doubt, c.attribution
+FROM webflow.conversions c
+WHERE c.attribution IN ('unknown', 'may_count')
+  AND c.state IN ('ready', 'held', 'sending', 'accepted')
+  AND c.destination = %(destination)s
+  AND c.source = ANY (%(sources)s)
+  AND c.identity_key IS NOT NULL
+  AND c.attribution_judged_at < %(judged_before)s
+  AND c.action_timestamp_ms >= %(since_ms)s
+  AND (c.action_timestamp_ms, c.id) > (%(after_ms)s, %(after_id)s)
+ORDER BY c.action_timestamp_ms, c.id
+LIMIT %(rows)s

@@ -1,0 +1,1 @@
+SELECT hints FROM webflow.runs WHERE id = %(run)s

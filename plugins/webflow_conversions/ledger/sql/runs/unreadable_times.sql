@@ -1,1 +1,0 @@
-SELECT unreadable_times FROM webflow.runs WHERE id = %(run)s
