@@ -24,7 +24,8 @@ from demo.simulator.site import Kind, Report, Site, User
 from demo.simulator.site_generator import Person, generate
 from tests.night import CUSTOMER_ID, Night
 from tests.visit_sources import fill_segment, is_never_idle
-from webflow_conversions.rules.attribution import Attribution, Coverage, judge, visits_frame
+from webflow_conversions.rules.attribution import Coverage, judge, visits_frame
+from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.goals import Goal, check_goals
 from webflow_conversions.rules.window import from_milliseconds, to_milliseconds
 from webflow_conversions.warehouse.reader import Warehouse

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webflow_conversions.rules import attribution
-from webflow_conversions.rules.attribution import Attribution, AttributionReason, Coverage, judge, not_configured, visits_frame
+from webflow_conversions.rules.attribution import Coverage, judge, not_configured, visits_frame
+from webflow_conversions.rules.credit import Attribution, AttributionReason
 from webflow_conversions.rules.states import Reason
 from webflow_conversions.rules.window import to_milliseconds
 

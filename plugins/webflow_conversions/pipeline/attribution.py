@@ -15,7 +15,8 @@ import pandas as pd
 
 from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers
-from webflow_conversions.rules.attribution import Attribution, AttributionReason, judge
+from webflow_conversions.rules.attribution import judge
+from webflow_conversions.rules.credit import Attribution, AttributionReason
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import MAX_AGE, from_milliseconds, to_milliseconds
 

@@ -13,12 +13,12 @@ A negative is only known where the visits are complete up to ``t`` and reach bac
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from webflow_conversions.rules.credit import Attribution, AttributionReason
 from webflow_conversions.rules.text import as_text
 from webflow_conversions.rules.timestamps import moments_of
 
@@ -45,48 +45,6 @@ _LATEST_MS = 4_102_444_800_000
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-
-class Attribution(StrEnum):
-    """The verdict on a conversion."""
-
-    WILL_COUNT = "will_count"
-    """Credited under all readings."""
-    MAY_COUNT = "may_count"
-    """Credited under some readings, or close to an edge, or the user was identified after the end of the visit."""
-    WILL_NOT_COUNT = "will_not_count"
-    """Credited under no reading, and the visits are complete."""
-    UNKNOWN = "unknown"
-    """The visits end before the conversion, begin too late, or are not known at all."""
-
-
-class AttributionReason(StrEnum):
-    """The reason of a verdict other than ``will_count``."""
-
-    SESSION_IDLE = "session_idle"
-    """Within 24 hours of the visit's start, but 30 minutes or more after its last activity."""
-    SESSION_OVER_24H = "session_over_24h"
-    """24 hours or more after the start of the visit with the view."""
-    OTHER_SESSION = "other_session"
-    """In a visit without a view before it; the view was in another visit."""
-    EDGE = "edge"
-    """Within 60 seconds of the start, the end or the first view of a visit: a clock that is so far off would decide."""
-    IDENTIFIED_LATER = "identified_later"
-    """The user was identified after the end of the visit."""
-    NO_VIEW = "no_view"
-    """The user has viewed no variation."""
-    VIEWED_LATER = "viewed_later"
-    """The user viewed a variation after the conversion, none before."""
-    UNKNOWN_GOAL = "unknown_goal"
-    """No goal has the event name."""
-    GOAL_NOT_YET_CREATED = "goal_not_yet_created"
-    """No goal had the event name yet."""
-    GOAL_RENAMED = "goal_renamed"
-    """No goal had the event name any more."""
-    NOT_LOADED_YET = "not_loaded_yet"
-    """The visits end before the conversion, or begin too late to tell."""
-    NOT_CONFIGURED = "not_configured"
-    """There is no query of visits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
