@@ -9,13 +9,14 @@ from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.ledger.retention import EXTRACTED_KEPT
-from webflow_conversions.ledger.runs import USUAL_WEEKS, identified_in, identified_of, usual_of
+from webflow_conversions.ledger.runs import USUAL_WEEKS, amounts_by, identified_in, identified_of, usual_of
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.failures import failures_of
 from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.judgement import Usual
 from webflow_conversions.pipeline.verdict import Finding, Verdict, causes
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import from_milliseconds, sendable
 
 RUNS = 20
@@ -26,6 +27,8 @@ LARGEST_LIVE_RUN = 100_000
 what its extractions and pushes have counted themselves."""
 
 States = Mapping[tuple[str, str | None], Amount]
+Attributions = Mapping[tuple[str | None, str | None], Amount]
+"""Accepted conversions by verdict and its reason; no verdict where nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,15 @@ class LedgerRun:
             (state, reason or None): _amount(amount) for state, reasons in record.items() for reason, amount in reasons.items()
         }
 
+    def attribution(self, source: str) -> Attributions:
+        """The verdicts on the accepted conversions of a source at the end of the run."""
+        record = self.counts.get("sources", {}).get(source, {}).get("attribution", {})
+        return {
+            (verdict or None, reason or None): _amount(amount)
+            for verdict, reasons in record.items()
+            for reason, amount in reasons.items()
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceExtraction:
@@ -81,6 +93,7 @@ class SourceExtraction:
     ``duplicates``, ``conflicting``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion
     of this run. ``newest_at`` is the moment of the newest conversion of the run that is not in the future; None where there is
     none, or where there are too many to look through. ``identified`` is what the last look before the sending found.
+    ``attribution`` is of the accepted ones; None where ``states`` is.
     """
 
     source: str
@@ -93,6 +106,7 @@ class SourceExtraction:
     states: States | None
     newest_at: datetime | None = None
     identified: SourceIdentified = field(default_factory=SourceIdentified)
+    attribution: Attributions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +144,24 @@ class Delays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadbackDay:
+    """What Webflow showed of a goal on a UTC day, as of ``read_at``, beside what it had accepted by then.
+
+    ``conversions`` are unique, so ``accepted_users`` is the most that they can be. ``expected`` are accepted users by verdict
+    (``will_count``, …) and by the reading that credits them (``strict``, ``wide``, ``lenient``).
+    """
+
+    event_name: str
+    day: date
+    goal_id: str
+    conversions: int
+    accepted: int
+    accepted_users: int
+    expected: Mapping[str, int]
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewData:
     """The data of the overview, at one moment.
 
@@ -139,6 +171,7 @@ class OverviewData:
     waits for its answer; ``paused_until`` is by destination. ``troubles`` are the ready ones by source and by the last trouble
     that they met, empty where a push counted them. ``usual`` is what each source gave in earlier nights of the same weekday,
     ``delays`` those of the last night, empty if it accepted more than can be counted live. ``currency`` is the configuration's.
+    ``readback`` is in the order of event name and day.
     """
 
     at: datetime
@@ -160,6 +193,7 @@ class OverviewData:
     usual: Usual = field(default_factory=dict)
     delays: Mapping[str, Delays] = field(default_factory=dict)
     currency: str | None = None
+    readback: Sequence[ReadbackDay] = ()
 
 
 def read_overview(
@@ -248,6 +282,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         delays=_delays(runs, fetch),
         currency=next((row.currency for row in rows if row.window_end), None),
         paused_until={row.destination: row.paused_until for row in fetch("overview/destinations")},
+        readback=[ReadbackDay(**row._asdict()) for row in fetch("overview/readback")],
     )
 
 
@@ -277,12 +312,13 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
         if row is None:
             continue
         record = run.states(source)
-        at, states, newest_at = now, None, None
+        at, states, newest_at, attribution = now, None, None, None
         if run.ended_at and record is not None and (row.recorded_rows > LARGEST_LIVE_RUN or _is_past(run, now)):
-            at, states = run.ended_at, record
+            at, states, attribution = run.ended_at, record, run.attribution(source)
         elif row.recorded_rows <= LARGEST_LIVE_RUN:
             counted = fetch("overview/states", extraction=row.id)
-            states = {(one.state, one.reason): Amount.of_row(one) for one in counted}
+            states = amounts_by(counted, "state", "reason")
+            attribution = amounts_by((one for one in counted if one.state == State.ACCEPTED), "attribution", "attribution_reason")
             newest_at = max((from_milliseconds(one.newest_ms) for one in counted if one.newest_ms is not None), default=None)
         extractions.append(
             SourceExtraction(
@@ -296,6 +332,7 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
                 states=states,
                 newest_at=newest_at,
                 identified=identified_in(run.identified, source, row),
+                attribution=attribution,
             )
         )
     return extractions

@@ -1,7 +1,7 @@
 """The ledger's record of runs: opened by plan, approved by the guards, closed by reconcile."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg2.extras import Json
@@ -16,10 +16,14 @@ from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAc
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.credit import ACTIVITY_MINUTES
+from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import MAX_AGE, Window
 
 USUAL_WEEKS = 6
 """Weeks that the usual volume of a weekday is taken from."""
+JUDGED_DAYS = 4
+"""UTC days, today included, whose verdicts may still change."""
 
 
 class Runs:
@@ -153,6 +157,9 @@ class Runs:
                 in_doubt=in_doubt.get(source, Amount()),
                 identified=identified_in(found, source, extractions.get(source)),
                 returned=extractions[source].returned_rows if source in extractions else 0,
+                attribution=amounts_by(
+                    (row for row in stands.get(source, ()) if row.state == State.ACCEPTED), "attribution", "attribution_reason"
+                ),
             )
             for source in run.sources
         }
@@ -192,6 +199,19 @@ class Runs:
         """What each source gave in the earlier nights of the run's weekday, the latest first."""
         return usual_of(self._session.fetch("runs/usual", {"run": run.id, "weeks": USUAL_WEEKS}))
 
+    def activity(self, now: datetime) -> dict[str, dict[str, list[int]]]:
+        """How long after the last activity the conversions of the last ``JUDGED_DAYS`` came, by event name and UTC day.
+
+        The counts of a day are in the order of ``ACTIVITY_MINUTES``; the last one is of those that came later, and of those
+        without activity.
+        """
+        since = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=JUDGED_DAYS - 1)
+        found: dict[str, dict[str, list[int]]] = {}
+        for row in self._session.fetch("runs/activity", {"since": since, "bounds": list(ACTIVITY_MINUTES)}):
+            days = found.setdefault(row.event_name, {})
+            days.setdefault(row.day.isoformat(), [0] * (len(ACTIVITY_MINUTES) + 1))[row.place] += row.rows
+        return found
+
     def end_pushes(self, run: Run) -> None:
         """Declare the pushes of a run dead: Airflow has ended them all when it starts reconcile."""
         self._session.execute("runs/end_pushes", {"run": run.id})
@@ -230,10 +250,20 @@ def usual_of(rows: Sequence[Any]) -> dict[str, list[Amount]]:
     return found
 
 
-def _by_state(rows: Sequence[Any], part: str) -> dict[tuple[str, str | None], Amount]:
-    """The amounts of one part (all, of the window, new) by state and reason."""
-    found = {(row.state or MISSING, row.reason): Amount.of_row(row, part) for row in rows}
-    return {key: amount for key, amount in found.items() if amount.rows}
+def amounts_by(rows: Iterable[Any], first: str, second: str, part: str = "") -> dict[tuple[Any, Any], Amount]:
+    """The amounts of one part of the rows (all, of the window, new) by two of their columns."""
+    found: dict[tuple[Any, Any], Amount] = {}
+    for row in rows:
+        amount = Amount.of_row(row, part)
+        if amount.rows:
+            key = (getattr(row, first), getattr(row, second))
+            found[key] = found.get(key, Amount()) + amount
+    return found
+
+
+def _by_state(rows: Iterable[Any], part: str) -> dict[tuple[str, str | None], Amount]:
+    """The amounts by state and reason."""
+    return {(state or MISSING, reason): amount for (state, reason), amount in amounts_by(rows, "state", "reason", part).items()}
 
 
 def _altered(row: Any) -> Altered:

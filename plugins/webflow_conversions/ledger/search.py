@@ -15,6 +15,7 @@ from psycopg2.extensions import cursor as Cursor
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.retention import hashed_user_id
 from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.rules.credit import EXPLANATIONS, Attribution, AttributionReason
 from webflow_conversions.rules.event import action_id, source_prefix
 from webflow_conversions.rules.states import State, explain
 
@@ -40,6 +41,8 @@ class Only(StrEnum):
 class Filter:
     """Which conversions: those for which all of it holds; None is any. ``run`` is the number of a run that read them.
 
+    ``attribution`` is the verdict on them, ``attribution_reason`` its reason.
+
     Only one of these makes sense: ``id``, the ledger's number of one; ``conversion``, a conversion ID or an action ID;
     ``begins``, the beginning of a conversion ID; ``user_of``, the number of one of their user's.
     """
@@ -53,6 +56,8 @@ class Filter:
     user_of: int | None = None
     conversion: str | None = None
     begins: str | None = None
+    attribution: Attribution | None = None
+    attribution_reason: str | None = None
 
     def query(self) -> dict[str, str]:
         """As the page's query parameters."""
@@ -86,7 +91,8 @@ class Place:
 class Conversion:
     """A row of the ledger. ``is_in_doubt`` is defined in ``ledger/sql/parts/is_in_doubt.sql``.
 
-    ``forgotten_at`` is when the person behind it was removed.
+    ``forgotten_at`` is when the person behind it was removed. ``visit`` is the one that credits it: ``started_at``,
+    ``last_active_at`` and ``first_viewed_at`` in UTC milliseconds, and ``readings``.
     """
 
     id: int
@@ -114,6 +120,12 @@ class Conversion:
     run_id: str
     is_in_doubt: bool
     forgotten_at: datetime | None = None
+    attribution: str | None = None
+    attribution_reason: str | None = None
+    attribution_judged_at: datetime | None = None
+    visit_id: str | None = None
+    visit: Mapping[str, Any] | None = None
+    minutes_from_activity: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +226,11 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
         if state is None or selection.state not in (None, state):
             return []
         selection = replace(selection, state=state)
+    if selection.attribution_reason is not None:
+        attribution = _attribution_of(selection.attribution_reason)
+        if attribution is None or selection.attribution not in (None, attribution):
+            return []
+        selection = replace(selection, attribution=attribution)
     more: dict[str, Any] = {}
     match selection:
         case Filter(id=int(number)):
@@ -236,6 +253,8 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
             name = "find_turned_away"
         case Filter(state=State.READY | State.SENDING as state):
             name = f"find_{state}"
+        case Filter(attribution=Attribution()):
+            name = "find_judged"
         case Filter(source=str(source)):
             cursor.execute(statement("search/destinations"))
             prefixes = [source_prefix(row.destination, source) for row in cursor.fetchall()]
@@ -259,6 +278,14 @@ def _state_of(reason: str) -> State | None:
         return None
 
 
+def _attribution_of(reason: str) -> Attribution | None:
+    """The only verdict that has the reason; None for a reason that no verdict has."""
+    try:
+        return EXPLANATIONS[AttributionReason(reason)].attribution
+    except ValueError:
+        return None
+
+
 def _run(cursor: Cursor, name: str, selection: Filter, rows: int, after: Place | None, **more: Any) -> list[tuple[int, int]]:
     extractions = None
     if selection.run is not None:
@@ -270,6 +297,8 @@ def _run(cursor: Cursor, name: str, selection: Filter, rows: int, after: Place |
         "source": selection.source,
         "extractions": extractions,
         "only": selection.only,
+        "attribution": selection.attribution,
+        "attribution_reason": selection.attribution_reason,
         "place": after.place if after else None,
         "id": after.id if after else None,
         "rows": rows,

@@ -56,7 +56,8 @@ class ReconcileConversionsOperator(ConversionsOperator):
         runs.end_pushes(run)
         evidence = runs.evidence(run, destinations, now())
         verdict = judge(evidence, Limits(**self.config.guards.model_dump()))
-        document = counts(evidence.accounts, evidence.pushes)
+        activity = runs.activity(now()) if self.config.attribution else {}
+        document = counts(evidence.accounts, evidence.pushes, activity)
         runs.end(run, verdict, document)
         tell(run_metrics(evidence.accounts, verdict, now()))
         self.log.info("where the conversions of this run stand:\n%s", as_table(evidence.accounts))

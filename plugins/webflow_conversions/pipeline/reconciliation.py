@@ -36,7 +36,8 @@ class SourceAccount:
     ``tally`` is None if the source was not read to its end. The money in ``states`` is what was read; ``in_window`` is the
     part of it that happened within the run's window, ``new`` the part that this run brought into its state.
     ``identified`` is what the run found of conversions that wait, its extraction's look-ups included; ``returned``: conversions
-    that had been withdrawn since the source did not return them, and that it returned again.
+    that had been withdrawn since the source did not return them, and that it returned again. ``attribution`` is of the
+    accepted ones, by verdict and its reason; no verdict where nothing was judged.
     """
 
     tally: Tally | None
@@ -51,6 +52,7 @@ class SourceAccount:
     in_doubt: Amount = field(default_factory=Amount)
     identified: SourceIdentified = field(default_factory=SourceIdentified)
     returned: int = 0
+    attribution: Mapping[tuple[str | None, str | None], Amount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +79,20 @@ def source_counts(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceCoun
     }
 
 
-def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount]) -> dict[str, Any]:
-    """The run's record: by source what was read and sent, and by state and reason where it stands."""
+def counts(
+    accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount], activity: Mapping[str, Mapping[str, Sequence[int]]] = {}
+) -> dict[str, Any]:
+    """The run's record: by source what was read and sent, and by state and reason where it stands.
+
+    :param activity: how long after the last activity conversions came, by event name and UTC day.
+    """
     return {
         "sources": {
             source: {
                 **(tally_counts(account.tally) if account.tally else {}),
                 "changed_after_sent": account.changed_after_sent,
                 "states": state_counts(account.states),
+                "attribution": attribution_counts(account.attribution),
                 "sent": account.sent.to_json(),
                 "sent_again": account.sent_again,
                 "ready": sum(account.ready.values(), Amount()).to_json(),
@@ -95,6 +103,7 @@ def counts(accounts: Mapping[str, SourceAccount], pushes: Sequence[PushAccount])
             for source, account in accounts.items()
         },
         "accepted_by_pushes": sum(push.accepted for push in pushes),
+        **({"activity": {name: dict(days) for name, days in activity.items()}} if activity else {}),
     }
 
 
@@ -108,6 +117,14 @@ def state_counts(states: Mapping[tuple[str, str | None], Amount]) -> dict[str, d
     document: dict[str, dict[str, Any]] = {}
     for (state, reason), amount in sorted(states.items(), key=_in_order):
         document.setdefault(str(state), {})[reason or ""] = amount.to_json()
+    return document
+
+
+def attribution_counts(attribution: Mapping[tuple[str | None, str | None], Amount]) -> dict[str, dict[str, Any]]:
+    """Amounts by verdict and its reason for a record; no verdict and no reason are the empty text."""
+    document: dict[str, dict[str, Any]] = {}
+    for (verdict, reason), amount in sorted(attribution.items(), key=lambda item: (item[0][0] or "", item[0][1] or "")):
+        document.setdefault(verdict or "", {})[reason or ""] = amount.to_json()
     return document
 
 

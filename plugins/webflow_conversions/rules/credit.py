@@ -54,14 +54,6 @@ class AttributionReason(StrEnum):
     """There is no query of visits."""
 
 
-class Reading(StrEnum):
-    """A reading of Webflow's rule; its pages contradict each other."""
-
-    STRICT = "strict"
-    WIDE = "wide"
-    LENIENT = "lenient"
-
-
 ATTRIBUTIONS: dict[Attribution, str] = {
     Attribution.WILL_COUNT: "Webflow credits it under every reading of its rule.",
     Attribution.MAY_COUNT: "Webflow credits it under some readings of its rule, or a minute or a late identification decides.",
@@ -70,12 +62,12 @@ ATTRIBUTIONS: dict[Attribution, str] = {
 }
 """The meaning of each verdict."""
 
-READINGS: dict[Reading, str] = {
-    Reading.STRICT: "in the visit of the view, which ends after 30 minutes without activity and after 24 hours",
-    Reading.WIDE: "within 24 hours of the start of the visit of the view",
-    Reading.LENIENT: "at any time after the view",
+READINGS = {
+    "strict": "in the visit of the view, which ends after 30 minutes without activity and after 24 hours",
+    "wide": "within 24 hours of the start of the visit of the view",
+    "lenient": "at any time after the view",
 }
-"""When a conversion counts under each reading."""
+"""The readings of Webflow's rule, whose pages contradict each other: when a conversion counts under each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

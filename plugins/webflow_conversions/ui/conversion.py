@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from webflow_conversions.ledger.actions import USEFUL, Action, Actions
 from webflow_conversions.ledger.push import as_event
 from webflow_conversions.ledger.retention import is_hashed
 from webflow_conversions.ledger.search import Conversion, Conversions, Filter, Place
+from webflow_conversions.rules.credit import HOW_TO_KNOW, READINGS, explain_attribution
 from webflow_conversions.rules.event import shortened
 from webflow_conversions.rules.states import WAITING, Reason, State
 from webflow_conversions.rules.window import MAX_AGE
@@ -27,7 +28,10 @@ class ConversionView:
 
     ``expires_at`` is the last moment at which it may go out; it and ``occurred_at`` are None without a timestamp.
     ``is_expired``: it is too old to go out, and its state does not say so. ``meaning`` and ``remedy`` explain both.
-    ``forgotten_at`` is when the person behind it was removed.
+    ``forgotten_at`` is when the person behind it was removed. ``attribution`` is the verdict on it, None where nothing was
+    judged; ``attribution_meaning`` and ``attribution_remedy`` explain it. ``credited_under`` are the readings of Webflow's rule
+    that credit it, by the visit whose ID and times these are. ``minutes_from_activity`` are between the visitor's last
+    activity before it and the conversion.
     """
 
     id: int
@@ -58,6 +62,22 @@ class ConversionView:
     changed_after_sent_at: datetime | None
     forgotten_at: datetime | None
     run_id: str
+    attribution: str | None
+    attribution_reason: str | None
+    attribution_meaning: str
+    attribution_remedy: str
+    attribution_judged_at: datetime | None
+    credited_under: Sequence[str]
+    visit_id: str | None
+    visit_started_at: datetime | None
+    visit_last_active_at: datetime | None
+    visit_first_viewed_at: datetime | None
+    minutes_from_activity: int | None
+
+    @property
+    def activity_span(self) -> timedelta:
+        """The time between the visitor's last activity and the conversion, in whole minutes."""
+        return timedelta(minutes=self.minutes_from_activity or 0)
 
     @property
     def is_pending(self) -> bool:
@@ -126,6 +146,8 @@ def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: boo
     expires_at = moment_of(conversion.action_timestamp_ms, after=MAX_AGE)
     is_expired = expires_at is not None and expires_at < now and conversion.state not in (State.ACCEPTED, State.EXPIRED)
     meaning, remedy = _explained(conversion, is_expired=is_expired)
+    judged, visit = conversion.attribution, conversion.visit or {}
+    credited, advice = explain_attribution(judged, conversion.attribution_reason) if judged else ("", "")
     return ConversionView(
         id=conversion.id,
         destination=conversion.destination,
@@ -155,6 +177,17 @@ def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: boo
         changed_after_sent_at=conversion.changed_after_sent_at,
         forgotten_at=conversion.forgotten_at,
         run_id=conversion.run_id,
+        attribution=conversion.attribution,
+        attribution_reason=conversion.attribution_reason,
+        attribution_meaning=credited,
+        attribution_remedy=advice,
+        attribution_judged_at=conversion.attribution_judged_at,
+        credited_under=[reading for reading in READINGS if reading in visit.get("readings", ())],
+        visit_id=conversion.visit_id,
+        visit_started_at=moment_of(visit.get("started_at")),
+        visit_last_active_at=moment_of(visit.get("last_active_at")),
+        visit_first_viewed_at=moment_of(visit.get("first_viewed_at")),
+        minutes_from_activity=conversion.minutes_from_activity,
     )
 
 
@@ -187,7 +220,7 @@ _CAME_BACK_IF_YOUNGER = frozenset({Reason.WRITTEN_OFF, Reason.TAKEN_BACK, Reason
 def _explained(conversion: Conversion, *, is_expired: bool) -> tuple[str, str]:
     """The meaning and the remedy of a state and reason at its age."""
     if conversion.state == State.ACCEPTED:
-        return "Webflow received it. Whether it is attributed shows in Webflow after the next import.", ""
+        return ("Webflow received it." if conversion.attribution else f"Webflow received it. {HOW_TO_KNOW}"), ""
     if conversion.state == State.SENDING and conversion.is_in_doubt and is_expired:
         return explained(State.EXPIRED, Reason.EXPIRED_IN_DOUBT)[0], "Nothing: it is too old to be sent again."
     if is_expired and conversion.state in _TOO_OLD:

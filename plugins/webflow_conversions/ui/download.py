@@ -26,6 +26,16 @@ COLUMNS = (
     "first_seen_at",
     "sent_at",
     "settled_at",
+    "attribution",
+    "attribution_reason",
+    "attribution_meaning",
+    "attribution_judged_at",
+    "minutes_from_activity",
+    "credited_under",
+    "visit_id",
+    "visit_started_at",
+    "visit_last_active_at",
+    "visit_first_viewed_at",
     "user_domain",
     "user_id",
     "action_id",
@@ -58,6 +68,8 @@ def _cell(value: Any) -> str:
             return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
         case Decimal():
             return f"{value:f}"
+        case list():
+            return " ".join(value)
         case _:
             text = str(value)
             return f"'{text}" if text.startswith(_FORMULA) else text

@@ -13,6 +13,7 @@ from webflow_conversions.pipeline.verdict import of_waiting
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import next_import
+from webflow_conversions.ui.credit import Credit, credit
 from webflow_conversions.ui.formatting import conversions, percent
 from webflow_conversions.ui.funnel import Funnel, ReasonCount, funnel, match_rate, reasons, total
 from webflow_conversions.ui.headline import Level
@@ -136,6 +137,7 @@ class Overview:
     unread_sources: Sequence[str]
     uncounted_sources: Sequence[str]
     reasons: Sequence[ReasonCount]
+    credit: Credit
     ready: Amount
     ready_at: datetime | None
     accepted_so_far: int
@@ -174,6 +176,7 @@ def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
         unread_sources=[source for source in shown.sources if source not in {one.source for one in funnels}] if shown else [],
         uncounted_sources=[one.source for one in funnels if not one.is_counted],
         reasons=reasons(data.extractions),
+        credit=credit(data, now.astimezone(UTC).date()),
         ready=_sum(data.ready),
         ready_at=data.ready_at,
         accepted_so_far=sum(run.sent_so_far or 0 for run in data.runs),

@@ -6,6 +6,7 @@ from fastapi import Depends, HTTPException, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from webflow_conversions.ledger.search import LONGEST_TEXT, Filter, Only, Place
+from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.states import State
 
 LARGEST_NUMBER = 2**63 - 1
@@ -41,6 +42,8 @@ def selection_of(
     user_of: Number = None,
     conversion: Text = None,
     begins: Text = None,
+    attribution: Annotated[Attribution | None, BlankIsNone, Query()] = None,
+    attribution_reason: Text = None,
 ) -> Filter:
     """The filter that the query parameters describe."""
     if sum(one is not None for one in (id, user_of, conversion, begins)) > 1:
@@ -55,6 +58,8 @@ def selection_of(
         user_of=user_of,
         conversion=conversion,
         begins=begins,
+        attribution=attribution,
+        attribution_reason=attribution_reason,
     )
 
 

@@ -11,8 +11,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.credit import READINGS
 from webflow_conversions.rules.states import State
 from webflow_conversions.ui import formatting, static
+from webflow_conversions.ui.credit import LABELS, selection
 from webflow_conversions.ui.dag import DAG_ID
 
 PREFIX = "/webflow"
@@ -79,7 +81,7 @@ def _environment() -> Environment:
         "total": _total,
         "json": _json,
     }
-    made.globals |= {"states": list(State)}
+    made.globals |= {"states": list(State), "verdict_labels": LABELS, "readings": READINGS, "credited": selection}
     return made
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from webflow_conversions.ledger.search import Conversion, HistoryEntry
+from webflow_conversions.rules.credit import Attribution, explain_attribution
 from webflow_conversions.rules.states import WAITING, Reason, State
 from webflow_conversions.rules.window import MAX_AGE, from_milliseconds, next_import
 from webflow_conversions.ui.formatting import moment_in_full
@@ -13,6 +14,13 @@ from webflow_conversions.ui.formatting import moment_in_full
 _BY_A_PERSON = frozenset({Reason.WRITTEN_OFF, Reason.TAKEN_BACK, Reason.FORGOTTEN})
 """Reasons that no run decided."""
 
+VERDICT_WORDS: dict[str, str] = {
+    Attribution.WILL_COUNT: "will count",
+    Attribution.MAY_COUNT: "may count",
+    Attribution.WILL_NOT_COUNT: "will not count",
+    Attribution.UNKNOWN: "was not known",
+}
+"""The verdicts as the end of a sentence."""
 _TIMES = re.compile(r"\btime (\S+), was (\S+?)(?=;|$)")
 
 
@@ -89,6 +97,8 @@ def _entry(record: HistoryEntry) -> TimelineEntry:
             text, detail = f"{record.person} took it back.", f"It was {detail}." if detail else ""
         case "write_off":
             text, detail = f"{record.person} wrote it off.", f"It was {detail}." if detail else ""
+        case "judged":
+            text, detail = _judged(detail)
         case "forgotten":
             text = "The person behind it was removed from the ledger."
         case other:
@@ -98,6 +108,17 @@ def _entry(record: HistoryEntry) -> TimelineEntry:
 
 def _with_detail(text: str, detail: str) -> str:
     return f"{text}: {detail.rstrip('.')}{'' if detail.endswith('…') else '.'}" if detail else f"{text}."
+
+
+def _judged(detail: str) -> tuple[str, str]:
+    """The sentence and the detail of a verdict, from ``will_not_count no_view, was unknown not_loaded_yet``."""
+    now, _, before = detail.partition(", was ")
+    verdict, _, reason = now.partition(" ")
+    if verdict not in VERDICT_WORDS:
+        return f"Judged: {detail}." if detail else "Judged.", ""
+    meaning, _ = explain_attribution(verdict, reason)
+    was, _, _ = before.partition(" ")
+    return f"Judged: it {VERDICT_WORDS[verdict]}. {meaning}", f"Before, it {VERDICT_WORDS[was]}." if was in VERDICT_WORDS else ""
 
 
 def _with_moments(detail: str) -> str:

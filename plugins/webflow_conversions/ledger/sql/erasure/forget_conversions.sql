@@ -17,6 +17,9 @@ WITH judged AS (
         user_id = NULL,
         detail = NULL,
         trouble = NULL,
+        visit_id = NULL,
+        visit = NULL,
+        minutes_from_activity = NULL,
         forgotten_at = %(now)s
     FROM judged j
     WHERE c.id = j.id

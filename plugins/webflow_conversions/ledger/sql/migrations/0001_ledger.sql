@@ -77,6 +77,9 @@ CREATE INDEX conversions_doubted ON webflow.conversions (id) WHERE attempts_in_d
 CREATE INDEX conversions_changed ON webflow.conversions (id) WHERE changed_after_sent_at IS NOT NULL;
 CREATE INDEX conversions_user ON webflow.conversions USING hash (user_id) WHERE state IN ('accepted', 'rejected', 'expired', 'withdrawn');
 
+-- What people look for by verdict.
+CREATE INDEX conversions_judged ON webflow.conversions (attribution, id) WHERE attribution IS NOT NULL;
+
 -- Verdicts that more data may still change.
 CREATE INDEX conversions_unsettled ON webflow.conversions (action_timestamp_ms, id) WHERE attribution IN ('unknown', 'may_count');
 

@@ -2,6 +2,8 @@
 (%(state)s::text IS NULL OR c.state = %(state)s)
 AND (%(source)s::text IS NULL OR c.source = %(source)s)
 AND (%(reason)s::text IS NULL OR c.reason = %(reason)s)
+AND (%(attribution)s::text IS NULL OR c.attribution = %(attribution)s)
+AND (%(attribution_reason)s::text IS NULL OR c.attribution_reason = %(attribution_reason)s)
 AND (%(extractions)s::bigint[] IS NULL OR EXISTS (
     SELECT FROM webflow.extracted e WHERE e.extraction = ANY (%(extractions)s) AND e.conversion = c.id AND e.beside IS NULL
 ))

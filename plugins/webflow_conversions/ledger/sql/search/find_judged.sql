@@ -1,0 +1,8 @@
+-- Conversions with a verdict, the newest first.
+SELECT id, 0::bigint AS place
+FROM webflow.conversions c
+WHERE attribution = %(attribution)s AND attribution IS NOT NULL
+  AND {find_filters}
+  AND (%(id)s::bigint IS NULL OR id < %(id)s)
+ORDER BY id DESC
+LIMIT %(rows)s
