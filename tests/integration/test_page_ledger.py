@@ -25,6 +25,7 @@ from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.event import action_id
 from webflow_conversions.rules.states import Reason, State, explain
 from webflow_conversions.ui.funnel import funnel, reasons
@@ -343,6 +344,85 @@ def test_what_identify_found_is_known_by_source(night: Night):
     )
 
 
+def judge(night: Night, conversion_id: str, attribution: str, reason: str | None = None, minutes: int | None = None) -> None:
+    night.sql(
+        "UPDATE webflow.conversions SET attribution = %s, attribution_reason = %s, minutes_from_activity = %s"
+        " WHERE conversion_id = %s",
+        attribution,
+        reason,
+        minutes,
+        conversion_id,
+    )
+
+
+def test_the_accepted_ones_are_known_by_verdict_now_and_as_the_run_ended(
+    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+):
+    run = a_night(night, simulator)
+    judge(night, "good-0", "will_count")
+    judge(night, "good-1", "will_count")
+    judge(night, "good-2", "will_not_count", "no_view")
+    judge(night, "unknown", "unknown", "not_loaded_yet")
+    expected = {
+        ("will_count", None): Amount(rows=2, value=Decimal("20.00")),
+        ("will_not_count", "no_view"): Amount(rows=1, value=Decimal("10.00")),
+        (None, None): Amount(rows=2, value=Decimal("20.00")),
+    }
+
+    (live,) = overview_data(night).extractions
+    night.runs.end(run, Verdict(), counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run)))
+    judge(night, "good-3", "will_count")
+    monkeypatch.setattr(overview_module, "LARGEST_LIVE_RUN", 3)
+    (recorded,) = overview_data(night).extractions
+
+    assert live.attribution == recorded.attribution == expected
+    assert funnel(live).accepted == funnel(recorded).accepted == Amount(rows=5, value=Decimal("50.00"))
+
+
+def test_a_run_of_an_earlier_release_has_no_verdicts(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch):
+    run = a_night(night, simulator)
+    record = counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run))
+    del record["sources"]["sales"]["attribution"]
+    night.runs.end(run, Verdict(), record)
+    monkeypatch.setattr(overview_module, "LARGEST_LIVE_RUN", 3)
+
+    assert overview_data(night).extractions[0].attribution == {}
+
+
+def test_the_time_since_the_last_activity_is_counted_by_event_and_day(night: Night, simulator: SimulatorProcess):
+    a_night(night, simulator)
+    for number, minutes in enumerate((0, 29, 30, 1_440)):
+        judge(night, f"good-{number}", "will_count", None, minutes)
+    judge(night, "good-4", "unknown", "not_loaded_yet", 3)
+    put(night, "rejected", "skipped", reason="no_view", settled_at=NOW, attribution="will_not_count")
+    put(night, "ready", "not yet", attribution="will_count", minutes_from_activity=1)
+    long_ago = int((NOW - timedelta(days=4)).timestamp() * 1000)
+    put(night, "rejected", "over", reason="no_view", settled_at=NOW, attribution="will_not_count", action_timestamp_ms=long_ago)
+
+    found = night.runs.activity(NOW)
+
+    (days,) = found.values()
+    assert list(found) == ["offline-purchase"]
+    assert {day: {place: rows for place, rows in enumerate(of_day) if rows} for day, of_day in days.items()} == {
+        "2026-11-23": {0: 1, 2: 1, 3: 1, 9: 1, 14: 1}
+    }
+
+
+def test_what_webflow_showed_is_known_for_14_days(night: Night):
+    for days in (1, 13, 15):
+        night.sql(
+            "INSERT INTO webflow.readback VALUES ('webflow_default', 'offline-purchase', %s, '7', 3, 6, 5, %s, %s)",
+            (NOW - timedelta(days=days)).date(),
+            json.dumps({"will_count": 4, "strict": 3}),
+            NOW,
+        )
+
+    found = overview_data(night).readback
+
+    assert [(one.day.day, one.conversions, one.accepted, one.accepted_users) for one in found] == [(10, 3, 6, 5), (22, 3, 6, 5)]
+    assert found[0].expected == {"will_count": 4, "strict": 3}
+
+
 # Finding
 
 
@@ -375,6 +455,25 @@ def test_each_filter_shows_what_it_says(night: Night, simulator: SimulatorProces
     assert names(conversions, only=Only.SENT_AGAIN) == ["twice"]
     assert names(conversions, only=Only.CHANGED) == ["changed"]
     assert len(names(conversions)) == 12
+
+
+def test_a_verdict_and_its_reason_are_filters(night: Night, conversions: Conversions):
+    put(night, "accepted", "sure", attribution="will_count")
+    put(night, "accepted", "idle", attribution="may_count", attribution_reason="session_idle")
+    put(night, "accepted", "close", attribution="may_count", attribution_reason="edge")
+    put(
+        night, "rejected", "skipped", reason="no_view", attribution="will_not_count", attribution_reason="no_view", settled_at=NOW
+    )
+    put(night, "accepted", "unjudged")
+
+    assert names(conversions, attribution=Attribution.WILL_COUNT) == ["sure"]
+    assert names(conversions, attribution=Attribution.MAY_COUNT) == ["close", "idle"]
+    assert names(conversions, attribution=Attribution.MAY_COUNT, attribution_reason="edge") == ["close"]
+    assert names(conversions, attribution_reason="session_idle") == ["idle"]
+    assert names(conversions, attribution_reason="no_view", state=State.REJECTED) == ["skipped"]
+    assert names(conversions, attribution=Attribution.WILL_NOT_COUNT, state=State.ACCEPTED) == []
+    assert names(conversions, attribution=Attribution.WILL_COUNT, attribution_reason="edge") == []
+    assert names(conversions, attribution_reason="no_such_reason") == []
 
 
 @pytest.mark.parametrize("state", ["ready", "held", "rejected", "accepted", "sending", "withdrawn"])
@@ -466,6 +565,8 @@ NARROWER = [
     ("only", Only.CHANGED),
     ("only", Only.SENT_AGAIN),
     ("only", Only.IN_DOUBT),
+    ("attribution", Attribution.MAY_COUNT),
+    ("attribution_reason", "edge"),
 ]
 
 
@@ -481,6 +582,8 @@ def test_what_is_looked_for_is_narrowed_by_every_filter(
         "reason": {"state": "rejected", "reason": "refused_422"},
         "source": {"state": "accepted", "source": "other"},
         "run": {"state": "accepted"},
+        "attribution": {"state": "accepted", "attribution": "may_count"},
+        "attribution_reason": {"state": "accepted", "attribution": "may_count", "attribution_reason": "edge"},
         "only": {
             Only.CHANGED: {"state": "accepted", "changed_after_sent_at": NOW},
             Only.SENT_AGAIN: {"state": "accepted", "attempts": 2, "attempts_in_doubt": 1},

@@ -17,6 +17,7 @@ from webflow_conversions.ledger.retention import hash_people
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.verdict import Verdict
+from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.states import State
 
 HISTORY = 60_000
@@ -56,8 +57,9 @@ def plans(night: Night, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[
     run = night.ready(1_500)
     night.sql(
         "INSERT INTO webflow.conversions (destination, source, event_name, conversion_id, action_id, action_timestamp_ms, value,"
-        " identity_key, user_domain, user_id, state, attempts, push_id, first_seen_at, settled_at, run_id)"
-        " SELECT %s, 'sales', 'offline-purchase', g, 'old/' || g, %s + g, 1, 'k1', 'crm', 'u1', 'accepted', 1, -g %% 100, now(), now(), 'x'"
+        " identity_key, user_domain, user_id, state, attempts, push_id, first_seen_at, settled_at, run_id, attribution)"
+        " SELECT %s, 'sales', 'offline-purchase', g, 'old/' || g, %s + g, 1, 'k1', 'crm', 'u1', 'accepted', 1, -g %% 100, now(), now(), 'x',"
+        " (ARRAY['will_count', 'may_count', 'unknown'])[g %% 4]"
         " FROM generate_series(1, %s) g",
         DESTINATION,
         int((NOW - timedelta(hours=47)).timestamp() * 1000),
@@ -137,6 +139,7 @@ def test_extraction_identification_and_the_account_read_by_an_index(night: Night
     night.person("stranger", "u2")
     third = night.read("third")
     night.runs.accounts(run, {DESTINATION: run.sources}, NOW)
+    night.runs.activity(NOW)
     night.problems(third)
     found = {statement: reads for statement, plan in plans if (reads := whole_reads(plan))}
     assert found == {}
@@ -159,6 +162,10 @@ def test_extraction_identification_and_the_account_read_by_an_index(night: Night
         Filter(state=State.REJECTED, source="kiosk"),
         Filter(state=State.READY, source="kiosk"),
         Filter(state=State.SENDING, source="kiosk"),
+        Filter(attribution=Attribution.WILL_NOT_COUNT),
+        Filter(attribution=Attribution.UNKNOWN, state=State.ACCEPTED, source="kiosk"),
+        Filter(attribution_reason="edge"),
+        Filter(attribution=Attribution.MAY_COUNT, state=State.HELD),
         Filter(id=1, state=State.HELD),
         Filter(conversion="c1", state=State.HELD),
         Filter(begins="c1", state=State.HELD, source="kiosk"),
@@ -220,6 +227,14 @@ def test_the_delays_of_a_night_are_read_by_the_pushes_that_it_had(night: Night, 
     (plan,) = [plan for sql, plan in plans if sql == statement("overview/delays")]
     assert whole_reads(plan) == []
     assert "conversions_accepted" in {node.get("Index Name") for node in nodes(plan)}
+
+
+@pytest.mark.parametrize("name", ["overview/states", "overview/readback"])
+def test_the_verdicts_of_a_run_are_counted_by_the_rows_that_it_read(night: Night, plans: list[Any], name: str) -> None:
+    plans.clear()
+    read_overview(night.session, "nightly", NOW)
+    (plan,) = [plan for sql, plan in plans if sql == statement(name)]
+    assert whole_reads(plan) == []
 
 
 def test_a_read_of_the_whole_ledger_is_seen(night: Night, plans: list[Any]) -> None:

@@ -55,6 +55,22 @@ def test_the_record_is_json_with_exact_money_by_source_state_and_reason():
     assert record["accepted_by_pushes"] == 5
 
 
+def test_the_record_has_the_verdicts_on_what_was_accepted_and_the_time_since_the_last_activity():
+    attribution = {("will_count", None): amount(3, "30"), ("may_count", "edge"): amount(1, "10"), (None, None): amount(1, "10")}
+    activity = {"offline-purchase": {"2026-11-23": [3, 1]}}
+
+    record = counts({"shop": account(attribution=attribution)}, [], activity)
+
+    assert json.loads(json.dumps(record)) == record
+    assert record["sources"]["shop"]["attribution"] == {
+        "": {"": {"rows": 1, "value": "10"}},
+        "may_count": {"edge": {"rows": 1, "value": "10"}},
+        "will_count": {"": {"rows": 3, "value": "30"}},
+    }
+    assert record["activity"] == activity
+    assert "activity" not in counts({"shop": account()}, [])
+
+
 def test_the_record_of_a_source_that_was_not_read_has_its_states():
     assert counts({"shop": account(tally=None)}, [])["sources"]["shop"]["states"]["accepted"] == {
         "": {"rows": 5, "value": "50.00"}

@@ -8,7 +8,7 @@ from webflow_conversions.rules.states import EXPLANATIONS, REFUSED_PREFIX, STAND
 
 _HEAD = """# States and reasons
 
-<!-- Written by `python -m webflow_conversions.documents.reasons > docs/reasons.md`; change rules/states.py and rules/credit.py. -->
+<!-- Written by `python -m webflow_conversions.documents.reasons > docs/reasons.md`; change rules/states.py, credit.py. -->
 
 Every conversion of the ledger (`webflow.conversions`) is in exactly one `state`. Where the state alone does not say why,
 `reason` does, in one code; `detail` has what the source gave where that is wrong.
@@ -19,9 +19,9 @@ Every conversion of the ledger (`webflow.conversions`) is in exactly one `state`
 _CREDIT = """
 ## Will it count?
 
-Where [visits](visits.md) are configured, `attribution` says whether Webflow will credit a conversion to a variation that its visitor
-saw, and `attribution_reason` why not, or why it is not sure. A conversion keeps its state whatever the verdict, unless the
-configuration says otherwise. Without visits both are null.
+Where [visits](visits.md) are configured, `attribution` says whether Webflow will credit a conversion to a variation that its
+visitor saw, and `attribution_reason` why not, or why it is not sure. A conversion keeps its state whatever the verdict, unless
+the configuration says otherwise. Without visits both are null.
 """
 
 
