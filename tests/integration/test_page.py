@@ -25,6 +25,7 @@ from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.pipeline.verdict import unread
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.credit import HOW_TO_KNOW
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State
 from webflow_conversions.ui.dag import DAG_ID
 
@@ -667,6 +668,163 @@ def test_page_and_api_say_the_same_of_the_night(client: Callable[..., TestClient
         assert said in text
     assert "EUR 149.99" in text
     assert "no usual volume yet" in text
+
+
+# Credited
+
+
+def judged(night: Night, name: str, attribution: str | None, reason: str | None = None, **columns: Any) -> int:
+    """An accepted conversion of the last run, with its verdict."""
+    number = put(night, "accepted", name, attempts=1, http_status=200, sent_at=NOW, settled_at=NOW, value=Decimal("10.00"),
+                 attribution=attribution, attribution_reason=reason, attribution_judged_at=NOW, **columns)  # fmt: skip
+    night.sql(
+        "INSERT INTO webflow.extracted (extraction, conversion, value, alike) SELECT max(id), %s, 10, 1 FROM webflow.extractions",
+        number,
+    )
+    return number
+
+
+def read_nothing(night: Night) -> None:
+    night.person()
+    night.sale("waits")
+    night.read()
+
+
+def test_the_funnel_ends_in_credited(client: Callable[..., TestClient], page_night: Night):
+    read_nothing(page_night)
+    judged(page_night, "sure", "will_count")
+    judged(page_night, "idle", "may_count", "session_idle")
+    judged(page_night, "never", "will_not_count", "no_view")
+    judged(page_night, "new", None)
+    browser = client("victor")
+
+    found = browser.get("/webflow/api/overview").json()["credit"]
+    text = unescape(browser.get("/webflow/", headers=HTML).text)
+
+    assert {verdict: amount["rows"] for verdict, amount in found["total"]["verdicts"].items()} == {
+        "will_count": 1,
+        "may_count": 1,
+        "will_not_count": 1,
+        "unknown": 0,
+        "not_judged": 1,
+    }
+    assert found["sources"][0]["accepted"] == {"rows": 4, "value": "40.00"}
+    assert [(one["attribution"], one["reason"]) for one in found["reasons"]] == [
+        ("will_not_count", "no_view"),
+        ("may_count", "session_idle"),
+    ]
+    for one in found["reasons"]:
+        assert one["meaning"] in text
+        assert one["remedy"] in text
+    assert len(re.findall(r'<li class="verdict" data-verdict="(\w+)"', text)) == 5
+    link = re.search(r'href="(/webflow/conversions\?[^"]*attribution=will_not_count[^"]*)"', text)
+    assert link
+    listed = browser.get(link[1].replace("/conversions", "/api/conversions")).json()["conversions"]
+    assert [one["conversion_id"] for one in listed] == ["never"]
+
+
+def test_where_nothing_is_judged_the_page_says_what_it_would_take(client: Callable[..., TestClient], page_night: Night):
+    read_nothing(page_night)
+    number = judged(page_night, "c1", None)
+    browser = client("victor")
+
+    assert browser.get("/webflow/api/overview").json()["credit"]["how_to_know"] == HOW_TO_KNOW
+    text = browser.get("/webflow/", headers=HTML).text
+    assert HOW_TO_KNOW in text
+    assert 'class="verdict"' not in text
+    assert HOW_TO_KNOW in browser.get(f"/webflow/conversions/{number}", headers=HTML).text
+
+
+def test_the_picture_has_a_table_with_every_number(client: Callable[..., TestClient], page_night: Night):
+    run = page_night.begin()
+    counts = [0] * 15
+    counts[0], counts[4], counts[14] = 1_234, 700, 66
+    activity = {"offline-purchase": {f"{NOW:%Y-%m-%d}": counts}, "<b>evil</b>": {f"{NOW:%Y-%m-%d}": counts}}
+    page_night.runs.end(run, unread([]), {"sources": {}, "activity": activity})
+
+    text = client("victor").get("/webflow/", headers=HTML).text
+
+    assert "61.7 % came within 30 minutes" in text
+    assert "96.7 % within 24 hours" in text
+    assert text.count('<svg class="histogram"') == 2
+    assert text.count('class="line"') == 4
+    assert text.count('<th scope="row">1–2 h</th><td>700</td><td>35 %</td>') == 2
+    assert "<b>evil" not in text
+
+
+def test_what_webflow_shows_stands_beside_what_was_accepted(client: Callable[..., TestClient], page_night: Night):
+    for back, expected in ((1, {"will_count": 1_204, "may_count": 300}), (2, {"will_count": 900}), (3, {})):
+        page_night.sql(
+            "INSERT INTO webflow.readback VALUES ('webflow_default', 'deal-won', %s, '7', 1211, 2971, 2402, %s, %s)",
+            (NOW - timedelta(days=back)).date(),
+            json.dumps(expected),
+            NOW,
+        )
+    browser = client("victor")
+
+    days = browser.get("/webflow/api/overview").json()["credit"]["readback"]["deal-won"]
+    text = browser.get("/webflow/", headers=HTML).text
+
+    assert [(day["conversions"], day["accepted"], day["accepted_users"]) for day in days] == [(1211, 2971, 2402)] * 3
+    assert re.findall(r'<td class="rows">([^<]*)</td>\n</tr>', text)[-3:] == ["1,204–1,504", "900", "–"]
+    assert "<strong>1,211</strong>" in text
+
+
+def test_a_conversion_says_why_it_counts_or_not(client: Callable[..., TestClient], page_night: Night):
+    read_nothing(page_night)
+    start = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    visit = {
+        "started_at": int(start.timestamp() * 1000),
+        "last_active_at": None,
+        "first_viewed_at": None,
+        "readings": ["wide", "lenient"],
+    }
+    number = judged(
+        page_night, "c1", "may_count", "session_idle", visit_id="<i>s-1", visit=json.dumps(visit), minutes_from_activity=95
+    )
+    page_night.sql(
+        "INSERT INTO webflow.history (conversion, what, detail, run_id) VALUES (%s, 'judged', 'may_count session_idle, was unknown not_loaded_yet', 'run')",
+        number,
+    )
+    browser = client("victor")
+
+    found = browser.get(f"/webflow/api/conversions/{number}").json()
+    text = unescape(browser.get(f"/webflow/conversions/{number}", headers=HTML).text)
+
+    one = found["conversion"]
+    assert (one["attribution"], one["credited_under"], one["minutes_from_activity"]) == ("may_count", ["wide", "lenient"], 95)
+    assert one["visit_started_at"].startswith("2026-11-23T18:00:00")
+    for said in (
+        one["attribution_meaning"],
+        one["attribution_remedy"],
+        "2026-11-23 18:00:00 UTC",
+        "1 h 35 min",
+        "Judged: it may count.",
+    ):
+        assert said in text
+    assert re.findall(r"<dt>(\w+) reading</dt><dd>([a-z ]+) <", text) == [
+        ("Strict", "does not count"),
+        ("Wide", "counts"),
+        ("Lenient", "counts"),
+    ]
+
+
+def test_a_list_is_narrowed_to_a_verdict(client: Callable[..., TestClient], page_night: Night):
+    read_nothing(page_night)
+    judged(page_night, "sure", "will_count")
+    judged(page_night, "idle", "may_count", "session_idle")
+    browser = client("ada")
+
+    text = browser.get("/webflow/conversions?attribution=may_count", headers=HTML).text
+    downloaded = post(browser, "/webflow/download?attribution=may_count").text
+
+    assert ">idle</a>" in text
+    assert ">sure</a>" not in text
+    assert '<option value="may_count" selected>' in text
+    assert "attribution=may_count" in re.findall(r'href="[^"]*/do/send_again\?([^"]*)"', text)[0]
+    assert ",may_count,session_idle," in downloaded
+    assert "sure" not in downloaded
+    assert browser.get("/webflow/conversions?attribution=perhaps", headers=HTML).status_code == 422
 
 
 # Acting

@@ -229,14 +229,6 @@ def test_the_delays_of_a_night_are_read_by_the_pushes_that_it_had(night: Night, 
     assert "conversions_accepted" in {node.get("Index Name") for node in nodes(plan)}
 
 
-@pytest.mark.parametrize("name", ["overview/states", "overview/readback"])
-def test_the_verdicts_of_a_run_are_counted_by_the_rows_that_it_read(night: Night, plans: list[Any], name: str) -> None:
-    plans.clear()
-    read_overview(night.session, "nightly", NOW)
-    (plan,) = [plan for sql, plan in plans if sql == statement(name)]
-    assert whole_reads(plan) == []
-
-
 def test_a_read_of_the_whole_ledger_is_seen(night: Night, plans: list[Any]) -> None:
     with night.session.transaction() as cursor:
         cursor.execute("SELECT count(*) FROM webflow.conversions WHERE value > 5")
