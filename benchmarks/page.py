@@ -20,6 +20,7 @@ from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.states import State
 from webflow_conversions.ui.night import DagNow
 from webflow_conversions.ui.overview import overview
@@ -40,7 +41,8 @@ INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, sta
 SELECT id, '{destination}', 0, 1, 'host', 1, started_at, started_at, started_at FROM webflow.runs ORDER BY id;
 INSERT INTO webflow.conversions (
     destination, source, event_name, conversion_id, action_id, action_timestamp_ms, value, identity_key, user_domain, user_id,
-    state, reason, attempts, attempts_in_doubt, http_status, push_id, first_seen_at, sent_at, settled_at, run_id
+    state, reason, attempts, attempts_in_doubt, http_status, push_id, first_seen_at, sent_at, settled_at, attribution,
+    attribution_reason, attribution_judged_at, minutes_from_activity, run_id
 )
 SELECT
     '{destination}', source, event_name, 'S-' || g, '{destination}/' || source || '/' || event_name || '/S-' || g,
@@ -49,7 +51,11 @@ SELECT
     CASE WHEN state <> 'held' THEN encode(sha256((g / 3)::text::bytea), 'hex') END, state, reason,
     (state = 'accepted')::integer + (g %% 1000 = 0)::integer, (g %% 1000 = 0)::integer, CASE WHEN state = 'accepted' THEN 200 END,
     CASE WHEN state = 'accepted' THEN night END, at, CASE WHEN state = 'accepted' THEN at END,
-    CASE WHEN state IN ('accepted', 'rejected', 'expired') THEN at END, 'night ' || night
+    CASE WHEN state IN ('accepted', 'rejected', 'expired') THEN at END,
+    CASE WHEN state <> 'accepted' THEN NULL WHEN g %% 3 = 0 THEN 'may_count' WHEN g %% 500 = 1 THEN 'will_not_count'
+        ELSE 'will_count' END,
+    CASE WHEN state <> 'accepted' THEN NULL WHEN g %% 3 = 0 THEN 'session_idle' WHEN g %% 500 = 1 THEN 'no_view' END,
+    CASE WHEN state = 'accepted' THEN at END, CASE WHEN state = 'accepted' THEN g %% 3000 END, 'night ' || night
 FROM (
     SELECT
         g, night, %(now)s - make_interval(days => %(nights)s - night) AS at,
@@ -69,9 +75,10 @@ FROM (
 ) row;
 INSERT INTO webflow.extractions (
     run, source, started_at, ended_at, read_rows, read_value, recorded_rows, recorded_value, duplicate_rows, duplicate_value,
-    conflicting_rows, conflicting_value, outside_rows, outside_value, too_old_rows, too_old_value, changed_after_sent_rows
+    conflicting_rows, conflicting_value, outside_rows, outside_value, too_old_rows, too_old_value, changed_after_sent_rows,
+    had_user_rows, lost_user_rows
 )
-SELECT r.id, c.source, r.started_at, r.started_at, c.rows, c.value, c.rows, c.value, 0, 0, 0, 0, 0, 0, 0, 0, 0
+SELECT r.id, c.source, r.started_at, r.started_at, c.rows, c.value, c.rows, c.value, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 FROM (SELECT run_id, source, count(*) AS rows, sum(value) AS value FROM webflow.conversions GROUP BY run_id, source) c
 JOIN webflow.runs r USING (run_id)
 WHERE r.started_at > %(now)s - interval '3 days'
@@ -94,7 +101,18 @@ UPDATE webflow.runs r SET counts = jsonb_build_object('sources', s.sources) FROM
             ) a GROUP BY run_id, source, state
         ) b GROUP BY run_id, source
     ) c GROUP BY run_id
-) s WHERE s.run_id = r.run_id
+) s WHERE s.run_id = r.run_id;
+UPDATE webflow.runs r
+SET counts = counts || jsonb_build_object('activity', jsonb_build_object('offline-purchase', days, 'deal-won', days))
+FROM (
+    SELECT id, jsonb_object_agg(
+        ((started_at AT TIME ZONE 'UTC')::date - back)::text, (SELECT jsonb_agg(n * 1000) FROM generate_series(1, 15) n)
+    ) AS days
+    FROM webflow.runs CROSS JOIN generate_series(0, 3) back GROUP BY id
+) a WHERE a.id = r.id;
+INSERT INTO webflow.readback
+SELECT '{destination}', event_name, %(now)s::date - back, '7', 300, 1000, 900, '{{"will_count": 280, "may_count": 90}}', %(now)s
+FROM unnest(ARRAY['offline-purchase', 'deal-won']) event_name CROSS JOIN generate_series(1, 90) back
 """
 
 HALF_WAY = """
@@ -215,6 +233,8 @@ def _measure(connect: Callable[[], Any], ledger: str, now: datetime, rows: int) 
         "list: rejected for a reason, of the last run": page(state=State.REJECTED, reason="refused_422", run=last_run),
         "list: a reason alone": page(reason="refused_422"),
         "list: a source alone": page(source="crm_conversions"),
+        "list: will not count": page(attribution=Attribution.WILL_NOT_COUNT),
+        "list: may count, for a reason, of a source": page(attribution_reason="session_idle", source="crm_conversions"),
         "list: in doubt": page(only=Only.IN_DOUBT),
         "list: sent more than once": page(only=Only.SENT_AGAIN),
         "list: changed after it was sent": page(only=Only.CHANGED),

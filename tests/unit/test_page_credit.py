@@ -172,7 +172,7 @@ def test_a_bucket_is_named_by_its_ends():
         "14–30 d",
         "none in 30 d",
     ]
-    assert [bucket.tick for bucket in event.buckets][2::6] == ["30m", "24h", ""]
+    assert [bucket.tick for bucket in event.buckets][2::6] == ["30m", "24h", "none"]
 
 
 @pytest.mark.parametrize(

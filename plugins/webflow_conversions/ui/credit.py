@@ -84,8 +84,8 @@ class ActivityBucket:
 
     @property
     def tick(self) -> str:
-        """The end of the bucket, for the axis."""
-        return "" if self.to_minutes is None else _span(self.to_minutes).replace(" min", "m").replace(" ", "")
+        """The end of the bucket, for the axis; ``none`` for the last one."""
+        return "none" if self.to_minutes is None else _span(self.to_minutes).replace(" min", "m").replace(" ", "")
 
     @property
     def zone(self) -> str:
