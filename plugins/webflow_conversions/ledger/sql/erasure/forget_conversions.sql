@@ -19,7 +19,6 @@ WITH judged AS (
         trouble = NULL,
         visit_id = NULL,
         visit = NULL,
-        minutes_from_activity = NULL,
         forgotten_at = %(now)s
     FROM judged j
     WHERE c.id = j.id
