@@ -53,7 +53,7 @@ def a_night(night: Night, simulator: SimulatorProcess) -> Any:
     for number in range(5):
         night.sale(f"good-{number}", value=Decimal("10.00"))
     night.sale("good-0")
-    night.sale("unknown", key="nobody", value=Decimal("7.50"), ago=46 * HOUR)
+    night.sale("stranger", key="nobody", value=Decimal("7.50"), ago=46 * HOUR)
     night.sale("refund", value=Decimal("-3.00"))
     night.sale("old", ago=49 * HOUR)
     night.sale("ancient", ago=timedelta(days=31))
@@ -332,6 +332,7 @@ def test_the_currency_is_that_of_the_last_run(night: Night, conversions: Convers
 
 
 def test_what_identify_found_is_known_by_source(night: Night):
+    night.person()
     night.sale("good")
     night.read()
     assert overview_data(night).extractions[0].identified == SourceIdentified()
@@ -362,7 +363,7 @@ def test_the_accepted_ones_are_known_by_verdict_now_and_as_the_run_ended(
     judge(night, "good-0", "will_count")
     judge(night, "good-1", "will_count")
     judge(night, "good-2", "will_not_count", "no_view")
-    judge(night, "unknown", "unknown", "not_loaded_yet")
+    judge(night, "stranger", "unknown", "not_loaded_yet")
     expected = {
         ("will_count", None): Amount(rows=2, value=Decimal("20.00")),
         ("will_not_count", "no_view"): Amount(rows=1, value=Decimal("10.00")),
@@ -445,7 +446,7 @@ def test_each_filter_shows_what_it_says(night: Night, simulator: SimulatorProces
     put(night, "accepted", "changed", changed_after_sent_at=NOW)
 
     assert sorted(names(conversions, state=State.ACCEPTED, run=run.id)) == [f"good-{number}" for number in range(5)]
-    assert names(conversions, state=State.HELD) == ["unknown"]
+    assert names(conversions, state=State.HELD) == ["stranger"]
     assert names(conversions, state=State.FUTURE) == ["tomorrow"]
     assert names(conversions, state=State.REJECTED) == ["refund"]
     assert names(conversions, state=State.REJECTED, reason="missing_timestamp") == []

@@ -255,6 +255,7 @@ def test_the_page_reads_all_that_it_shows_with_its_role(roles: Roles, night: Nig
         Filter(),
         *(Filter(state=state) for state in State),
         *(Filter(only=only) for only in Only),
+        Filter(attribution_reason="edge"),
         *(Filter(source="sales", state=state) for state in (None, State.WITHDRAWN)),
         *(Filter(reason=reason) for reason in Reason),
         Filter(id=shown.id),

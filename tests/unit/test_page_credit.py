@@ -97,6 +97,7 @@ def test_where_nothing_is_judged_one_sentence_says_what_it_would_take():
     assert credit_of(extraction("shop", {(None, None): amount(5)})).how_to_know == HOW_TO_KNOW
     assert credit_of().how_to_know == HOW_TO_KNOW
     assert credit_of(extraction("shop", SHOP)).how_to_know == ""
+    assert credit_of(extraction("shop", None)).how_to_know == ""
 
 
 def test_what_was_judged_in_earlier_runs_is_judged():

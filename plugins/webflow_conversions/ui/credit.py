@@ -143,15 +143,15 @@ class Credit:
 def credit(data: OverviewData, today: date) -> Credit:
     """What is known of the run that is shown, and of the last 14 days."""
     sources = [_of_source(one.source, one.attribution) for one in data.extractions if one.attribution is not None]
-    is_counted = bool(sources) and len(sources) == len(data.extractions)
+    is_counted = len(sources) == len(data.extractions)
     activity = activities((run.counts.get("activity", {}) for run in data.runs), today)
     is_judged = any(one.is_judged for one in sources) or bool(activity)
     readback: dict[str, list[ReadbackDay]] = {}
     for day in sorted(data.readback, key=lambda day: (day.event_name, -day.day.toordinal())):
         readback.setdefault(day.event_name, []).append(day)
     return Credit(
-        how_to_know="" if is_judged else HOW_TO_KNOW,
-        total=_total(sources) if is_counted else None,
+        how_to_know="" if is_judged or not is_counted else HOW_TO_KNOW,
+        total=_total(sources) if sources and is_counted else None,
         sources=sources,
         reasons=_reasons(data.extractions),
         activity=activity,
