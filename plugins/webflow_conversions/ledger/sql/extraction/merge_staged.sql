@@ -14,11 +14,11 @@ WITH met AS MATERIALIZED (
         c.id AS conversion,
         c.state AS was,
         c.attempts,
-        jsonb_build_object(
+        CASE WHEN c.id IS NOT NULL THEN jsonb_build_object(
             'state', c.state, 'reason', c.reason, 'action_timestamp_ms', c.action_timestamp_ms, 'value', c.value,
             'identity_key', c.identity_key, 'detail', c.detail, 'user_domain', c.user_domain, 'user_id', c.user_id,
             'settled_at', c.settled_at, 'run_id', c.run_id
-        ) AS before,
+        ) END AS before,
         o.state AS old_state,
         o.reason AS old_reason,
         o.identity_key LIKE 'sha256:%%' AS is_old_key_hashed,
@@ -82,7 +82,9 @@ WITH met AS MATERIALIZED (
         WHERE extraction = %(extraction)s AND conversion = c.id
         OFFSET 0
     ) e ON true
-    LEFT JOIN LATERAL jsonb_populate_record(CASE WHEN e.is_new THEN NULL ELSE c END, e.was) o ON true
+    LEFT JOIN LATERAL (
+        SELECT b.* FROM jsonb_populate_record(CASE WHEN e.is_new THEN NULL ELSE c END, e.was) b WHERE c.id IS NOT NULL
+    ) o ON true
 ), judged AS (
     UPDATE webflow.conversions c
     SET action_timestamp_ms = m.action_timestamp_ms,
