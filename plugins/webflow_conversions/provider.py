@@ -1,4 +1,4 @@
-"""The package's metadata for Airflow, read through the entry point ``apache_airflow_provider``: connection type ``webflow``."""
+"""The package's metadata for Airflow, read through the entry point ``apache_airflow_provider``: its connection types."""
 
 from typing import Any
 
@@ -43,6 +43,31 @@ def get_provider_info() -> dict[str, Any]:
                         "schema": {"type": ["number", "null"], "minimum": 0.5, "maximum": 300, "default": 30},
                     },
                 },
-            }
+            },
+            {
+                "connection-type": "webflow_data",
+                "hook-class-name": "webflow_conversions.hooks.webflow_data.WebflowDataHook",
+                "hook-name": "Webflow Data API",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port", "login", "extra"],
+                    "relabeling": {"host": "API host", "password": "API token"},
+                    "placeholders": {
+                        "host": "https://api.webflow.com",
+                        "password": "Site settings > Apps & integrations > API access",
+                    },
+                },
+                "conn-fields": {
+                    "site_id": {
+                        "label": "Site ID",
+                        "description": "From Site settings > General.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "timeout_seconds": {
+                        "label": "Time-out (seconds)",
+                        "description": "For one request.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.5, "maximum": 300, "default": 30},
+                    },
+                },
+            },
         ],
     }

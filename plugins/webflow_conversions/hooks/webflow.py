@@ -13,9 +13,9 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from webflow_conversions.delivery.answers import Answer, Trouble, who_answered
 from webflow_conversions.delivery.outcomes import Outcome, classify, token_refused, why_stopped
-from webflow_conversions.delivery.settings import connect_timeout_seconds
-from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable, first_line
+from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable
 from webflow_conversions.hooks.connections import connection_named
+from webflow_conversions.hooks.exchange import by_our_token, cause_of, read_body, timeouts
 from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.personal_data import has_email, looks_like_personal_data
@@ -129,10 +129,10 @@ class WebflowHook(BaseHook):
         sent_at = datetime.now(UTC)
         try:
             response = requests.head(
-                api.url, headers=api.headers, auth=_by_our_token, timeout=_timeouts(api), allow_redirects=False
+                api.url, headers=api.headers, auth=by_our_token, timeout=timeouts(api.timeout_seconds), allow_redirects=False
             )
         except requests.RequestException as error:
-            raise Unavailable(f"The API of connection {self.webflow_conn_id} does not answer: {_cause(error)}.") from error
+            raise Unavailable(f"The API of connection {self.webflow_conn_id} does not answer: {cause_of(error)}.") from error
         return Probe(
             status=response.status_code,
             clock_offset=_clock_offset(response.headers.get("Date"), sent_at, datetime.now(UTC)),
@@ -241,55 +241,25 @@ def _post(api: Api, body: bytes) -> Answer:
             api.url,
             data=body,
             headers=api.headers,
-            auth=_by_our_token,
-            timeout=_timeouts(api),
+            auth=by_our_token,
+            timeout=timeouts(api.timeout_seconds),
             allow_redirects=False,
             stream=True,
         )
         with response:
-            received = _read(response, ends_at)
+            received = read_body(response, ends_at, LARGEST_ANSWER)
     except requests.exceptions.SSLError as error:
-        return Answer(trouble=Trouble.UNTRUSTED, detail=_cause(error))
+        return Answer(trouble=Trouble.UNTRUSTED, detail=cause_of(error))
     except (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL) as error:
-        return Answer(trouble=Trouble.UNSENT, detail=_cause(error))
+        return Answer(trouble=Trouble.UNSENT, detail=cause_of(error))
     except requests.ConnectionError as error:
         never_left = error.args and isinstance(getattr(error.args[0], "reason", None), NewConnectionError)
-        return Answer(trouble=Trouble.UNSENT if never_left else Trouble.LOST, detail=_cause(error))
+        return Answer(trouble=Trouble.UNSENT if never_left else Trouble.LOST, detail=cause_of(error))
     except (requests.RequestException, HTTPError, OSError) as error:
-        return Answer(trouble=Trouble.LOST, detail=_cause(error))
+        return Answer(trouble=Trouble.LOST, detail=cause_of(error))
     too_large = Trouble.TOO_LARGE if len(received) > LARGEST_ANSWER else None
     headers = [f"{name}: {value}".encode("latin-1", "replace") for name, value in response.headers.items()]
     return Answer(status=response.status_code, body=received, headers=headers, trouble=too_large)
-
-
-def _read(response: requests.Response, ends_at: float) -> bytes:
-    """The beginning of the body, as it came.
-
-    :raises OSError: if it does not come in time: the time-outs of requests begin anew with each byte.
-    """
-    received = b""
-    while len(received) <= LARGEST_ANSWER and (more := response.raw.read1(LARGEST_ANSWER, decode_content=False)):
-        received += more
-        if monotonic() > ends_at:
-            raise TimeoutError("the answer did not end in time: Read timed out")
-    return received
-
-
-def _by_our_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """The request with the header that it has. Without an ``auth``, requests puts the password of a ``.netrc`` in its place."""
-    return request
-
-
-def _timeouts(api: Api) -> tuple[float, float]:
-    """Time limits in seconds: for connecting, and between two bytes of the answer."""
-    return connect_timeout_seconds(api.timeout_seconds), api.timeout_seconds
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost message, without the request's own text around it."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return first_line(error)
 
 
 def _clock_offset(date: str | None, sent_at: datetime, received_at: datetime) -> timedelta | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context, RetryAction, conf
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import redact  # type: ignore[attr-defined]
 from airflow.sdk.observability import stats
 
@@ -76,6 +77,8 @@ class ConversionsOperator(BaseOperator):
         """Do the work; of an error that is ours, the log ends in its sentence, and what is behind it stands before."""
         try:
             result = self.perform(context)
+        except AirflowSkipException:
+            raise
         except ConversionsError as error:
             self._log_causes(error)
             self._record(context, error)
@@ -229,7 +232,7 @@ class ConversionsOperator(BaseOperator):
         api = WebflowHook(destination).get_conn()
         return digest(
             self.config.model_dump(
-                mode="json", exclude={"delivery", "guards", "notices", "retention_days", "people_retention_days"}
+                mode="json", exclude={"delivery", "guards", "notices", "readback", "retention_days", "people_retention_days"}
             ),
             api.url,
             api.customer_id,

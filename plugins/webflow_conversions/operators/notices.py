@@ -81,6 +81,32 @@ def _warn_at_deadline(context: dict[str, Any], since: str) -> str:
     return notice.subject
 
 
+def notify_of_failed_readback(context: Mapping[str, Any], tells_from: time) -> None:
+    """Callback of a failed read-back, as :func:`notify_of_failure`.
+
+    :param tells_from: the time of day, in UTC, of the last run of a day: an earlier one tells nobody, since it is tried again.
+    """
+    if _is_told(context["run_id"], tells_from):
+        notify_of_failure(context)
+
+
+def notify_of_readback(context: Mapping[str, Any], tells_from: time) -> None:
+    """Callback of a read-back that succeeded: tells it, if the last one that told anything had not."""
+    from webflow_conversions.pipeline.notices import readback_recovery_notice
+
+    if _is_told(context["run_id"], tells_from):
+        _notify_of_recovery(context, readback_recovery_notice)
+
+
+def _is_told(run_id: str, tells_from: time) -> bool:
+    """Whether a run is due at ``tells_from`` or later that day, by its name ``scheduled__<moment>``; in doubt it is."""
+    try:
+        due = datetime.fromisoformat(run_id.partition("__")[2])
+    except ValueError:
+        return True
+    return due.astimezone(UTC).time() >= tells_from
+
+
 def notify_of_failure(context: Mapping[str, Any]) -> None:
     """Callback of a failed run: tells why, unless the run before failed for the same causes."""
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
@@ -100,17 +126,21 @@ def notify_of_failure(context: Mapping[str, Any]) -> None:
 
 def notify_of_recovery(context: Mapping[str, Any]) -> None:
     """Callback of a run that succeeded: tells it, if the one before had not."""
+    from webflow_conversions.pipeline.notices import recovery_notice
+
+    _notify_of_recovery(context, recovery_notice)
+
+
+def _notify_of_recovery(context: Mapping[str, Any], notice_of: Callable[[str, str], Notice]) -> None:
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
     told = _told(dag_id, _PROBLEMS_TOLD, {})
     if not run_id.startswith("scheduled__") or not told:
         return
-    from webflow_conversions.pipeline.notices import recovery_notice
-
     broken = set(told["causes"].values())
 
     def compose(sources: Sequence[str] | None) -> Notice | None:
         is_of_theirs = sources is None or "" in broken or broken.intersection(sources)
-        return recovery_notice(run_id, told["since"]) if is_of_theirs else None
+        return notice_of(run_id, told["since"]) if is_of_theirs else None
 
     _tell(_settings(), compose, dag_id, context)
     _remember_problems(dag_id, {})
@@ -172,10 +202,10 @@ def _failed_tasks(context: Mapping[str, Any]) -> list[str]:
 
 
 def _signature(finding: Finding) -> str:
-    """The key that compares causes of two nights: code and source, and the sentence of a task without its numbers."""
+    """The key that compares causes of two nights: code and source, and without a source the sentence, without its numbers."""
     from webflow_conversions.pipeline.causes import Cause
 
-    if finding.cause is not Cause.TASK_FAILED:
+    if finding.source and finding.cause is not Cause.TASK_FAILED:
         return f"{finding.cause} {finding.source}"
     return f"{finding.cause} {re.sub(r'(HTTP )?[0-9]+', lambda found: found[0] if found[1] else '#', finding.sentence)}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, Variable
 
-from webflow_conversions.errors import Unavailable, Unusable
+from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
 from webflow_conversions.hooks import scheduler
 from webflow_conversions.operators.base import ConversionsOperator, now
 from webflow_conversions.rules.window import Window, WindowError, parse_date
@@ -78,6 +78,7 @@ class PlanConversionsOperator(ConversionsOperator):
             currency=self.config.currency,
         )
         self._check_queries(run)
+        self._check_goals(context, run)
         self.log.info("run %s may send conversions of %s in %s", run.run_id, ", ".join(sources), window)
         context["ti"].xcom_push(key="run", value=run.to_json())
         return sources
@@ -161,6 +162,27 @@ class PlanConversionsOperator(ConversionsOperator):
                 query.check()
             except Unavailable as error:
                 self.log.warning("%s", error)
+
+    def _check_goals(self, context: Context, run: Run) -> None:
+        """Tell of event names that no goal of the site has. If the goals cannot be read, the run goes on without."""
+        from webflow_conversions.hooks.webflow_data import WebflowDataHook
+        from webflow_conversions.pipeline.causes import Cause
+        from webflow_conversions.pipeline.readback import compare_goals
+
+        if self.config.readback is None:
+            return
+        used = {name for name in (self.config.source(source).event_name for source in run.sources) if name}
+        periods = self.config.goals
+        configured = (
+            None if periods is None else {goal.event_name for goal in periods if not goal.valid_to or goal.valid_to > now()}
+        )
+        try:
+            with WebflowDataHook(self.config.readback.webflow_data_conn_id).get_conn() as reports:
+                difference = compare_goals(used, configured, reports.goals())
+        except ConversionsError as error:
+            self.log.warning("%s The event names are not compared with the goals.", error)
+            return
+        self._hint(context, run, Cause.GOALS_DIFFER, difference)
 
 
 def _plain(moment: datetime) -> datetime:

@@ -78,6 +78,10 @@ class Cause(StrEnum):
     UNREADABLE_TIMES = "unreadable_times"
     VISITS_UNREAD = "visits_unread"
     NO_VISITS = "no_visits"
+    SHOWS_NOTHING = "shows_nothing"
+    SHOWS_LITTLE = "shows_little"
+    NO_GOAL = "no_goal"
+    GOALS_DIFFER = "goals_differ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,5 +231,31 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.NOTE,
         condition="Times of known users that decide something could not be read, and count as unknown.",
         remedy="Return timestamps, dates, epochs or ISO text from known_users (docs/configuration.md lists what is read).",
+    ),
+    Cause.SHOWS_NOTHING: Kind(
+        level=Level.ATTENTION,
+        condition="Webflow shows no conversion of a goal on a day on which it accepted some that had to count, or none for all "
+        "days that were read back.",
+        remedy="Check in this order: Webflow's import of that night, the event name of the goal, the customer ID of the "
+        "connection, and that the site still calls wf.setUserId() with these user IDs.",
+    ),
+    Cause.SHOWS_LITTLE: Kind(
+        level=Level.ATTENTION,
+        condition="Webflow shows less than a quarter of the conversions of a goal that it usually shows for as many users, by the "
+        "14 days before.",
+        remedy="Check that the site still calls wf.setUserId() with these user IDs, whether the goal was renamed, and Webflow's "
+        "import of that night.",
+    ),
+    Cause.NO_GOAL: Kind(
+        level=Level.ATTENTION,
+        also=Level.NOTE,
+        condition="Conversions have an event name that no goal of the site has. A note, where Webflow does not name its goals.",
+        remedy="Give the goal in Webflow exactly this event name, or correct it in the configuration (event_name, goals, "
+        "readback.goals).",
+    ),
+    Cause.GOALS_DIFFER: Kind(
+        level=Level.NOTE,
+        condition="Plan found event names that no goal of the site has, or goals of the configuration that differ from Webflow's.",
+        remedy="Give the goal in Webflow exactly this event name, or correct event_name or goals in the configuration.",
     ),
 }

@@ -143,6 +143,16 @@ def recovery_notice(run_id: str, broken_since: str) -> Notice:
     )
 
 
+def readback_recovery_notice(run_id: str, broken_since: str) -> Notice:
+    """The notice of the first read-back without an alarm after one with it."""
+    return Notice(
+        kind=NoticeKind.RECOVERED,
+        subject=f"Webflow: the goals show what they should again since {run_id}",
+        lead=f"{run_id} read the goals, and found nothing missing. Not well since: {broken_since}.",
+        run_id=run_id,
+    )
+
+
 def test_notice(kind: NoticeKind) -> Notice:
     """A notice that says that it is none."""
     return Notice(

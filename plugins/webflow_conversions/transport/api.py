@@ -40,8 +40,7 @@ class Api:
     @property
     def is_in_clear(self) -> bool:
         """Whether the token would cross a network unencrypted."""
-        parts = urlsplit(self.url)
-        return parts.scheme == "http" and parts.hostname not in _LOOPBACK
+        return is_in_clear(self.url)
 
     @classmethod
     def parse(
@@ -71,40 +70,57 @@ class Api:
                 f"Token or customer ID of connection {connection} hold a space or a character that neither has: paste it anew."
             )
         return cls(
-            url=_url(connection, host, port, schema),
+            url=_with_path(address(connection, host, port, schema, DEFAULT_HOST)),
             customer_id=customer_id,
             token=token,
-            concurrency=int(_number(connection, extra, "concurrency", 32, least=1, most=1_000)),
-            requests_per_second=_number(connection, extra, "requests_per_second", None, least=0.1, most=1e6),
-            timeout_seconds=_number(connection, extra, "timeout_seconds", 30.0, least=0.5, most=300) or 30.0,
+            concurrency=int(number(connection, extra, "concurrency", 32, least=1, most=1_000)),
+            requests_per_second=number(connection, extra, "requests_per_second", None, least=0.1, most=1e6),
+            timeout_seconds=number(connection, extra, "timeout_seconds", 30.0, least=0.5, most=300) or 30.0,
         )
 
 
-def _url(connection: str, host: str | None, port: int | None, schema: str | None) -> str:
-    text = (host or "").strip() or DEFAULT_HOST
+def is_in_clear(url: str) -> bool:
+    """Whether what is sent to the address would cross a network unencrypted."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in _LOOPBACK
+
+
+def address(connection: str, host: str | None, port: int | None, schema: str | None, default: str) -> str:
+    """The address of a connection's fields, without a slash at its end.
+
+    :raises Unusable: if the host is no address, or holds a login.
+    """
+    text = (host or "").strip() or default
     if "@" in text:
         raise Unusable(
-            f"The host of connection {connection} holds a login or a token: put them into the Customer ID and Token fields."
+            f"The host of connection {connection} holds a login or a token: put them into the fields that are for them."
         )
     try:
         url = parse_url(text if "://" in text else f"{schema or 'https'}://{text}")
     except LocationParseError:
         url = Url()
     if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.host or "") or url.query or url.fragment:
-        raise Unusable(f"The host of connection {connection} is {text!r}, which is no address such as {DEFAULT_HOST}.")
+        raise Unusable(f"The host of connection {connection} is {text!r}, which is no address such as {default}.")
     netloc = f"{url.host}:{url.port or port}" if url.port or port else str(url.host)
-    path = (url.path or "").rstrip("/")
-    return f"{url.scheme}://{netloc}{path if path.endswith(PATH) else path + PATH}"
+    return f"{url.scheme}://{netloc}{(url.path or '').rstrip('/')}"
 
 
-def _number(connection: str, extra: Mapping[str, Any], name: str, default: float | None, *, least: float, most: float) -> Any:
+def _with_path(url: str) -> str:
+    return url if url.endswith(PATH) else url + PATH
+
+
+def number(connection: str, extra: Mapping[str, Any], name: str, default: float | None, *, least: float, most: float) -> Any:
+    """The number in an extra of a connection.
+
+    :raises Unusable: if it is none, or not in the range.
+    """
     given = extra.get(name)
     if given is None or given == "":
         return default
     try:
-        number = float(given)
+        value = float(given)
     except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if isinstance(given, bool) or not least <= number <= most or (name == "concurrency" and number != int(number)):
+        value = float("nan")
+    if isinstance(given, bool) or not least <= value <= most or (name == "concurrency" and value != int(value)):
         raise Unusable(f"{name} of connection {connection} is {given!r}: set a number from {least:g} to {most:g}.")
-    return number
+    return value

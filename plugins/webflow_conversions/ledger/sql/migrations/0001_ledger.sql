@@ -279,8 +279,8 @@ CREATE TABLE webflow.readback (
 );
 
 COMMENT ON COLUMN webflow.readback.conversions IS 'Unique conversions that Webflow shows.';
-COMMENT ON COLUMN webflow.readback.accepted IS 'Events of that day that Webflow had accepted when this was read; accepted_users: their users, each once.';
-COMMENT ON COLUMN webflow.readback.expected IS 'Accepted unique users by verdict (will_count, …) and by the reading that credits them (strict, wide, lenient).';
+COMMENT ON COLUMN webflow.readback.accepted IS 'Events of that day that Webflow had accepted before its last import; accepted_users: their users, each once.';
+COMMENT ON COLUMN webflow.readback.expected IS 'Accepted unique users by the best verdict of their conversions (will_count, …), and by the reading that credits them (strict, wide, lenient).';
 
 -- Which Airflow this ledger belongs to, since two on one ledger would take each other's runs for their own.
 CREATE TABLE webflow.deployment (

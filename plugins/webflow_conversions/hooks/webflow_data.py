@@ -1,0 +1,239 @@
+"""The hook for Webflow's Data API: what Webflow shows of a site's goals."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Self
+from urllib.parse import quote
+
+import requests
+from airflow.sdk import BaseHook
+from urllib3.exceptions import HTTPError
+
+from webflow_conversions.delivery.answers import Answer, excerpt, retry_after_seconds, who_answered
+from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
+from webflow_conversions.hooks.connections import connection_named
+from webflow_conversions.hooks.exchange import by_our_token, cause_of, read_body, timeouts
+from webflow_conversions.pipeline.readback import WebflowGoal
+from webflow_conversions.transport.data_api import DataApi
+
+LARGEST_ANSWER = 4 * 1024 * 1024
+"""Greatest size of an answer, in bytes; a goal takes some 100, a day 60."""
+PATIENCE_SECONDS = 120.0
+"""Time limit for waiting until another request with the token has ended."""
+MOST_PAGES = 100
+"""Pages of one list, at most."""
+
+_COUNTS = ("count", "conversions", "uniqueConversions")
+"""Names that the count of a day may have; no page of Webflow's gives it (docs/webflow-api.md, What no page says)."""
+_UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Z"})
+
+
+class WebflowDataHook(BaseHook):
+    """Reads a site's goals and their conversions from Webflow's Analyze API.
+
+    :param webflow_data_conn_id: a connection of type ``webflow_data``.
+    """
+
+    conn_name_attr = "webflow_data_conn_id"
+    default_conn_name = "webflow_data"
+    conn_type = "webflow_data"
+    hook_name = "Webflow Data API"
+
+    def __init__(self, webflow_data_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.webflow_data_conn_id = webflow_data_conn_id
+
+    def get_conn(self) -> "Analyze":
+        """The site's reports.
+
+        :raises Unusable: if there is no such connection, or something in it is missing or wrong.
+        """
+        connection = connection_named(self.webflow_data_conn_id)
+        return Analyze(
+            DataApi.parse(
+                self.webflow_data_conn_id,
+                host=connection.host,
+                port=connection.port,
+                schema=connection.schema,
+                password=connection.password,
+                extra=connection.extra_dejson,
+            )
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the site's goals can be read, in words."""
+        try:
+            with self.get_conn() as analyze:
+                goals = analyze.goals()
+        except ConversionsError as error:
+            return False, str(error)
+        named = sum(goal.event_name is not None for goal in goals)
+        names = f"Webflow names the events of {named:,}." if named else "Webflow does not name their events: set readback.goals."
+        return True, f"The site's goals can be read: {len(goals):,}. {names}"
+
+
+class Analyze:
+    """The Analyze reports of one site: one request after the other, on one connection. A context manager."""
+
+    def __init__(self, api: DataApi) -> None:
+        self._api = api
+        self._session = requests.Session()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def goals(self) -> list[WebflowGoal]:
+        """All goals of the site.
+
+        :raises Unavailable: if the API does not answer; Unusable, if it refuses.
+        """
+        return [_goal(goal) for page in self._pages("goals", "goals") for goal in page]
+
+    def conversions(self, goal_id: str, since: date, until: date) -> dict[date, int] | None:
+        """The unique conversions of the UTC days from ``since`` to before ``until``, 100 at most; None if there is no such goal.
+
+        :raises Unavailable: if the API does not answer; Unusable, if it refuses, or answers for other days.
+        """
+        path = f"goals/{quote(goal_id, safe='')}/performance"
+        window = {"startTime": f"{since}T00:00:00Z", "endTime": f"{until}T00:00:00Z"}
+        found: dict[date, int] = {}
+        try:
+            for page in self._pages(path, "data", window):
+                found |= dict(map(_count, page))
+        except _NotFoundError:
+            return None
+        return found
+
+    def _pages(self, path: str, name: str, parameters: Mapping[str, str] | None = None) -> Iterator[list[Any]]:
+        """The lists of this name, page by page; the reports of today come as one."""
+        asked = dict(parameters or {})
+        for _ in range(MOST_PAGES):
+            document = self._get(path, asked)
+            _check_days(document)
+            if not isinstance(document.get(name), list):
+                raise _unreadable(f"has no list {name!r}")
+            yield document[name]
+            cursor = document.get("nextCursor")
+            if not cursor:
+                return
+            asked["cursor"] = str(cursor)
+        raise _unreadable(f"has more than {MOST_PAGES} pages of {name!r}")
+
+    def _get(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+        gives_up_at, delay = time.monotonic() + PATIENCE_SECONDS, 1.0
+        while True:
+            answer = self._ask(path, parameters)
+            if answer.status != 429:
+                return self._content(answer, path)
+            wait = retry_after_seconds(answer.header(b"retry-after"), datetime.now(UTC)) or delay
+            if time.monotonic() + wait > gives_up_at:
+                raise Unavailable(
+                    f"Webflow answers one request of a token at a time, and asks connection {self._api.connection} to wait "
+                    f"{wait:,.0f} s more (HTTP 429): it is tried again later."
+                )
+            time.sleep(wait)
+            delay *= 2
+
+    def _ask(self, path: str, parameters: Mapping[str, str]) -> Answer:
+        ends_at = time.monotonic() + 2 * self._api.timeout_seconds
+        try:
+            response = self._session.get(
+                f"{self._api.url}/{path}",
+                params=parameters,
+                headers=self._api.headers,
+                auth=by_our_token,
+                timeout=timeouts(self._api.timeout_seconds),
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                body = read_body(response, ends_at, LARGEST_ANSWER)
+        except requests.exceptions.SSLError as error:
+            raise Unusable(f"{self._api.url} cannot prove who it is ({cause_of(error)}): nothing is read from it.") from error
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise Unavailable(f"{self._api.url} does not answer: {cause_of(error)}.") from error
+        if len(body) > LARGEST_ANSWER:
+            raise _unreadable(f"has more than {LARGEST_ANSWER:,} bytes")
+        headers = [f"{name}: {value}".encode("latin-1", "replace") for name, value in response.headers.items()]
+        return Answer(status=response.status_code, body=body, headers=headers)
+
+    def _content(self, answer: Answer, path: str) -> dict[str, Any]:
+        """The document of an answer.
+
+        :raises Unavailable: for a failure of the API, or somebody else's answer; Unusable, for a refusal.
+        """
+        try:
+            document = json.loads(answer.body)
+        except ValueError:
+            document = None
+        status, name = answer.status or 0, self._api.connection
+        if status >= 500:
+            raise Unavailable(f"{self._api.url} answers with a failure of its own (HTTP {status}): try again later.")
+        if not isinstance(document, dict):
+            raise Unavailable(
+                f"{self._api.url} is not answered by Webflow's Data API: {who_answered(answer, (self._api.token,))}. "
+                f"Check the host of connection {name}, and the proxy on the way."
+            )
+        if status == 200:
+            return document
+        said = excerpt(str(document.get("message", "")).encode(), (self._api.token,)) or f"HTTP {status}"
+        if status == 401:
+            raise Unusable(f"Webflow does not know the API token of connection {name} (HTTP 401): put a valid one there.")
+        if status == 403 and "scope" in f"{document.get('code')} {said}".lower():
+            raise Unusable(f"The API token of connection {name} lacks the scope sites:read ({said}): make one that has it.")
+        if status == 403:
+            raise Unusable(f"The site of connection {name} has no Analyze add-on, or its token may not read the site ({said}).")
+        if status == 404 and path != "goals":
+            raise _NotFoundError(said)
+        if status == 404:
+            raise Unusable(f"Webflow knows no site with the site_id of connection {name} ({said}): correct it.")
+        raise Unusable(f"Webflow's Data API refuses to be read (HTTP {status}: {said}): compare it with docs/webflow-api.md.")
+
+
+class _NotFoundError(Unusable):
+    """There is no such goal."""
+
+
+def _goal(document: Any) -> WebflowGoal:
+    goal_id = document.get("goalId") if isinstance(document, dict) else None
+    if not isinstance(goal_id, (str, int)):
+        raise _unreadable("has a goal without 'goalId'")
+    name = document.get("eventName")
+    return WebflowGoal(str(goal_id), name if isinstance(name, str) and name else None)
+
+
+def _check_days(document: Mapping[str, Any]) -> None:
+    """Refuse days of another time zone, and weeks."""
+    bucketing = document.get("bucketing")
+    if not isinstance(bucketing, dict):
+        return
+    zone, period = bucketing.get("bucketTimeZone", "UTC"), bucketing.get("granularityPeriod", "day")
+    if zone not in _UTC or period != "day":
+        raise Unusable(
+            f"Webflow counts by {period} in the time zone {zone}, and days of UTC were asked for: they cannot be compared."
+        )
+
+
+def _count(document: Any) -> tuple[date, int]:
+    """The UTC day and the count of a bucket."""
+    fields = document if isinstance(document, dict) else {}
+    try:
+        moment = datetime.fromisoformat(fields["timestamp"])
+    except (KeyError, TypeError, ValueError):
+        raise _unreadable("has a day without a moment 'timestamp'") from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.time() != datetime.min.time():
+        raise Unusable(f"Webflow gives a day that begins at {moment:%H:%M} UTC: it cannot be compared with days of UTC.")
+    count = next((fields[name] for name in _COUNTS if name in fields), None)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise _unreadable(f"has a day without a count: its fields are {', '.join(sorted(map(str, fields)))}")
+    return moment.date(), count
+
+
+def _unreadable(what: str) -> Unusable:
+    return Unusable(f"Webflow's answer {what}: the Data API has changed, and this release cannot read it.")

@@ -1,0 +1,61 @@
+"""The Data API's address, site and token from a connection of type ``webflow_data``, checked once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from webflow_conversions.errors import Unusable
+from webflow_conversions.transport.api import address, is_in_clear, number
+
+DEFAULT_HOST = "https://api.webflow.com"
+VERSION = "/v2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataApi:
+    """A site of the Data API: the address of its Analyze reports, and the token that may read them."""
+
+    connection: str
+    url: str
+    token: str = field(repr=False)
+    timeout_seconds: float = 30.0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every request (docs/webflow-api.md, Analyze and Optimize APIs)."""
+        return {"Authorization": f"Bearer {self.token}", "Accept": "application/json", "Accept-Encoding": "identity"}
+
+    @classmethod
+    def parse(
+        cls,
+        connection: str,
+        *,
+        host: str | None,
+        port: int | None,
+        schema: str | None,
+        password: str | None,
+        extra: Mapping[str, Any],
+    ) -> "DataApi":
+        """The site of a connection's fields.
+
+        :raises Unusable: if one is missing or wrong, or the token would cross a network unencrypted.
+        """
+        token, site_id = (password or "").strip(), str(extra.get("site_id") or "").strip()
+        if not token:
+            raise Unusable(f"Connection {connection} has no token: put an API token with the scope sites:read there.")
+        if not all("!" <= character <= "~" for character in token):
+            raise Unusable(f"The token of connection {connection} holds a space or a character that none has: paste it anew.")
+        if not site_id.isascii() or not site_id.isalnum():
+            raise Unusable(
+                f"Connection {connection} has no site ID, or one that is none: put the ID from Site settings > General there."
+            )
+        url = address(connection, host, port, schema, DEFAULT_HOST)
+        if is_in_clear(url):
+            raise Unusable(f"Connection {connection} would send its token unencrypted to {url}: use an address with https://.")
+        version = "" if url.endswith(VERSION) else VERSION
+        return cls(
+            connection=connection,
+            url=f"{url}{version}/sites/{site_id}/analyze",
+            token=token,
+            timeout_seconds=number(connection, extra, "timeout_seconds", 30.0, least=0.5, most=300) or 30.0,
+        )
