@@ -1,9 +1,9 @@
 """The hook for Webflow's Data API: what Webflow shows of a site's goals."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from time import monotonic, sleep
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ from webflow_conversions.transport.data_api import DataApi
 LARGEST_ANSWER = 4 * 1024 * 1024
 """Greatest size of an answer, in bytes; a goal takes some 100, a day 60."""
 PATIENCE_SECONDS = 120.0
-"""Time limit for waiting until another request with the token has ended."""
+"""Time that a request waits, at most, until another one with the token has ended."""
 MOST_PAGES = 100
 """Pages of one list, at most."""
 
@@ -125,22 +125,22 @@ class Analyze:
         raise _unreadable(f"has more than {MOST_PAGES} pages of {name!r}")
 
     def _get(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        gives_up_at, delay = time.monotonic() + PATIENCE_SECONDS, 1.0
+        waited, delay = 0.0, 1.0
         while True:
             answer = self._ask(path, parameters)
             if answer.status != 429:
                 return self._content(answer, path)
             wait = retry_after_seconds(answer.header(b"retry-after"), datetime.now(UTC)) or delay
-            if time.monotonic() + wait > gives_up_at:
+            if waited + wait > PATIENCE_SECONDS:
                 raise Unavailable(
                     f"Webflow answers one request of a token at a time, and asks connection {self._api.connection} to wait "
                     f"{wait:,.0f} s more (HTTP 429): it is tried again later."
                 )
-            time.sleep(wait)
-            delay *= 2
+            sleep(wait)
+            waited, delay = waited + wait, 2 * delay
 
     def _ask(self, path: str, parameters: Mapping[str, str]) -> Answer:
-        ends_at = time.monotonic() + 2 * self._api.timeout_seconds
+        ends_at = monotonic() + 2 * self._api.timeout_seconds
         try:
             response = self._session.get(
                 f"{self._api.url}/{path}",

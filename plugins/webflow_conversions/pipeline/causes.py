@@ -241,8 +241,8 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.SHOWS_LITTLE: Kind(
         level=Level.ATTENTION,
-        condition="Webflow shows less than a quarter of the conversions of a goal that it usually shows for as many users, by the "
-        "14 days before.",
+        condition="Webflow shows less than a quarter of the conversions of a goal that it usually shows for as many users, by "
+        "the 14 days before.",
         remedy="Check that the site still calls wf.setUserId() with these user IDs, whether the goal was renamed, and Webflow's "
         "import of that night.",
     ),
