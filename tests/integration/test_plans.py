@@ -13,6 +13,7 @@ from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.overview import read_overview
+from webflow_conversions.ledger.readback import ReadbackRecord
 from webflow_conversions.ledger.retention import hash_people
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session, statement
@@ -145,6 +146,15 @@ def test_extraction_identification_and_the_account_read_by_an_index(night: Night
     assert found == {}
     assert len(plans) >= 15
     assert night.row("late").state == "ready"
+
+
+def test_the_read_back_reaches_what_was_accepted_by_the_pushes(night: Night, plans: list[Any]) -> None:
+    record = ReadbackRecord(night.session)
+    assert record.sent(NOW.date() - timedelta(days=7), NOW.date()) == []
+    record.recorded(NOW.date())
+    found = {statement: reads for statement, plan in plans if (reads := whole_reads(plan))}
+    assert found == {}
+    assert "conversions_accepted" in {node.get("Index Name") for _, plan in plans for node in nodes(plan)}
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ from webflow_conversions.ledger.actions import Action, Actions
 from webflow_conversions.ledger.erasure import Erasure, People
 from webflow_conversions.ledger.migrations import migrate, migrations
 from webflow_conversions.ledger.overview import read_overview
+from webflow_conversions.ledger.readback import ReadbackRecord
 from webflow_conversions.ledger.retention import hash_people, remove_old
 from webflow_conversions.ledger.search import Conversions, Filter, Only
 from webflow_conversions.ledger.session import Session
+from webflow_conversions.pipeline.readback import ReadDay, SentDay
 from webflow_conversions.rules.states import Reason, State
 
 
@@ -50,6 +52,9 @@ def test_a_night_runs_with_these_roles_alone(night: NightWithRoles, simulator: S
     assert night.problems(run) == []
     assert night.states() == {"a": ("accepted", None), "b": ("accepted", None), "c": ("rejected", "missing_identity")}
     night.dry_run(night.begin("dry", dry_run=True))
+    day = SentDay(destination="webflow_default", event_name="offline-purchase", day=night.clock.at.date())
+    for _ in range(2):
+        ReadbackRecord(night.session).record([ReadDay(sent=day, goal_id="1", shown=0)], night.clock.at)
     assert remove_old(night.session, night.clock.at - night.clock.at, night.clock.at) >= 0
     assert hash_people(night.session, timedelta(), night.clock.at + timedelta(days=3650)) == 2
 

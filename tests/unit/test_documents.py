@@ -208,11 +208,13 @@ def test_the_document_has_every_column_of_a_query_and_says_whether_it_is_needed(
     assert {(name, "yes" if name in needed else "no") for name in names} <= shown
 
 
-def test_the_document_has_every_extra_of_the_connection_with_its_default() -> None:
-    (connection,) = get_provider_info()["connection-types"]
-    shown = {cells[0]: cells[1].strip("`") for cells in rows(CONFIGURATION)}
-    for name, field in connection["conn-fields"].items():
-        assert shown[f"extra `{name}`"] == str(field["schema"].get("default", "none"))
+def test_the_document_has_every_extra_of_the_connections_with_its_default() -> None:
+    shown = {(cells[0], cells[1].strip("`")) for cells in rows(CONFIGURATION)}
+    for connection in get_provider_info()["connection-types"]:
+        for name, field in connection["conn-fields"].items():
+            is_needed = (connection["connection-type"], name) == ("webflow_data", "site_id")
+            default = "required" if is_needed else str(field["schema"].get("default", "none"))
+            assert (f"extra `{name}`", default) in shown
 
 
 def test_the_document_has_every_parameter_of_the_dag_with_its_default() -> None:
