@@ -12,6 +12,7 @@ import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, RetryAction
+from airflow.serialization.encoders import coerce_to_core_timetable
 from airflow.timetables.base import TimeRestriction
 
 from demo.airflow_stack import REPOSITORY
@@ -47,11 +48,14 @@ def test_reading_the_file_opens_nothing_and_imports_nothing_slow() -> None:
 
 def test_the_dag_runs_at_01_30_and_at_09_00_each_day(dag: DAG, monkeypatch: pytest.MonkeyPatch) -> None:
     now = pendulum.datetime(2026, 3, 10, 13)
-    monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: now)
+    clock: dict[str, Any] = {"utcnow": lambda: now, "time": SimpleNamespace(time=lambda: float(now.timestamp()))}
+    for name, stands_for in clock.items():
+        monkeypatch.setattr(f"airflow.timetables.trigger.{name}", stands_for)
     restriction = TimeRestriction(earliest=pendulum.instance(dag.start_date), latest=None, catchup=dag.catchup)
+    timetable: Any = coerce_to_core_timetable(dag.timetable)
     last, due = None, []
     for _ in range(4):
-        info = dag.timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)  # type: ignore[attr-defined]
+        info = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
         due.append(info.run_after.format("DD HH:mm"))
         last, now = info.data_interval, info.run_after.add(seconds=1)
     assert due == ["10 09:00", "11 01:30", "11 09:00", "12 01:30"]
@@ -94,8 +98,8 @@ def test_what_is_wrong_at_01_30_alarms_nobody_and_at_09_00_it_does(
     dag: DAG, monkeypatch: pytest.MonkeyPatch, run_id: str, is_told: bool
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(notices, "notify_of_failure", lambda context: told.append("failed"))
-    monkeypatch.setattr(notices, "_notify_of_recovery", lambda context, notice_of: told.append(notice_of("run", "since").subject))
+    monkeypatch.setattr(notices, "notify_of_failure", lambda _: told.append("failed"))
+    monkeypatch.setattr(notices, "_notify_of_recovery", lambda _, notice_of: told.append(notice_of("run", "since").subject))
     context: Any = {"dag": SimpleNamespace(dag_id=DAG_ID), "run_id": run_id}
     dag.on_failure_callback(context)
     dag.on_success_callback(context)

@@ -547,8 +547,9 @@ def test_a_missing_connection_is_named(morning: Surroundings) -> None:
 
 def told_by_plan(around: Surroundings) -> list[str]:
     around.plan()
-    ((findings,),) = around.sql(f"SELECT findings FROM webflow.runs WHERE run_id = '{around.run_id}'")
-    return [finding["sentence"] for finding in findings]
+    ((hints,),) = around.sql(f"SELECT hints FROM webflow.runs WHERE run_id = '{around.run_id}'")
+    assert {key.split(" ")[0] for key in hints} <= {"goals_differ"}
+    return list(hints.values())
 
 
 def test_plan_tells_of_an_event_name_that_no_goal_has_and_the_verdict_has_it_as_a_note(
@@ -556,13 +557,13 @@ def test_plan_tells_of_an_event_name_that_no_goal_has_and_the_verdict_has_it_as_
 ) -> None:
     assert told_by_plan(morning) == []
     site.goals([{"goal_id": "1234", "event_name": "Offline-Purchase"}])
-    assert told_by_plan(morning) == ["offline-purchase: no goal of the site has this event name"]
+    assert told_by_plan(morning) == ["no goal of the site has the event name offline-purchase"]
     morning.extract()
     for work in morning.identify():
         morning.push(work).execute(morning.context())
     morning.reconcile()
     ((verdict,),) = morning.sql(f"SELECT verdict FROM webflow.runs WHERE run_id = '{morning.run_id}'")
-    assert (verdict["level"], [finding["cause"] for finding in verdict["findings"]]) == ("note", ["no_goal"])
+    assert (verdict["level"], [finding["cause"] for finding in verdict["findings"]]) == ("note", ["goals_differ"])
 
 
 def test_plan_tells_of_goals_that_differ_from_webflow_s(morning: Surroundings) -> None:
@@ -570,7 +571,7 @@ def test_plan_tells_of_goals_that_differ_from_webflow_s(morning: Surroundings) -
         READBACK
         + "goals: [{event_name: offline-purchase}, {event_name: deal}, {event_name: old, valid_to: 2026-01-01T00:00:00Z}]\n"
     )
-    assert told_by_plan(morning) == ["deal: goals of the configuration has this event name, and no goal of the site"]
+    assert told_by_plan(morning) == ["goals of the configuration has deal, and the site does not"]
 
 
 @pytest.mark.parametrize("account", [{"answer_status": 503}, {"scopes": []}, {"goals_have_names": False}], ids=str)

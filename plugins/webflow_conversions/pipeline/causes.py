@@ -255,7 +255,7 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.GOALS_DIFFER: Kind(
         level=Level.NOTE,
-        condition="Plan found event names that no goal of the site has, or goals of the configuration that differ from Webflow's.",
+        condition="Plan found an event name that no goal of the site has, or goals in the configuration that are not Webflow's.",
         remedy="Give the goal in Webflow exactly this event name, or correct event_name or goals in the configuration.",
     ),
 }
