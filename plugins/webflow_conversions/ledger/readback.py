@@ -7,7 +7,7 @@ from psycopg2.extras import Json
 
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.readback import ReadDay, SentDay
-from webflow_conversions.rules.attribution import Attribution
+from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.window import to_milliseconds
 

@@ -15,6 +15,7 @@ from webflow_conversions.rules.credit import (
     explain_attribution,
     within,
 )
+from webflow_conversions.rules.readings import Observation, Reading, estimate
 from webflow_conversions.rules.states import State
 from webflow_conversions.ui.formatting import number, percent
 
@@ -157,7 +158,13 @@ def credit(data: OverviewData, today: date) -> Credit:
         activity=activity,
         readback=readback,
         read_at=max((day.read_at for day in data.readback), default=None),
+        reading=estimate([_observed(day) for day in data.readback]).sentence if data.readback else "",
     )
+
+
+def _observed(day: ReadbackDay) -> Observation:
+    expected = {reading: day.expected[reading] for reading in Reading if reading in day.expected}
+    return Observation(day=day.day, shown=day.conversions, expected=expected, unknown=day.expected.get(Attribution.UNKNOWN, 0))
 
 
 def activities(records: Iterable[Mapping[str, Mapping[str, Sequence[int]]]], today: date) -> list[EventActivity]:
