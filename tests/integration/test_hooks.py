@@ -21,6 +21,7 @@ from tests.servers import Answer, Server, ok, saying
 from webflow_conversions.errors import InDoubt, Stopped, Unavailable, Unusable
 from webflow_conversions.hooks.connections import ledger_session, warehouse
 from webflow_conversions.hooks.webflow import Probe, WebflowHook, _clock_offset
+from webflow_conversions.hooks.webflow_data import WebflowDataHook
 from webflow_conversions.provider import get_provider_info
 from webflow_conversions.rules.window import to_milliseconds
 
@@ -388,8 +389,9 @@ def test_a_ledger_is_postgresql_and_a_warehouse_speaks_sql(monkeypatch: pytest.M
         warehouse("warehouse")
 
 
-def test_the_connection_type_has_its_form_and_its_hook() -> None:
-    (connection_type,) = get_provider_info()["connection-types"]
-    module, name = connection_type["hook-class-name"].rsplit(".", 1)
-    assert (module, name) == (WebflowHook.__module__, WebflowHook.__name__)
-    assert connection_type["connection-type"] == WebflowHook.conn_type == "webflow"
+@pytest.mark.parametrize(("name", "hook"), [("webflow", WebflowHook), ("webflow_data", WebflowDataHook)])
+def test_each_connection_type_has_its_form_and_its_hook(name: str, hook: Any) -> None:
+    types = {each["connection-type"]: each["hook-class-name"] for each in get_provider_info()["connection-types"]}
+    assert types[name] == f"{hook.__module__}.{hook.__name__}"
+    assert hook.conn_type == name
+    assert len(types) == 2
