@@ -53,6 +53,17 @@ PEOPLE = "SELECT * FROM people WHERE identity_key IN :identity_keys"
 
 RULES = SourceRules(destination=DESTINATION, source="sales", event_name="offline-purchase", kind=TimestampKind.AWARE)
 
+LIMITS = Limits(
+    volume_factor=None,
+    value_factor=None,
+    rejected_share=None,
+    min_rows=200,
+    empty_source=False,
+    withdrawn_share=0.5,
+    lost_user_share=0.5,
+)
+"""The guards against a source or known users that lost too much, and no other."""
+
 
 class FixedClock(Clock):
     """A wall clock that a test sets."""

@@ -14,7 +14,7 @@ from demo.simulator.connection import Connection
 from demo.simulator.endpoint import Endpoint
 from demo.simulator.faults import Faults, FaultyConfiguration
 from demo.simulator.overview import as_page
-from demo.simulator.reply import Reply, json_reply, not_allowed, refusal
+from demo.simulator.reply import Reply, json_reply, no_page, refusal
 from demo.simulator.request import Request
 from demo.simulator.site_pages import SitePages, is_site_page
 from demo.simulator.store import EventReader
@@ -70,10 +70,8 @@ class Pages:
             connection.stream(self._action_ids(), b"text/plain; charset=utf-8")
         elif page is not None:
             connection.conclude_later(partial(self._answer, page, request))
-        elif methods := [method for method, known in self._pages if known == path]:
-            connection.conclude(not_allowed("Another method is needed here.", *methods))
         else:
-            connection.conclude(refusal(404, "The simulator has no such page."))
+            connection.conclude(no_page(*(method for method, known in self._pages if known == path)))
 
     def close(self) -> None:
         """Wait for the thread to end."""

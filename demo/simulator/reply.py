@@ -60,6 +60,13 @@ def not_allowed(sentence: str, *methods: bytes) -> Reply:
     return refusal(405, sentence, b"Allow: %b\r\n" % b", ".join(methods))
 
 
+def no_page(*methods: bytes) -> Reply:
+    """The answer to a request for a page that is not there, or that takes other methods."""
+    if methods:
+        return not_allowed("Another method is needed here.", *methods)
+    return refusal(404, "The simulator has no such page.")
+
+
 def changed(reply: Reply, field: str) -> Reply:
     """The echo of an event with one field changed; a reply other than 200 is returned as it is."""
     if reply.status != 200:

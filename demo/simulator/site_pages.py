@@ -13,7 +13,7 @@ from demo.simulator.account import Account
 from demo.simulator.clock import Clock
 from demo.simulator.connection import Connection
 from demo.simulator.nightly_import import Reading
-from demo.simulator.reply import Reply, json_reply, not_allowed, refusal
+from demo.simulator.reply import Reply, json_reply, no_page, refusal
 from demo.simulator.request import Request
 from demo.simulator.site import parse_reports
 from demo.simulator.site_generator import generate
@@ -62,10 +62,8 @@ class SitePages:
             connection.stream(self._reports(), b"application/x-ndjson")
         elif page is not None:
             connection.conclude_later(partial(self._answer, page, request))
-        elif methods := [method for method, known in self._pages if known == path]:
-            connection.conclude(not_allowed("Another method is needed here.", *methods))
         else:
-            connection.conclude(refusal(404, "The simulator has no such page."))
+            connection.conclude(no_page(*(method for method, known in self._pages if known == path)))
 
     async def forget_imports(self) -> None:
         """Delete the results of the imports, since their events are gone."""

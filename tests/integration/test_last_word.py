@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.night import DESTINATION, NOW, Night
-from webflow_conversions.pipeline.guards import Limits, objections
+from tests.night import DESTINATION, LIMITS, NOW, Night
+from webflow_conversions.pipeline.guards import objections
 from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.reconciliation import source_counts
 from webflow_conversions.pipeline.run import Run
@@ -17,15 +17,6 @@ from webflow_conversions.rules.window import Window
 from webflow_conversions.warehouse.reader import Warehouse
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-LIMITS = Limits(
-    volume_factor=None,
-    value_factor=None,
-    rejected_share=None,
-    min_rows=200,
-    empty_source=False,
-    withdrawn_share=0.5,
-    lost_user_share=0.5,
-)
 ALL = {"returns_all": {"sales"}, "limits": LIMITS}
 
 

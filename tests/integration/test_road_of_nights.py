@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from psycopg2.extras import execute_values
 
-from tests.night import CUSTOMER_ID, DESTINATION, NOW, Night
+from tests.night import CUSTOMER_ID, DESTINATION, LIMITS, NOW, Night
 from tests.oracle import HOUR, Oracle, Person, Read, Row, moment_of
 from webflow_conversions.delivery.answers import Answer, Trouble
 from webflow_conversions.delivery.protocols import Transport
 from webflow_conversions.errors import Unavailable
-from webflow_conversions.pipeline.guards import Limits, objections
+from webflow_conversions.pipeline.guards import objections
 from webflow_conversions.pipeline.reconciliation import source_counts
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.window import Window
@@ -47,15 +47,6 @@ QUERIES = {
     FEED: "SELECT * FROM road WHERE source = 'feed' AND {is_there} AND changed > {last_read} ORDER BY place",
 }
 RETURNS_ALL = frozenset({SHOP})
-LIMITS = Limits(
-    volume_factor=None,
-    value_factor=None,
-    rejected_share=None,
-    min_rows=200,
-    empty_source=False,
-    withdrawn_share=0.5,
-    lost_user_share=0.5,
-)
 
 VALUES = ["10.00", "149.99", "20", "0", "7.5", "10.005", "0.004", None, None]
 NO_VALUES = ["-1", "?", "NaN", "-0.001", "1,000.00"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,9 @@ from webflow_conversions.pipeline.warehouse import Chunk, Warehouse, counting
 from webflow_conversions.rules.attribution import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Coverage, visits_frame
 from webflow_conversions.rules.timestamps import moments_of
 from webflow_conversions.rules.window import to_milliseconds
+
+_ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+"""Stands for a moment where a query is only looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +33,7 @@ class Visits:
 
         :raises Unusable: if it lacks one, or the database refuses it.
         """
-        moment = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
-        binds = {"user_ids": [self.warehouse.no_key], "since": moment, "until": moment}
+        binds = {"user_ids": [self.warehouse.no_key], "since": _ANY_MOMENT, "until": _ANY_MOMENT}
         return counting(self.warehouse.columns(self.sql, binds), REQUIRED_COLUMNS, OPTIONAL_COLUMNS, "attribution.visits")
 
     def check(self) -> None:
@@ -41,8 +43,7 @@ class Visits:
         :raises Unavailable: if the database does not answer.
         """
         _ = self.columns
-        moment = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
-        self._until_columns(moment)
+        self._until_columns(_ANY_MOMENT)
 
     def coverage(self, now: datetime) -> Coverage:
         """The period in which the visits are loaded, as the warehouse says at ``now``."""

@@ -16,6 +16,6 @@ FROM webflow.conversions c
 WHERE c.forgotten_at IS NULL
   AND (
       c.id IN (SELECT id FROM of_user)
-      OR EXISTS (SELECT FROM keys s WHERE (NOT s.is_of_user OR c.user_id IS NULL) AND {is_same_key})
+      OR EXISTS (SELECT FROM keys s WHERE (NOT s.is_of_user OR c.user_id IS NULL) AND webflow.is_same_key(c.action_id, s.identity_key, c.identity_key))
   )
 ORDER BY c.id

@@ -27,10 +27,7 @@ WITH met AS MATERIALIZED (
         o.settled_at AS old_settled_at,
         o.run_id AS old_run_id,
         (s.action_timestamp_ms, s.value, s.detail) IS NOT DISTINCT FROM (o.action_timestamp_ms, o.value, o.detail)
-            AND (
-                s.identity_key IS NOT DISTINCT FROM o.identity_key
-                OR coalesce(o.identity_key = webflow.hashed_key(o.action_id, s.identity_key), false)
-            )
+            AND webflow.is_same_key(o.action_id, s.identity_key, o.identity_key)
             AND o.id IS NOT NULL AS is_as_before,
         (c.action_timestamp_ms, c.value, c.identity_key, c.detail)
             IS NOT DISTINCT FROM (o.action_timestamp_ms, o.value, o.identity_key, o.detail) AS stood_as_before,
@@ -45,7 +42,8 @@ WITH met AS MATERIALIZED (
         o.state IN ('ready', 'held', 'future', 'withdrawn') AND s.state = 'expired' AND o.action_timestamp_ms < %(oldest_ms)s
             AS expired_here,
         c.forgotten_at IS NULL AND (
-            (s.action_timestamp_ms, s.value, s.detail) IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.detail) OR NOT {is_same_key}
+            (s.action_timestamp_ms, s.value, s.detail) IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.detail)
+            OR NOT webflow.is_same_key(c.action_id, s.identity_key, c.identity_key)
         ) AS differs,
         c.forgotten_at IS NOT NULL OR (s.action_timestamp_ms, s.value, s.identity_key, s.detail)
             IS NOT DISTINCT FROM (e.action_timestamp_ms, e.value, e.identity_key, e.detail) AS is_alike,
@@ -76,7 +74,11 @@ WITH met AS MATERIALIZED (
         SELECT
             conversion, alike, value, rank, beside, is_new, was,
             CASE WHEN is_kept THEN x.action_timestamp_ms ELSE c.action_timestamp_ms END AS action_timestamp_ms,
-            CASE WHEN is_kept THEN x.identity_key WHEN {is_same_key} THEN s.identity_key ELSE c.identity_key END AS identity_key,
+            CASE
+                WHEN is_kept THEN x.identity_key
+                WHEN webflow.is_same_key(c.action_id, s.identity_key, c.identity_key) THEN s.identity_key
+                ELSE c.identity_key
+            END AS identity_key,
             CASE WHEN is_kept THEN x.detail ELSE c.detail END AS detail
         FROM webflow.extracted x
         WHERE extraction = %(extraction)s AND conversion = c.id

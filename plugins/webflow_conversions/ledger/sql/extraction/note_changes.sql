@@ -7,7 +7,7 @@ WITH changed AS (
                  THEN format('time %%s, was %%s', coalesce(e.action_timestamp_ms::text, 'none'), c.action_timestamp_ms) END,
             CASE WHEN e.value IS DISTINCT FROM c.value
                  THEN format('value %%s, was %%s', coalesce(e.value::text, 'none'), coalesce(c.value::text, 'none')) END,
-            CASE WHEN (SELECT NOT {is_same_key} FROM (SELECT e.identity_key) s) THEN 'another identity key' END,
+            CASE WHEN NOT webflow.is_same_key(c.action_id, e.identity_key, c.identity_key) THEN 'another identity key' END,
             CASE WHEN e.detail IS DISTINCT FROM c.detail THEN e.detail END
         ) AS detail
     FROM webflow.extracted e

@@ -40,8 +40,7 @@ FROM (
     -- Only a hash may be left of the key and the user before.
     CROSS JOIN LATERAL (
         SELECT
-            c.identity_key IS DISTINCT FROM b.identity_key
-                AND b.identity_key IS DISTINCT FROM webflow.hashed_key(c.action_id, c.identity_key) AS has_another_key,
+            NOT webflow.is_same_key(c.action_id, c.identity_key, b.identity_key) AS has_another_key,
             coalesce(b.user_id NOT LIKE 'sha256:%%', false)
                 AND (c.user_domain, c.user_id) IS DISTINCT FROM (b.user_domain, b.user_id) AS has_another_user
     ) k

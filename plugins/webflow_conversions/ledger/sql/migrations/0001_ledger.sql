@@ -291,13 +291,17 @@ CREATE TABLE webflow.deployment (
 
 COMMENT ON COLUMN webflow.deployment.id IS 'The Airflow Variable webflow_deployment of the Airflow that plans its runs; at most one row.';
 
--- The beginning of a user ID or an identity key, to show to people.
 CREATE FUNCTION webflow.hashed_key(action_id text, identity_key text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN 'sha256:' || encode(sha256(convert_to(action_id || ' ' || identity_key, 'UTF8')), 'hex');
 
 COMMENT ON FUNCTION webflow.hashed_key IS
     'An identity key as it is kept of a conversion that finished long ago: enough to see whether the source still has the same.';
 
+-- Whether the identity key that a source row says is the one that is kept of its conversion, of which only a hash may be left.
+CREATE FUNCTION webflow.is_same_key(action_id text, said text, kept text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN said IS NOT DISTINCT FROM kept OR coalesce(kept = webflow.hashed_key(action_id, said), false);
+
+-- The beginning of a user ID or an identity key, to show to people.
 CREATE FUNCTION webflow.shortened(whole text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(left(whole, least(4, length(whole) / 2)) || '…', 'none');
 

@@ -1,5 +1,5 @@
 -- Puts hashes in place of identity keys and user IDs, and takes away which they were before. The key is salted with the action
--- ID, since it is only compared with that of the same source row: parts/is_same_key.sql. A user ID is not, so that people find
+-- ID, since it is only compared with that of the same source row: webflow.is_same_key(). A user ID is not, so that people find
 -- the conversions of a user. A conversion that may go out again, if a person wants it to, keeps its user.
 WITH hashed AS (
     UPDATE webflow.conversions c
