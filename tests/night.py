@@ -250,7 +250,7 @@ class Night:
         return {name: (row.state, row.reason) for name, row in self.rows().items()}
 
     def _source(self, run: Run) -> SourceQuery:
-        return SourceQuery(warehouse=self.warehouse, name=self.rules.source, sql=self.sales_sql, run=run)
+        return SourceQuery(warehouse=self.warehouse, name=self.rules.source, sql=self.sales_sql, window=run.window)
 
 
 SETTINGS = PushSettings(

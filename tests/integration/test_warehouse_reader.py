@@ -151,7 +151,7 @@ def test_bytes_that_are_no_text_stop_their_row_alone(
     night.sales_sql = "SELECT *, timestamptz '2026-11-23 21:00+00' AS occurred_at FROM sales ORDER BY n"
     elsewhere = Warehouse(engine(connect), "warehouse")
     run = night.begin()
-    source = SourceQuery(warehouse=elsewhere, name="sales", sql=night.sales_sql, run=run)
+    source = SourceQuery(warehouse=elsewhere, name="sales", sql=night.sales_sql, window=run.window)
     users = KnownUsers(warehouse=elsewhere, sql=PEOPLE, personal_data=PersonalData.REJECT)
     extract(run, night.rules, source, users, Extraction(night.session, run, night.rules, "digest"), night.clock.now)
     assert night.states() == {

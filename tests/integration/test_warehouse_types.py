@@ -49,7 +49,7 @@ class Backend:
         self, sql: str, kind: TimestampKind = TimestampKind.EPOCH_MILLISECONDS, zone: str | None = None
     ) -> list[dict[str, Any]]:
         """The rows of a source's query, judged."""
-        query = SourceQuery(warehouse=self.warehouse, name="sales", sql=sql, run=RUN, zone=zone)
+        query = SourceQuery(warehouse=self.warehouse, name="sales", sql=sql, window=RUN.window, zone=zone)
         query.check()
         found: list[dict[str, Any]] = []
         rules = replace(RULES, kind=kind, timezone=zone)

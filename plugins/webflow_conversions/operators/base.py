@@ -23,15 +23,14 @@ from webflow_conversions.errors import ConversionsError
 from webflow_conversions.hooks.scheduler import FAILURE
 
 if TYPE_CHECKING:
-    from webflow_conversions.configuration import Configuration, ConfigurationFile, Source
+    from webflow_conversions.configuration import Configuration
     from webflow_conversions.ledger.runs import Runs
     from webflow_conversions.ledger.session import Session
     from webflow_conversions.pipeline.causes import Cause
     from webflow_conversions.pipeline.failures import Failure
     from webflow_conversions.pipeline.metrics import Metric
     from webflow_conversions.pipeline.run import Run
-    from webflow_conversions.pipeline.visits import Visits
-    from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
+    from webflow_conversions.project import Project
 
 
 def default_config_path() -> Path:
@@ -167,73 +166,19 @@ class ConversionsOperator(BaseOperator):
         return decision.action is RetryAction.FAIL
 
     @cached_property
-    def file(self) -> ConfigurationFile:
-        """The configuration file."""
-        from webflow_conversions.configuration import ConfigurationFile
+    def project(self) -> Project:
+        """The configuration, and the queries that it names."""
+        from webflow_conversions.project import Project
 
-        return ConfigurationFile(Path(self.config_path) if self.config_path else default_config_path())
+        return Project(Path(self.config_path) if self.config_path else default_config_path())
 
     @property
     def config(self) -> Configuration:
         """The content of the configuration file."""
-        return self.file.configuration
+        return self.project.config
 
     def ledger(self) -> Session:
         """A session on the ledger, not opened yet."""
         from webflow_conversions.hooks.connections import ledger_session
 
         return ledger_session(self.ledger_conn_id)
-
-    def source_query(self, source: Source, run: Run) -> SourceQuery:
-        """The query of a source, for a run."""
-        from webflow_conversions.hooks.connections import warehouse
-        from webflow_conversions.pipeline.warehouse import SourceQuery
-        from webflow_conversions.rules.timestamps import TimestampKind
-
-        return SourceQuery(
-            warehouse=warehouse(source.warehouse_conn_id),
-            name=source.name,
-            sql=self.file.sql(source.sql),
-            run=run,
-            also_required=source.columns_instead,
-            zone=source.timestamps.timezone if source.timestamps.kind is TimestampKind.LOCAL else None,
-        )
-
-    def visits(self) -> Visits | None:
-        """The queries that tell what will count; None where the configuration has none."""
-        from webflow_conversions.hooks.connections import warehouse
-        from webflow_conversions.pipeline.visits import Visits
-
-        attribution = self.config.attribution
-        if attribution is None:
-            return None
-        return Visits(
-            warehouse=warehouse(attribution.warehouse_conn_id),
-            sql=self.file.sql(attribution.visits),
-            until_sql=self.file.sql(attribution.complete_until),
-            history_days=attribution.history_days,
-        )
-
-    def known_users(self) -> KnownUsers:
-        """The query for known users."""
-        from webflow_conversions.hooks.connections import warehouse
-        from webflow_conversions.pipeline.warehouse import KnownUsers
-
-        known = self.config.known_users
-        return KnownUsers(
-            warehouse=warehouse(known.warehouse_conn_id), sql=self.file.sql(known.sql), personal_data=known.personal_data
-        )
-
-    def config_digest(self, destination: str) -> str:
-        """The fingerprint under which a row that this destination refused stays refused."""
-        from webflow_conversions.configuration import digest
-        from webflow_conversions.hooks.webflow import WebflowHook
-
-        api = WebflowHook(destination).get_conn()
-        return digest(
-            self.config.model_dump(
-                mode="json", exclude={"delivery", "guards", "notices", "readback", "retention_days", "people_retention_days"}
-            ),
-            api.url,
-            api.customer_id,
-        )

@@ -39,8 +39,8 @@ class ExtractConversionsOperator(ConversionsOperator):
 
         run = Run.from_json(self.plan)
         source = self.config.source(self.source)
-        rules, query, users = self.config.rules(source), self.source_query(source, run), self.known_users()
-        config_digest = self.config_digest(source.webflow_conn_id)
+        rules, query, users = self.config.rules(source), self.project.source_query(source, run.window), self.project.known_users
+        config_digest = self.project.config_digest(source.webflow_conn_id)
         session = self.ledger()
         if not run.dry_run:
             tally = extract(run, rules, query, users, Extraction(session, run, rules, config_digest), now)

@@ -48,7 +48,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
         waiting = Identification(self.ledger(), session, run, destinations, just_asked=context["ti"].try_number == 1)
         limits = Limits(**self.config.guards.model_dump())
         try:
-            users = self.known_users()
+            users = self.project.known_users
             done = identify(
                 users,
                 waiting,
@@ -79,13 +79,13 @@ class IdentifyConversionsOperator(ConversionsOperator):
         from webflow_conversions.pipeline.attribution import Policy, attribute
         from webflow_conversions.pipeline.causes import Cause
 
-        visits, settings = self.visits(), self.config.attribution
+        visits, settings = self.project.visits, self.config.attribution
         if visits is None or settings is None:
             return
         policy = Policy(holds_unknown=settings.unknown == "hold", skips_useless=settings.will_not_count == "skip")
         ledger = AttributionOfRun(self.ledger(), self.ledger(), run, destinations)
         try:
-            judged = attribute(self.known_users(), visits, ledger, policy, now)
+            judged = attribute(self.project.known_users, visits, ledger, policy, now)
             self.log.info("judged: %s", judged)
             self._hint(context, run, Cause.NO_VISITS, judged.hint)
         except Unavailable as error:

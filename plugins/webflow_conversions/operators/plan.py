@@ -16,8 +16,6 @@ from webflow_conversions.rules.window import Window, WindowError, parse_date
 if TYPE_CHECKING:
     from webflow_conversions.ledger.session import Session
     from webflow_conversions.pipeline.run import Run
-    from webflow_conversions.pipeline.visits import Visits
-    from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 
 
 class PlanConversionsOperator(ConversionsOperator):
@@ -151,13 +149,7 @@ class PlanConversionsOperator(ConversionsOperator):
 
     def _check_queries(self, run: Run) -> None:
         """Refuse a query that cannot work; a warehouse that is away is for the extraction to try again."""
-        visits = self.visits()
-        queries: list[KnownUsers | SourceQuery | Visits] = [
-            self.known_users(),
-            *([visits] if visits else []),
-            *(self.source_query(self.config.source(name), run) for name in run.sources),
-        ]
-        for query in queries:
+        for query in self.project.queries(run.sources, run.window):
             try:
                 query.check()
             except Unavailable as error:

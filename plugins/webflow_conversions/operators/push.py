@@ -84,7 +84,7 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             worker,
             resend=delivery.in_doubt is InDoubt.RESEND,
             attempts_per_run=delivery.attempts_per_run,
-            config_digest=self.config_digest(worker.destination),
+            config_digest=self.project.config_digest(worker.destination),
         )
         transport = CurlTransport(
             api.url,

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import pandas as pd
 
 from webflow_conversions.errors import Unusable
-from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules import evaluation, identity
 from webflow_conversions.rules.identity import UnreadableTimes, choose_users, known_users_frame, sendable_users, variants
 from webflow_conversions.rules.personal_data import PersonalData
+from webflow_conversions.rules.window import Window
 
 Chunk = dict[str, pd.Series]
 
@@ -42,7 +42,7 @@ class Warehouse(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceQuery:
-    """The query of one source, for one run.
+    """The query of one source, for the conversions of a window.
 
     ``also_required`` are the columns for which the configuration has no value, ``zone`` is that of local times.
     """
@@ -50,7 +50,7 @@ class SourceQuery:
     warehouse: Warehouse
     name: str
     sql: str
-    run: Run
+    window: Window
     also_required: Sequence[str] = ()
     zone: str | None = None
 
@@ -88,7 +88,7 @@ class SourceQuery:
 
     @property
     def _binds(self) -> dict[str, Any]:
-        return {"window_start": self.run.window.start, "window_end": self.run.window.end}
+        return {"window_start": self.window.start, "window_end": self.window.end}
 
 
 @dataclass(frozen=True, kw_only=True)
