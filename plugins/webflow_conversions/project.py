@@ -3,29 +3,33 @@
 Tasks and command alike build what they work with here.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
-from webflow_conversions.configuration import Configuration, ConfigurationFile, Source, digest
+from webflow_conversions.configuration import AttributionSettings, Configuration, ConfigurationFile, Source, digest
 from webflow_conversions.hooks.connections import warehouse
 from webflow_conversions.hooks.webflow import WebflowHook
+from webflow_conversions.hooks.webflow_data import WebflowDataHook
+from webflow_conversions.pipeline.readback import compare_goals
 from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.timestamps import TimestampKind
 from webflow_conversions.rules.window import Window
 
 
-class Query(Protocol):
-    """A query of the configuration."""
+class Query(NamedTuple):
+    """A query of the configuration: what it is for, its file relative to the folder ``sql``, its connection.
 
-    def check(self) -> None:
-        """Ask the database whether the query can work, without reading a row.
+    ``build`` raises Unusable if there is no such file or connection.
+    """
 
-        :raises Unusable: if it lacks a column, or the database refuses it.
-        :raises Unavailable: if the database does not answer.
-        """
+    about: str
+    file: str
+    warehouse_conn_id: str
+    build: Callable[[], KnownUsers | SourceQuery | Visits]
 
 
 class Project:
@@ -65,22 +69,37 @@ class Project:
     def visits(self) -> Visits | None:
         """The queries that tell what will count; None where the configuration has none."""
         attribution = self.config.attribution
-        if attribution is None:
-            return None
-        return Visits(
-            warehouse=warehouse(attribution.warehouse_conn_id),
-            sql=self.file.sql(attribution.visits),
-            until_sql=self.file.sql(attribution.complete_until),
-            history_days=attribution.history_days,
-        )
+        return None if attribution is None else self._visits(attribution)
 
-    def queries(self, sources: Sequence[str], window: Window) -> Iterator[Query]:
-        """All queries of a run of these sources, each built when it is asked for."""
-        yield self.known_users
-        if self.visits is not None:
-            yield self.visits
-        for name in sources:
-            yield self.source_query(self.config.source(name), window)
+    def queries(self, sources: Sequence[str], window: Window) -> list[Query]:
+        """All queries of a run of these sources."""
+        known, attribution = self.config.known_users, self.config.attribution
+        found = [Query("known_users", known.sql, known.warehouse_conn_id, lambda: self.known_users)]
+        if attribution is not None:
+            found.append(
+                Query("attribution", attribution.visits, attribution.warehouse_conn_id, partial(self._visits, attribution))
+            )
+        for source in map(self.config.source, sources):
+            build = partial(self.source_query, source, window)
+            found.append(Query(f"source {source.name}", source.sql, source.warehouse_conn_id, build))
+        return found
+
+    def goals_difference(self, sources: Sequence[str], now: datetime) -> str | None:
+        """Where event names and ``goals`` differ from the goals of the site, see :func:`compare_goals`.
+
+        None as well where the configuration has no ``readback``.
+
+        :raises ConversionsError: if the goals cannot be read.
+        """
+        if self.config.readback is None:
+            return None
+        used = {name for name in (self.config.source(source).event_name for source in sources) if name}
+        periods = self.config.goals
+        configured = (
+            None if periods is None else {goal.event_name for goal in periods if not goal.valid_to or goal.valid_to > now}
+        )
+        with WebflowDataHook(self.config.readback.webflow_data_conn_id).get_conn() as reports:
+            return compare_goals(used, configured, reports.goals())
 
     def config_digest(self, destination: str) -> str:
         """The fingerprint under which a row that this destination refused stays refused."""
@@ -91,4 +110,12 @@ class Project:
             ),
             api.url,
             api.customer_id,
+        )
+
+    def _visits(self, attribution: AttributionSettings) -> Visits:
+        return Visits(
+            warehouse=warehouse(attribution.warehouse_conn_id),
+            sql=self.file.sql(attribution.visits),
+            until_sql=self.file.sql(attribution.complete_until),
+            history_days=attribution.history_days,
         )

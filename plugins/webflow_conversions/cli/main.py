@@ -7,6 +7,7 @@ import click
 from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedTable
 
 from webflow_conversions import __version__
+from webflow_conversions.cli.check import check
 from webflow_conversions.cli.forget import forget
 from webflow_conversions.errors import ConversionsError, first_line
 
@@ -38,6 +39,7 @@ def cli() -> None:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
 
 
+cli.add_command(check)
 cli.add_command(forget)
 
 

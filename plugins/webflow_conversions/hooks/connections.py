@@ -43,6 +43,15 @@ def connection_named(name: str) -> Connection:
         ) from error
 
 
+def is_connection(name: str) -> bool:
+    """Whether there is a connection of this ID."""
+    try:
+        BaseHook.get_connection(name)
+    except AirflowNotFoundException:
+        return False
+    return True
+
+
 def ledger_connect(name: str = LEDGER) -> Connect:
     """A function that opens connections to the ledger.
 

@@ -28,3 +28,12 @@ def belong_to(session: Session, deployment: str | None) -> str:
             f"or, if it takes that one's place, set its Airflow Variable {VARIABLE} to {owner.id}."
         )
     return mine
+
+
+def server(session: Session) -> str:
+    """Which server the ledger's connection leads to, in words.
+
+    :raises Unavailable: if it does not answer.
+    """
+    (row,) = session.fetch("deployment/server", {})
+    return f"PostgreSQL {row.version}, database {row.database}, role {row.role}"

@@ -151,26 +151,16 @@ class PlanConversionsOperator(ConversionsOperator):
         """Refuse a query that cannot work; a warehouse that is away is for the extraction to try again."""
         for query in self.project.queries(run.sources, run.window):
             try:
-                query.check()
+                query.build().check()
             except Unavailable as error:
                 self.log.warning("%s", error)
 
     def _check_goals(self, context: Context, run: Run) -> None:
         """Tell of event names that no goal of the site has. If the goals cannot be read, the run goes on without."""
-        from webflow_conversions.hooks.webflow_data import WebflowDataHook
         from webflow_conversions.pipeline.causes import Cause
-        from webflow_conversions.pipeline.readback import compare_goals
 
-        if self.config.readback is None:
-            return
-        used = {name for name in (self.config.source(source).event_name for source in run.sources) if name}
-        periods = self.config.goals
-        configured = (
-            None if periods is None else {goal.event_name for goal in periods if not goal.valid_to or goal.valid_to > now()}
-        )
         try:
-            with WebflowDataHook(self.config.readback.webflow_data_conn_id).get_conn() as reports:
-                difference = compare_goals(used, configured, reports.goals())
+            difference = self.project.goals_difference(run.sources, now())
         except ConversionsError as error:
             self.log.warning("%s The event names are not compared with the goals.", error)
             return

@@ -1,0 +1,76 @@
+"""The output of the command: tables for people, coloured on a terminal alone, or JSON for scripts."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_WIDTH = 160
+"""Characters of a line where there is no terminal whose width counts."""
+
+
+class Output:
+    """Where a command writes. Whatever it is given is text, never markup.
+
+    :param as_json: whether only :meth:`document` writes, and the rest is for people.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._is_terminal = sys.stdout.isatty()
+        self._console = Console(highlight=False, markup=False, width=None if self._is_terminal else PLAIN_WIDTH, soft_wrap=False)
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Write a line."""
+        if not self.as_json:
+            self._console.print(Text(_printable(text), style=style), soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+        """Write a table; numbers stand at the right. A cell may be a :class:`rich.text.Text`. Nothing is cut off."""
+        if self.as_json:
+            return
+        listed = [list(row) for row in rows]
+        table = Table(
+            title=Text(title, style="bold") if title else None,
+            title_justify="left",
+            box=box.SIMPLE_HEAD if self._is_terminal else box.ASCII2,
+            show_edge=False,
+            pad_edge=False,
+        )
+        for place, name in enumerate(columns):
+            are_numbers = bool(listed) and all(isinstance(row[place], (int, Decimal, type(None))) for row in listed)
+            table.add_column(Text(name), justify="right" if are_numbers else "left", overflow="fold")
+        for row in listed:
+            table.add_row(*(cell if isinstance(cell, Text) else Text(_written(cell)) for cell in row))
+        self._console.print(table)
+
+    def document(self, document: Any) -> None:
+        """Write the result as JSON, if that was asked for; money as text, exactly."""
+        if self.as_json:
+            click.echo(json.dumps(document, default=str, ensure_ascii=False, indent=2))
+
+
+def _written(cell: Any) -> str:
+    match cell:
+        case None:
+            return ""
+        case Decimal():
+            return f"{cell:,.2f}"
+        case bool():
+            return "yes" if cell else "no"
+        case int():
+            return f"{cell:,}"
+        case _:
+            return _printable(str(cell))
+
+
+def _printable(text: str) -> str:
+    """The text without what would steer a terminal."""
+    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
