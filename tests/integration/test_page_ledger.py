@@ -317,11 +317,18 @@ def test_what_is_ready_is_known_by_its_last_trouble(night: Night):
     put(night, "ready", "c1", trouble="HTTP 503")
     put(night, "ready", "c2", trouble="HTTP 503")
     put(night, "ready", "c3")
+    put(night, "ready", "c4", source="kiosk", trouble="HTTP 500")
+    put(night, "ready", "c5", source="crm")
+    put(night, "held", "c6", source="crm", trouble="HTTP 500")
 
     found = overview_data(night)
 
-    assert {trouble: amount.rows for trouble, amount in found.troubles["sales"].items()} == {"HTTP 503": 2, None: 1}
-    assert found.ready["sales"].rows == 3
+    assert {
+        source: {trouble: amount.rows for trouble, amount in troubles.items()} for source, troubles in found.troubles.items()
+    } == {"sales": {"HTTP 503": 2, None: 1}, "kiosk": {"HTTP 500": 1}, "crm": {None: 1}}
+    assert sum((amount for troubles in found.troubles.values() for amount in troubles.values()), Amount()) == sum(
+        found.ready.values(), Amount()
+    )
 
 
 def test_the_currency_is_that_of_the_last_run(night: Night, conversions: Conversions):

@@ -23,7 +23,7 @@ from webflow_conversions.rules.states import State
 
 HISTORY = 60_000
 LARGE = {"conversions", "extracted", "history"}
-SMALL_INDEXES = {"conversions_ready", "conversions_waiting", "conversions_sending"}
+SMALL_INDEXES = {"conversions_ready", "conversions_troubled", "conversions_waiting", "conversions_sending"}
 """Partial ones, which hold only what is not finished."""
 
 
@@ -223,6 +223,33 @@ def test_a_month_that_was_too_old_is_not_read_for_the_chart(night: Night, plans:
     read_overview(night.session, "nightly", NOW)
     (plan,) = [plan for sql, plan in plans if sql == statement("overview/ended")]
     assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {"conversions_decided"}
+
+
+def test_what_waits_and_what_was_decided_is_added_up_from_an_index_alone(night: Night, plans: list[Any]) -> None:
+    night.sql(
+        "UPDATE webflow.conversions SET state = CASE WHEN id %% 2 = 0 THEN 'held' ELSE 'rejected' END, reason = 'unknown_user',"
+        " settled_at = %s WHERE id IN (SELECT id FROM webflow.conversions WHERE state = 'accepted' LIMIT 20000)",
+        NOW,
+    )
+    with closing(night.connect()) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE webflow.conversions")
+    plans.clear()
+    found = read_overview(night.session, "nightly", NOW)
+    assert sum(held.amount.rows for held in found.held) == sum(ended.amount.rows for ended in found.ended) == 10_000
+    assert found.ready["sales"].rows == 1_500
+    of_page = {statement(f"overview/{name}"): name for name in ("held", "ready", "ended")}
+    read = {
+        of_page[sql]: {(node["Node Type"], node.get("Index Name")) for node in nodes(plan) if node.get("Relation Name") == "conversions"}
+        for sql, plan in plans
+        if sql in of_page
+    }
+    assert read == {
+        "held": {("Index Only Scan", "conversions_waiting")},
+        "ready": {("Index Only Scan", "conversions_ready")},
+        "ended": {("Index Only Scan", "conversions_decided")},
+    }
 
 
 def test_the_delays_of_a_night_are_read_by_the_pushes_that_it_had(night: Night, plans: list[Any]) -> None:

@@ -252,7 +252,8 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         if before:
             shown, extractions = before, _extractions(before, now, fetch)
     ready_at, waiting = _waiting(runs, now)
-    ready, sending = fetch("overview/ready") if ready_at is None else [], fetch("overview/sending")
+    ready, troubled = (fetch("overview/ready"), fetch("overview/troubled")) if ready_at is None else ([], [])
+    sending = fetch("overview/sending")
     return OverviewData(
         at=now,
         runs=runs,
@@ -277,7 +278,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
             )
             for row in fetch("overview/ended")
         ],
-        troubles=_troubles(ready),
+        troubles=_troubles(by_source(ready), troubled),
         usual=usual_of(fetch("runs/usual", run=shown.id, weeks=USUAL_WEEKS)) if shown and shown.is_whole else {},
         delays=_delays(runs, fetch),
         currency=next((row.currency for row in rows if row.window_end), None),
@@ -338,11 +339,15 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
     return extractions
 
 
-def _troubles(ready: Sequence[Any]) -> dict[str, dict[str | None, Amount]]:
+def _troubles(ready: Mapping[str, Amount], troubled: Sequence[Any]) -> dict[str, dict[str | None, Amount]]:
+    """What is ready by source and last trouble; None for what met none."""
     found: dict[str, dict[str | None, Amount]] = {}
-    for row in ready:
-        of_source = found.setdefault(row.source, {})
-        of_source[row.trouble] = of_source.get(row.trouble, Amount()) + Amount.of_row(row)
+    for row in troubled:
+        found.setdefault(row.source, {})[row.trouble] = Amount.of_row(row)
+    for source, amount in ready.items():
+        untroubled = amount - sum(found.get(source, {}).values(), Amount())
+        if untroubled.rows:
+            found.setdefault(source, {})[None] = untroubled
     return found
 
 

@@ -58,9 +58,12 @@ COMMENT ON COLUMN webflow.conversions.forgotten_at IS
     'When the person behind it was removed: what is left is the action_id, the state, the moment and the value, so that it is never sent again and the counts stay.';
 COMMENT ON COLUMN webflow.conversions.run_id IS 'The run that brought the row into its present state.';
 
--- The queue: small whatever the history, in the order of expiry.
-CREATE INDEX conversions_ready ON webflow.conversions (destination, action_timestamp_ms, id) WHERE state = 'ready';
-CREATE INDEX conversions_waiting ON webflow.conversions (state, action_timestamp_ms, id) WHERE state IN ('held', 'future');
+-- The queue: small whatever the history, in the order of expiry. With what the page adds up, so that it need not look at each
+-- conversion; the last trouble is apart, since few have one, and it is a text.
+CREATE INDEX conversions_ready ON webflow.conversions (destination, action_timestamp_ms, id) INCLUDE (source, value) WHERE state = 'ready';
+CREATE INDEX conversions_troubled ON webflow.conversions (destination, action_timestamp_ms) WHERE state = 'ready' AND trouble IS NOT NULL;
+CREATE INDEX conversions_waiting ON webflow.conversions (state, action_timestamp_ms, id) INCLUDE (source, value)
+    WHERE state IN ('held', 'future');
 CREATE INDEX conversions_sending ON webflow.conversions (push_id) WHERE state = 'sending';
 
 -- What a run has sent: by the pushes that it had. With the ID, so that retention can stop and go on within a push.
@@ -71,7 +74,7 @@ CREATE INDEX conversions_accepted ON webflow.conversions (push_id, id) WHERE sta
 CREATE INDEX conversions_turned_away ON webflow.conversions (state, settled_at, id) WHERE state IN ('rejected', 'expired', 'withdrawn');
 -- What was rejected or withdrawn after it had waited, or could not be sent as it is, by the moment of that: what was too old when it was
 -- first read may be a month of conversions, and nobody decided about it.
-CREATE INDEX conversions_decided ON webflow.conversions (settled_at)
+CREATE INDEX conversions_decided ON webflow.conversions (settled_at) INCLUDE (source, state, reason, value)
     WHERE state IN ('rejected', 'expired', 'withdrawn') AND reason IS DISTINCT FROM 'expired_before_seen';
 CREATE INDEX conversions_doubted ON webflow.conversions (id) WHERE attempts_in_doubt > 0;
 CREATE INDEX conversions_changed ON webflow.conversions (id) WHERE changed_after_sent_at IS NOT NULL;

@@ -1,4 +1,5 @@
--- Conversions that wait for their user, by the full hours left until they expire; below zero they are too old already.
+-- Conversions that wait for their user, by the full hours left until they expire; below zero they are too old already. All
+-- of it is in the index.
 SELECT
     source,
     floor((action_timestamp_ms - %(oldest_ms)s)::float8 / 3600000)::integer AS hours_left,
