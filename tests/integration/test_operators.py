@@ -13,8 +13,9 @@ from airflow.sdk.observability import stats
 from demo.postgres import USER, free_port
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN
-from tests.surroundings import CONFIGURATION, TWO_SOURCES, Surroundings
+from tests.surroundings import CONFIGURATION, PEOPLE, TWO_SOURCES, Surroundings
 from webflow_conversions.errors import Stopped, Unavailable, Unfinished
+from webflow_conversions.warehouse.reader import Warehouse
 
 MORE_SALES = """
 INSERT INTO sales SELECT 'b' || n, now() - interval '2 hours', 'k1' FROM generate_series(1, 9) n;
@@ -257,6 +258,28 @@ def test_a_warehouse_that_goes_away_keeps_nothing_that_is_ready(around: Surround
     assert states(around) == {"accepted": 1, "held": 1}
     with pytest.raises(Unfinished, match="identify: The warehouse"):
         around.reconcile()
+
+
+def test_the_query_for_known_users_is_looked_at_once_for_users_and_verdicts(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice without rows: with a text, since keys are text, and without any."""
+    around.sql(
+        "CREATE TABLE visits AS SELECT 'crm' AS user_domain, 'u1' AS user_id, at AS started_at, at AS last_active_at,"
+        " at AS first_viewed_at FROM (SELECT now() - interval '65 minutes' AS at) visit"
+    )
+    (around.folder / "sql" / "visits.sql").write_text("SELECT * FROM visits WHERE user_id IN :user_ids")
+    (around.folder / "sql" / "until.sql").write_text("SELECT now() - interval '1 minute' AS complete_until")
+    around.configure(CONFIGURATION + "attribution: {visits: visits.sql, complete_until: until.sql}\n")
+    around.plan()
+    around.extract()
+    columns, asked = Warehouse.columns, list[str]()
+    monkeypatch.setattr(Warehouse, "columns", lambda self, sql, binds: asked.append(sql) or columns(self, sql, binds))
+
+    around.identify()
+
+    assert around.sql("SELECT attribution FROM webflow.conversions") == [("will_count",)]
+    assert asked.count(PEOPLE) == 2
 
 
 def test_the_record_of_the_run_has_its_money(around: Surroundings) -> None:
