@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webflow_conversions.rules import attribution
-from webflow_conversions.rules.attribution import Coverage, judge, not_configured, visits_frame
+from webflow_conversions.rules.attribution import Coverage, judge, visits_frame
 from webflow_conversions.rules.credit import Attribution, AttributionReason
 from webflow_conversions.rules.states import Reason
 from webflow_conversions.rules.window import to_milliseconds
@@ -138,21 +138,6 @@ def test_a_verdict_has_its_reason(t, visits, expected):
 def test_without_a_known_user_nothing_is_known():
     found = verdict(10 * MINUTE, visit(0), users=())
     assert (found.attribution, found.attribution_reason, readings(found)) == (UNKNOWN, "not_loaded_yet", "???")
-
-
-def test_without_a_query_of_visits_nothing_is_known():
-    found = not_configured(pd.Series([3, 4]))
-    assert found["id"].tolist() == [3, 4]
-    assert found["attribution"].tolist() == ["unknown"] * 2
-    assert found["attribution_reason"].tolist() == ["not_configured"] * 2
-    assert list(found.columns) == list(
-        judge(
-            pd.DataFrame({"id": [], "identity_key": [], "action_timestamp_ms": []}),
-            pd.DataFrame(columns=["identity_key", "user_domain", "user_id"]),
-            frame([]),
-            ALL,
-        ).columns
-    )
 
 
 def test_without_a_goal_no_reading_credits_a_conversion():

@@ -89,15 +89,6 @@ def visits_frame(chunks: Sequence[Mapping[str, pd.Series]]) -> pd.DataFrame:
     )
 
 
-def not_configured(ids: pd.Series) -> pd.DataFrame:
-    """The verdicts without a query of visits, in the form of :func:`judge`."""
-    return _verdicts(
-        ids,
-        np.full(len(ids), Attribution.UNKNOWN, dtype=object),
-        np.full(len(ids), AttributionReason.NOT_CONFIGURED, dtype=object),
-    )
-
-
 def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, coverage: Coverage) -> pd.DataFrame:
     """Judge each conversion by the visits of its users.
 
