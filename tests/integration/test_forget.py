@@ -82,12 +82,13 @@ def test_an_accepted_conversion_keeps_its_action_id_and_its_account_and_nothing_
     assert night.problems(run) == []
 
 
-def test_the_visit_goes_with_the_person_and_the_verdict_stays(night: Night) -> None:
-    put(night, "accepted", "a", user_id="user-of-ann", attribution="will_count", visit_id="visit-of-ann", visit='{"started_at": 1}',
-        minutes_from_activity=3)  # fmt: skip
+def test_the_visit_goes_with_the_person_and_the_verdict_and_its_readings_stay(night: Night) -> None:
+    put(night, "accepted", "a", user_id="user-of-ann", attribution="will_count", visit_id="visit-of-ann",
+        visit='{"started_at": 1, "last_active_at": null, "readings": ["wide", "lenient"]}', minutes_from_activity=3)  # fmt: skip
     forget(night)
     row = night.row(None)
-    assert (row.attribution, row.minutes_from_activity, row.visit_id, row.visit) == ("will_count", 3, None, None)
+    assert (row.attribution, row.minutes_from_activity, row.visit_id) == ("will_count", 3, None)
+    assert row.visit == {"readings": ["wide", "lenient"]}
 
 
 @pytest.mark.parametrize("state", ["ready", "held", "future"])

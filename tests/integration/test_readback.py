@@ -24,6 +24,7 @@ from tests.surroundings import CONFIGURATION, Surroundings
 from webflow_conversions.errors import Unavailable, Unfinished, Unusable
 from webflow_conversions.hooks import webflow_data
 from webflow_conversions.hooks.webflow_data import WebflowDataHook
+from webflow_conversions.ledger.erasure import Erasure, People
 from webflow_conversions.ledger.readback import ReadbackRecord
 from webflow_conversions.operators.read_back import ReadBackOperator
 from webflow_conversions.pipeline.readback import ReadDay, SentDay, WebflowGoal
@@ -360,6 +361,23 @@ def test_users_are_counted_once_by_their_best_verdict_and_by_reading(night: Nigh
     )
 
 
+def test_conversions_of_people_who_were_forgotten_are_counted_each_as_a_user(night: Night) -> None:
+    accept(night, "a1", user_id="ada", **judged("will_count", "strict", "wide", "lenient"))
+    accept(night, "a2", user_id="ada", event_name="lead", **judged("may_count", "lenient"))
+    accept(night, "b1", user_id="bob", **judged("may_count", "wide", "lenient"))
+    accept(night, "c1", user_id="cid", **judged("will_not_count"))
+    accept(night, "d1", user_id="dan", **judged(None))
+    before = ReadbackRecord(night.session).sent(YESTERDAY, TODAY)
+    assert [(one.accepted, one.users) for one in before] == [(1, 1), (4, 4)]
+    for user in ("ada", "bob", "cid"):
+        assert Erasure(night.session, People(users=[("crm", user)])).remove(NOW).conversions
+    assert ReadbackRecord(night.session).sent(YESTERDAY, TODAY) == before
+    accept(night, "d2", user_id="dan", **judged(None))
+    Erasure(night.session, People(users=[("crm", "dan")])).remove(NOW)
+    (_, after) = ReadbackRecord(night.session).sent(YESTERDAY, TODAY)
+    assert (after.accepted, after.users) == (5, 5)
+
+
 def test_only_what_the_last_import_can_have_is_counted(night: Night) -> None:
     hour = timedelta(hours=1)
     midnight = timedelta(hours=22)
@@ -370,9 +388,6 @@ def test_only_what_the_last_import_can_have_is_counted(night: Night) -> None:
     accept(night, "before", ago=7 * DAY + midnight + timedelta(milliseconds=1))
     accept(night, "another name", event_name="lead")
     put(night, "ready", "not sent", action_timestamp_ms=int((NOW - 23 * hour).timestamp() * 1000))
-    accept(
-        night, "forgotten", event_name=None, conversion_id=None, user_id=None, user_domain=None, forgotten_at=NOW, push_id=None
-    )
     found = ReadbackRecord(night.session).sent(TODAY - 7 * DAY, TODAY)
     assert [(one.event_name, one.day, one.accepted) for one in found] == [
         ("lead", YESTERDAY, 1),

@@ -193,6 +193,21 @@ def test_people_are_hashed_once_they_finished_longer_ago_than_the_limit(night: N
     assert night.row("old").user_domain == "crm"
 
 
+def test_the_visit_goes_with_the_user_and_the_verdict_and_its_readings_stay(night: Night) -> None:
+    visit = '{"started_at": 1, "last_active_at": 2, "first_viewed_at": 1, "readings": ["lenient"]}'
+    judged = {"attribution": "may_count", "attribution_reason": "other_session", "minutes_from_activity": 9, "visit_id": "s1"}
+    finished(night, "accepted", "old", ago=AGO + DAY, visit=visit, **judged)
+    finished(night, "accepted", "not credited", ago=AGO + DAY, attribution="will_not_count")
+    finished(night, "accepted", "without readings", ago=AGO + DAY, visit='{"started_at": 1}', **judged)
+    finished(night, "accepted", "young", ago=DAY, visit=visit, **judged)
+    assert hash_people(night.session, AGO, NOW) == 3
+    old = night.row("old")
+    assert (old.visit_id, old.visit) == (None, {"readings": ["lenient"]})
+    assert (old.attribution, old.attribution_reason, old.minutes_from_activity) == ("may_count", "other_session", 9)
+    assert night.row("not credited").visit is night.row("without readings").visit is None
+    assert (night.row("young").visit_id, night.row("young").visit["last_active_at"]) == ("s1", 2)
+
+
 def test_the_history_loses_which_user_and_key_there_were_before_and_keeps_the_rest(night: Night) -> None:
     for number in (finished(night, "accepted", "old", ago=AGO + DAY), finished(night, "accepted", "young", ago=DAY)):
         for what in ("corrected", "returned", "user_changed", "user_gone", "changed_after_sent", "attempt_failed"):

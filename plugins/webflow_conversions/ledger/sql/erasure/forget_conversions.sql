@@ -18,7 +18,7 @@ WITH judged AS (
         detail = NULL,
         trouble = NULL,
         visit_id = NULL,
-        visit = NULL,
+        visit = {without_times},
         forgotten_at = %(now)s
     FROM judged j
     WHERE c.id = j.id

@@ -88,9 +88,10 @@ CREATE INDEX conversions_unsettled ON webflow.conversions (action_timestamp_ms, 
 
 COMMENT ON COLUMN webflow.conversions.attribution IS
     'Whether Webflow will credit it to a variation that the visitor saw; null where nothing was judged (docs/attribution.md).';
-COMMENT ON COLUMN webflow.conversions.visit_id IS 'The session that credits it, by the narrowest reading.';
+COMMENT ON COLUMN webflow.conversions.visit_id IS
+    'The session that credits it, by the narrowest reading; null from people_retention_days after the conversion finished.';
 COMMENT ON COLUMN webflow.conversions.visit IS
-    'That session: started_at, last_active_at and first_viewed_at in UTC milliseconds; readings, those that credit the conversion.';
+    'That session: started_at, last_active_at and first_viewed_at in UTC milliseconds; readings, those that credit the conversion. From people_retention_days after it finished, readings alone.';
 COMMENT ON COLUMN webflow.conversions.minutes_from_activity IS 'Whole minutes between the person''s last activity before it and the conversion.';
 
 CREATE TABLE webflow.runs (

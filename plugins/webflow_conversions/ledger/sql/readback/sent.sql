@@ -1,6 +1,6 @@
 -- Accepted conversions by event name and UTC day, and their users by what is expected of them, each once. What was sent after the
--- last import (until) is left out, since no import had it. The rows are reached by the pushes that can have sent them. A person who
--- was forgotten is not among them.
+-- last import (until) is left out, since no import had it. The rows are reached by the pushes that can have sent them. Of a person
+-- who was forgotten nothing tells which conversions are theirs, so each of these counts as one user.
 WITH users AS (
     SELECT
         c.destination,
@@ -20,8 +20,7 @@ WITH users AS (
       AND c.action_timestamp_ms >= %(since_ms)s
       AND c.action_timestamp_ms < %(until_ms)s
       AND coalesce(c.sent_at, c.settled_at) < %(until)s
-      AND c.event_name IS NOT NULL
-    GROUP BY 1, 2, 3, c.user_domain, c.user_id
+    GROUP BY 1, 2, 3, c.user_domain, c.user_id, CASE WHEN c.forgotten_at IS NOT NULL THEN c.id END
 )
 SELECT
     destination,

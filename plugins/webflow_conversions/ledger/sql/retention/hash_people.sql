@@ -1,4 +1,4 @@
--- Puts hashes in place of identity keys and user IDs, and takes away which they were before. The key is salted with the action
+-- Puts hashes in place of identity keys and user IDs, and takes away which they were before, and the visit's ID and times. The key is salted with the action
 -- ID, since it is only compared with that of the same source row: webflow.is_same_key(). A user ID is not, so that people find
 -- the conversions of a user. A conversion that may go out again, if a person wants it to, keeps its user.
 WITH hashed AS (
@@ -10,7 +10,9 @@ WITH hashed AS (
         user_id = CASE
             WHEN c.user_id LIKE 'sha256:%%' THEN c.user_id
             ELSE 'sha256:' || encode(sha256(convert_to(c.user_id, 'UTF8')), 'hex')
-        END
+        END,
+        visit_id = NULL,
+        visit = {without_times}
     WHERE c.id = ANY (%(ids)s)
       AND num_nonnulls(c.identity_key, c.user_id) > 0
       AND (c.state = 'accepted' OR c.state IN ('rejected', 'expired', 'withdrawn')
