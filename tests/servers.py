@@ -6,8 +6,8 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Self
 
 Answer = Callable[[bytes, bytes], bytes]
@@ -32,6 +32,8 @@ def number(body: bytes) -> int:
 class Server:
     """Answers each request with the bytes that ``answer(head, body)`` gives; ``got`` has when each body had come.
 
+    ``connections``: how many were opened.
+
     :param hangs_up: after each answer, without having said so.
     """
 
@@ -39,6 +41,7 @@ class Server:
         self._answer = answer
         self._hangs_up = hangs_up
         self.got: list[tuple[float, bytes]] = []
+        self.connections = 0
         self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -57,6 +60,7 @@ class Server:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.connections += 1
                 threading.Thread(target=self._talk, args=(client,), daemon=True).start()
 
     def _talk(self, client: socket.socket) -> None:
@@ -75,6 +79,30 @@ class Server:
                 client.sendall(self._answer(head, body))
                 if self._hangs_up:
                     return
+
+
+@contextmanager
+def dripping(beginning: bytes) -> Iterator[str]:
+    """The URL of a server that answers each request with these bytes, and then with one more every 50 ms, for ever."""
+    stop = threading.Event()
+
+    def drip(client: socket.socket) -> None:
+        with closing(client), suppress(OSError):
+            client.recv(65_536)
+            client.sendall(beginning)
+            while not stop.wait(0.05):
+                client.sendall(b"x")
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=drip, args=(client,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        stop.set()
 
 
 class LateServer:

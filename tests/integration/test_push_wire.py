@@ -1,6 +1,8 @@
 """The push over TLS and through proxies: whom it trusts with the token, and what it knows when nothing left."""
 
+import json
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -13,6 +15,7 @@ import trustme
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN, Night
 from webflow_conversions.errors import Stopped, Unavailable
+from webflow_conversions.hooks.webflow import WebflowHook
 
 CA_VARIABLES = ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 IMPATIENT = {"patience_seconds": 1.0, "timeout_seconds": 2.0}
@@ -26,7 +29,17 @@ def authority() -> trustme.CA:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that says nothing of proxies and of certificates."""
-    for name in (*CA_VARIABLES, "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+    for name in (
+        *CA_VARIABLES,
+        "SSL_CERT_DIR",
+        "http_proxy",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -36,6 +49,24 @@ def trusted(request: pytest.FixtureRequest, authority: trustme.CA, monkeypatch: 
     with authority.cert_pem.tempfile() as path:
         monkeypatch.setenv(request.param, path)
         yield
+
+
+@pytest.mark.parametrize("name", [*CA_VARIABLES, "SSL_CERT_DIR"])
+def test_a_directory_of_certificates_is_trusted_by_push_and_test_alike(
+    night: Night, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    authority.cert_pem.write_to_path(str(folder / "company.pem"))
+    subprocess.run(["openssl", "rehash", folder], check=True)
+    run = night.ready(3)
+    with tls_simulator(tmp_path, authority.issue_cert("127.0.0.1")) as simulator:
+        connection = {"conn_type": "webflow", "host": simulator.url, "login": CUSTOMER_ID, "password": TOKEN}
+        monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_DEFAULT", json.dumps(connection))
+        assert "cannot prove" in WebflowHook().test_connection()[1]
+        monkeypatch.setenv(name, str(folder))
+        assert WebflowHook().test_connection()[0]
+        assert night.push(run, simulator.url).accepted == 3
 
 
 @contextmanager

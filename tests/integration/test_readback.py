@@ -1,10 +1,8 @@
 """Read-back: Webflow's Data API through the hook, the ledger's figures beside it, and the task that compares them."""
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -19,7 +17,7 @@ from demo.simulator.account import SITE_ID
 from demo.simulator.site import Kind, Report
 from tests.night import CUSTOMER_ID, NOW, TOKEN, Night
 from tests.rows import put
-from tests.servers import Server, saying
+from tests.servers import Server, dripping, saying
 from tests.surroundings import CONFIGURATION, Surroundings
 from webflow_conversions.errors import Unavailable, Unfinished, Unusable
 from webflow_conversions.hooks import webflow_data
@@ -114,17 +112,21 @@ def test_the_test_says_in_one_sentence_what_is_wrong_with_the_site(
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"password": "another"}, "Webflow does not know the API token of connection webflow_data (HTTP 401): put a valid one there."),
-        ({"password": ""}, "Connection webflow_data has no token"),
+        ({"password": "another"}, "Webflow does not know the API token of this connection (HTTP 401): put one from Site settings > Apps & integrations"),
+        ({"password": CUSTOMER_ID, "extra": {"site_id": CUSTOMER_ID}}, "The site ID of this connection is a number, as customer IDs are"),
+        ({"password": SITE_ID, "extra": {"site_id": DATA_TOKEN}}, "The token of this connection is a site ID: put that into its Site ID"),
+        ({"password": "***"}, "The token of this connection is a placeholder"),
+        ({"host": "https://log.intellimize.co"}, "The host of this connection is the conversions API's"),
+        ({"password": ""}, "This connection has no token"),
         ({"password": "two words"}, "holds a space or a character that none has"),
-        ({"extra": {}}, "Connection webflow_data has no site ID"),
+        ({"extra": {}}, "This connection has no site ID"),
         ({"extra": {"site_id": "../sites/x"}}, "has no site ID, or one that is none"),
-        ({"extra": {"site_id": "65427cf400e02b306eaa04a1"}}, "Webflow knows no site with the site_id of connection webflow_data"),
+        ({"extra": {"site_id": "65427cf400e02b306eaa04a1"}}, "Webflow knows no site with the site_id of this connection"),
         ({"host": "http://data.example.com"}, "would send its token unencrypted to http://data.example.com: use an address with https://"),
         ({"host": "https://me:secret@api.webflow.com"}, "holds a login or a token: put them into the fields that are for them."),
         ({"host": "no host"}, "which is no address such as https://api.webflow.com."),
-        ({"extra": {"site_id": SITE_ID, "timeout_seconds": 0}}, "timeout_seconds of connection webflow_data is 0: set a number"),
-        ({"conn_type": "webflow_data", "host": f"http://127.0.0.1:{free_port()}"}, "does not answer: [Errno 111] Connection refused."),
+        ({"extra": {"site_id": SITE_ID, "timeout_seconds": 0}}, "timeout_seconds of this connection is 0: set a number"),
+        ({"conn_type": "webflow_data", "host": f"http://127.0.0.1:{free_port()}"}, "does not answer: curl 7: Failed to connect to 127.0.0.1"),
     ],
     ids=lambda value: str(value)[:50],
 )  # fmt: skip
@@ -218,46 +220,22 @@ def test_a_redirect_is_not_followed_with_the_token(monkeypatch: pytest.MonkeyPat
         assert other.got == []
 
 
-def test_an_answer_that_comes_byte_by_byte_ends_after_twice_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = threading.Event()
-
-    def drip(listener: socket.socket) -> None:
-        client, _ = listener.accept()
-        with closing(client):
-            client.recv(65_536)
-            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-            while not stop.wait(0.1):
-                try:
-                    client.sendall(b" ")
-                except OSError:
-                    return
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
-        thread.start()
-        connect(monkeypatch, f"http://127.0.0.1:{listener.getsockname()[1]}", extra={"site_id": SITE_ID, "timeout_seconds": 0.5})
-        with pytest.raises(Unavailable, match="Read timed out"):
+@pytest.mark.parametrize("drops", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+def test_an_answer_that_comes_byte_by_byte_ends_with_the_time_out(monkeypatch: pytest.MonkeyPatch, drops: bytes) -> None:
+    with dripping(drops) as url:
+        connect(monkeypatch, url, extra={"site_id": SITE_ID, "timeout_seconds": 0.5})
+        with pytest.raises(Unavailable, match=r"timed out after 5\d\d milliseconds"):
             read()
-        stop.set()
-        thread.join()
+        assert "timed out after 5" in try_it()[1]
 
 
 def test_a_whole_read_uses_one_connection_and_one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    clients: set[str] = set()
-    adapter = requests.adapters.HTTPAdapter.send
-
-    def counted(self: Any, request: Any, **options: Any) -> Any:
-        answer = adapter(self, request, **options)
-        clients.add(str(id(self)))
-        return answer
-
-    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", counted)
     with Server(lambda *_: document({"goals": [], "data": []})) as server:
         connect(monkeypatch, server.url)
         with WebflowDataHook().get_conn() as analyze:
             analyze.goals()
             analyze.conversions("1", YESTERDAY, TODAY)
-        assert (len(clients), len(server.got)) == (1, 2)
+        assert (server.connections, len(server.got)) == (1, 2)
 
 
 # Another request with the token

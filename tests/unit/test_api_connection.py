@@ -106,15 +106,100 @@ def test_a_missing_customer_id_or_token_is_named_with_the_place_to_find_it(nothi
     assert "has no token" in complaint(password=nothing)
 
 
-def test_spaces_around_a_pasted_token_are_forgiven():
-    assert parse(login=" 123456789\n", password=f"\t{TOKEN} \n").headers["Authorization"] == f"ApiKey {TOKEN}"
+@pytest.mark.parametrize(
+    "around",
+    ["{}", " {}\n", "\t{} \r\n", "\"{}\"", "'{}'", "`{}`", "“{}”", "„{}“", "«{}»", "\ufeff{}\u200b", " ' {} ' ", "\u200b \"{}\u00a0\""],
+    ids=ascii,
+)  # fmt: skip
+def test_blanks_quotes_and_invisible_characters_around_what_is_pasted_are_trimmed(around):
+    api = parse(login=around.format("123456789"), password=around.format(TOKEN))
+    assert (api.customer_id, api.token) == ("123456789", TOKEN)
 
 
 @pytest.mark.parametrize(
-    "token", [f"{TOKEN}\r\nX-Evil: 1", f"ApiKey {TOKEN}", f"{TOKEN}\x00", f"{TOKEN}ü", f"{TOKEN}\u200b", f"“{TOKEN}”"], ids=ascii
+    "before",
+    [
+        "ApiKey ",
+        "apikey  ",
+        "Bearer ",
+        "bearer\t",
+        "Authorization: ApiKey ",
+        "authorization:Bearer ",
+        "Authorization: ",
+        "Token: ",
+    ],
+)
+def test_a_header_s_words_before_a_token_are_trimmed(before):
+    assert parse(password=f"{before}{TOKEN}").token == TOKEN
+    assert parse(password=f'"{before}{TOKEN}"').token == TOKEN
+    assert parse(password=f'{before}"{TOKEN}"').token == TOKEN
+
+
+@pytest.mark.parametrize("token", ["Bearer", "apikey ", "Authorization:", '""', "\u200b", "“”"], ids=ascii)
+def test_a_token_of_which_nothing_is_left_is_none(token):
+    assert "has no token" in complaint(password=token)
+
+
+@pytest.mark.parametrize("token", ["token", "bearer-of-news", "apikey123", "authorization", "it's", "'"])
+def test_a_token_that_resembles_such_words_is_left_as_it_is(token):
+    assert parse(password=token).token == token
+
+
+@pytest.mark.parametrize(
+    "token",
+    [f"{TOKEN}\r\nX-Evil: 1", f"{TOKEN}\x00", f"{TOKEN}ü", f"two {TOKEN}", f"{TOKEN[:5]}\n{TOKEN[5:]}", f"“{TOKEN}"],
+    ids=ascii,
 )
 def test_a_token_that_could_break_the_header_is_refused(token):
     assert "paste it anew" in complaint(password=token)
+
+
+# What is mixed up
+
+
+@pytest.mark.parametrize("password", ["123456789", " 123456789\n", "Bearer 123456789", "'123456789'"])
+@pytest.mark.parametrize("login", [TOKEN, f"Bearer {TOKEN}", "me@example.com", "6f1d"])
+def test_a_customer_id_and_a_token_that_are_swapped_are_told(login, password):
+    assert complaint(login=login, password=password) == (
+        "Customer ID and token of connection webflow_eu look swapped: a customer ID is a number, a token is not; exchange them."
+    )
+
+
+@pytest.mark.parametrize(
+    ("login", "is_what"),
+    [
+        ("jane.doe@example.com", "an e-mail address"),
+        ("65427cf400e02b306eaa04a0", "a site ID"),
+        ("65427CF400E02B306EAA04A0", "a site ID"),
+    ],
+)
+def test_another_thing_than_a_customer_id_is_named_with_the_place_of_the_right_one(login, is_what):
+    assert complaint(login=login).startswith(
+        f"Connection webflow_eu has {is_what} as customer ID: put your Analyze/Optimize account"
+    )
+
+
+@pytest.mark.parametrize("both", ["123456789", TOKEN])
+def test_the_same_text_in_both_fields_is_told(both):
+    with pytest.raises(Unusable, match="has its customer ID as token, too"):
+        parse(login=both, password=both)
+
+
+@pytest.mark.parametrize(
+    "left", ["***", "${WEBFLOW_TOKEN}", "$WEBFLOW_TOKEN", "$(cat token)", "{{ var.value.token }}", "<token>"]
+)
+def test_a_placeholder_that_nobody_filled_in_is_told(left):
+    assert "is a placeholder" in complaint(password=left)
+    assert "is a placeholder" in complaint(login=left)
+
+
+def test_the_host_of_the_data_api_takes_no_conversions():
+    assert "is the Data API's" in complaint(host="https://api.webflow.com/v2")
+    assert parse(host="https://api.webflow.com.proxy.example.com").url == "https://api.webflow.com.proxy.example.com/event"
+
+
+def test_a_customer_id_that_is_no_number_is_left_to_webflow():
+    assert parse(login="acme-7").customer_id == "acme-7"
 
 
 @pytest.mark.parametrize("customer_id", ["123 456", "123\n456", "１２３"])

@@ -12,6 +12,7 @@ from webflow_conversions.delivery.concurrency import backoff_seconds
 from webflow_conversions.delivery.echo import Likeness, likeness
 from webflow_conversions.delivery.protocols import Claimed, Settlement
 from webflow_conversions.errors import Stopped
+from webflow_conversions.rules.credentials import look_of_token
 from webflow_conversions.rules.states import Reason, State, refused
 
 
@@ -120,14 +121,14 @@ def why_stopped(answer: Answer, connection: str, token: str) -> Stopped:
             f"A server that is not Webflow's API refuses the requests of connection {connection}: "
             f"{who_answered(answer, (token,))}. Check its host, and the proxy on the way. No conversion was lost for it."
         )
-    return Stopped(f"{token_refused(answer.status, connection)} No conversion was lost for it.")
+    return Stopped(f"{token_refused(answer.status, connection, token)} No conversion was lost for it.")
 
 
-def token_refused(status: int | None, connection: str) -> str:
-    """That the API refuses the token of a connection."""
+def token_refused(status: int | None, connection: str, token: str) -> str:
+    """That the API refuses the token of a connection, and what the token looks like."""
     return (
-        f"Webflow refuses the token (HTTP {status}): put a valid off-site conversion token (Insights > Tracking settings) "
-        f"into connection {connection}."
+        f"Webflow refuses the token (HTTP {status}){look_of_token(token)}: put a valid off-site conversion token "
+        f"(Insights > Tracking settings) into connection {connection}."
     )
 
 

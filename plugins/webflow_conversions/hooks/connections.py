@@ -52,6 +52,11 @@ def is_connection(name: str) -> bool:
     return True
 
 
+def of_this_connection(sentence: str, name: str) -> str:
+    """The sentence without the connection's name: Airflow tests a copy, whose name nobody has ever seen."""
+    return sentence.replace(f"Connection {name}", "This connection").replace(f"connection {name}", "this connection")
+
+
 def ledger_connect(name: str = LEDGER) -> Connect:
     """A function that opens connections to the ledger.
 

@@ -1,26 +1,24 @@
 """The hook for Webflow's off-site conversions API, and the form of its connection."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from time import monotonic
 from typing import Any
 
-import requests
 from airflow.sdk import BaseHook
-from urllib3.exceptions import HTTPError, NewConnectionError
 
 from webflow_conversions.delivery.answers import Answer, Trouble, who_answered
 from webflow_conversions.delivery.outcomes import Outcome, classify, token_refused, why_stopped
 from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable
-from webflow_conversions.hooks.connections import connection_named
-from webflow_conversions.hooks.exchange import by_our_token, cause_of, read_body, timeouts
+from webflow_conversions.hooks.connections import connection_named, of_this_connection
 from webflow_conversions.rules.event import Event, is_event_name
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.personal_data import has_email, looks_like_personal_data
 from webflow_conversions.rules.window import sendable, to_milliseconds
-from webflow_conversions.transport.api import LARGEST_ANSWER, Api
+from webflow_conversions.transport.api import Api
+from webflow_conversions.transport.caller import Caller
 
 _MOST_CLOCK_OFFSET = timedelta(days=1)
 """Greatest believed difference between the clocks; larger than the error of a time zone taken for UTC."""
@@ -88,7 +86,7 @@ class WebflowHook(BaseHook):
         api = self.get_conn()
         event = _checked_event(event_name, user_domain, user_id, action_id, action_timestamp, value)
         body = event.body(api.customer_id)
-        answer = _post(api, body)
+        answer = _call(api, "POST", body)
         trouble = answer.detail or f"HTTP {answer.status}"
         who = who_answered(answer, (api.token, user_id))
         match classify(body, answer):
@@ -106,9 +104,7 @@ class WebflowHook(BaseHook):
             case Outcome.STOP if answer.trouble is Trouble.UNTRUSTED:
                 raise Stopped(f"{api.url} cannot prove who it is ({trouble}): nothing is sent to it.")
             case Outcome.STOP:
-                raise Stopped(
-                    f"Webflow refuses the token of connection {self.webflow_conn_id} ({trouble}): put a valid one there."
-                )
+                raise Stopped(token_refused(answer.status, self.webflow_conn_id, api.token))
             case Outcome.UNSENT | Outcome.WITHHELD:
                 raise Unavailable(f"Webflow did not take event {action_id} now ({trouble}): send it again later.")
             case Outcome.MISMATCHED | Outcome.UNPROVEN:
@@ -127,15 +123,12 @@ class WebflowHook(BaseHook):
         """
         api = self.get_conn()
         sent_at = datetime.now(UTC)
-        try:
-            response = requests.head(
-                api.url, headers=api.headers, auth=by_our_token, timeout=timeouts(api.timeout_seconds), allow_redirects=False
-            )
-        except requests.RequestException as error:
-            raise Unavailable(f"The API of connection {self.webflow_conn_id} does not answer: {cause_of(error)}.") from error
+        answer = _call(api, "HEAD")
+        if answer.status is None or answer.trouble is Trouble.LOST:
+            raise Unavailable(f"The API of connection {self.webflow_conn_id} does not answer: {answer.detail}.")
         return Probe(
-            status=response.status_code,
-            clock_offset=_clock_offset(response.headers.get("Date"), sent_at, datetime.now(UTC)),
+            status=answer.status,
+            clock_offset=_clock_offset(answer.header(b"date"), sent_at, datetime.now(UTC)),
         )
 
     def check_token(self) -> None:
@@ -144,11 +137,11 @@ class WebflowHook(BaseHook):
         :raises Stopped: if the API refuses the token, or another server answers in its place that nothing may pass.
         """
         api = self.get_conn()
-        answer = _post(api, Event.incomplete(api.customer_id))
+        answer = _call(api, "POST", Event.incomplete(api.customer_id))
         if answer.status in (401, 403):
             if answer.is_foreign:
                 raise why_stopped(answer, self.webflow_conn_id, api.token)
-            raise Stopped(token_refused(answer.status, self.webflow_conn_id))
+            raise Stopped(token_refused(answer.status, self.webflow_conn_id, api.token))
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether conversions could be sent, in words, without sending one.
@@ -159,14 +152,18 @@ class WebflowHook(BaseHook):
         try:
             api = self.get_conn()
         except ConversionsError as error:
-            return False, str(error)
-        answer = _post(api, Event.incomplete(api.customer_id))
+            return False, of_this_connection(str(error), self.webflow_conn_id)
+        answer = _call(api, "POST", Event.incomplete(api.customer_id))
+        if answer.trouble is Trouble.UNTRUSTED:
+            return False, f"{api.url} cannot prove who it is: {answer.detail}."
         if answer.status is None:
             return False, f"{api.url} does not answer: {answer.detail}."
-        return _verdict(api, answer.status, answer)
+        is_well, words = _verdict(api, answer.status, answer, self.webflow_conn_id)
+        return is_well, of_this_connection(words, self.webflow_conn_id)
 
 
-def _verdict(api: Api, status: int, answer: Answer) -> tuple[bool, str]:
+def _verdict(api: Api, status: int, answer: Answer, connection: str) -> tuple[bool, str]:
+    """In words whose beginning says it: the browser shows those of a success for two seconds."""
     is_success = 200 <= status < 300 and answer.json_object() is None
     if is_success or (answer.is_foreign and status in (400, 401, 403, 422)):
         return False, (
@@ -175,22 +172,19 @@ def _verdict(api: Api, status: int, answer: Answer) -> tuple[bool, str]:
         )
     match status:
         case 401 | 403:
-            return (
-                False,
-                f"Webflow refuses the token (HTTP {status}): put the one from Insights > Tracking settings.",
-            )
+            return False, token_refused(status, connection, api.token)
         case 400 | 422:
             return True, (
-                f"{api.url} answers, and does not refuse the token: it refused an incomplete event (HTTP {status}), as it "
-                "should. No conversion was sent. Not proved: that the customer ID is yours, and that goals and users exist."
+                f"The token is not refused. {api.url} refused an incomplete event (HTTP {status}), as it should; no conversion "
+                "was sent. Not proved: that the customer ID is yours, and that goals and users exist."
             )
         case _ if 200 <= status < 300:
             return True, (
-                f"{api.url} answers, and took an incomplete event, which can count for nobody. "
+                f"The token is not refused. {api.url} took an incomplete event, which can count for nobody. "
                 "Not proved: that it looks at the token, that the customer ID is yours, and that goals and users exist."
             )
         case 429:
-            return True, f"{api.url} answers, and asks for fewer requests at this moment (HTTP 429). The token was not tried."
+            return True, f"The token was not tried. {api.url} asks for fewer requests at this moment (HTTP 429)."
         case _ if status >= 500:
             return False, f"{api.url} answers with a failure of its own (HTTP {status}): try again later."
         case _:
@@ -234,32 +228,9 @@ def _checked_event(
     )
 
 
-def _post(api: Api, body: bytes) -> Answer:
-    ends_at = monotonic() + 2 * api.timeout_seconds
-    try:
-        response = requests.post(
-            api.url,
-            data=body,
-            headers=api.headers,
-            auth=by_our_token,
-            timeout=timeouts(api.timeout_seconds),
-            allow_redirects=False,
-            stream=True,
-        )
-        with response:
-            received = read_body(response, ends_at, LARGEST_ANSWER)
-    except requests.exceptions.SSLError as error:
-        return Answer(trouble=Trouble.UNTRUSTED, detail=cause_of(error))
-    except (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL) as error:
-        return Answer(trouble=Trouble.UNSENT, detail=cause_of(error))
-    except requests.ConnectionError as error:
-        never_left = error.args and isinstance(getattr(error.args[0], "reason", None), NewConnectionError)
-        return Answer(trouble=Trouble.UNSENT if never_left else Trouble.LOST, detail=cause_of(error))
-    except (requests.RequestException, HTTPError, OSError) as error:
-        return Answer(trouble=Trouble.LOST, detail=cause_of(error))
-    too_large = Trouble.TOO_LARGE if len(received) > LARGEST_ANSWER else None
-    headers = [f"{name}: {value}".encode("latin-1", "replace") for name, value in response.headers.items()]
-    return Answer(status=response.status_code, body=received, headers=headers, trouble=too_large)
+def _call(api: Api, method: str, body: bytes = b"") -> Answer:
+    with closing(Caller(timeout_seconds=api.timeout_seconds)) as caller:
+        return caller.call(method, api.url, api.headers, body)
 
 
 def _clock_offset(date: str | None, sent_at: datetime, received_at: datetime) -> timedelta | None:

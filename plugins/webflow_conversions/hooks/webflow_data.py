@@ -5,23 +5,23 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from time import monotonic, sleep
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-import requests
 from airflow.sdk import BaseHook
-from urllib3.exceptions import HTTPError
 
-from webflow_conversions.delivery.answers import Answer, excerpt, retry_after_seconds, who_answered
+from webflow_conversions.delivery.answers import Answer, Trouble, excerpt, retry_after_seconds, who_answered
 from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
-from webflow_conversions.hooks.connections import connection_named
-from webflow_conversions.hooks.exchange import by_our_token, cause_of, read_body, timeouts
+from webflow_conversions.hooks.connections import connection_named, of_this_connection
 from webflow_conversions.pipeline.readback import WebflowGoal
+from webflow_conversions.transport.caller import Caller
 from webflow_conversions.transport.data_api import DataApi
 
 LARGEST_ANSWER = 4 * 1024 * 1024
 """Greatest size of an answer, in bytes; a goal takes some 100, a day 60."""
 PATIENCE_SECONDS = 120.0
-"""Time that a request waits, at most, until another one with the token has ended."""
+"""Time that a list may take, the waiting until another request with the token has ended included."""
+PATIENCE_OF_TEST_SECONDS = 10.0
+"""The same where a person waits for the answer in a browser."""
 MOST_PAGES = 100
 """Pages of one list, at most."""
 
@@ -45,9 +45,10 @@ class WebflowDataHook(BaseHook):
         super().__init__(**kwargs)
         self.webflow_data_conn_id = webflow_data_conn_id
 
-    def get_conn(self) -> "Analyze":
+    def get_conn(self, *, patience_seconds: float = PATIENCE_SECONDS) -> "Analyze":
         """The site's reports.
 
+        :param patience_seconds: for each of their lists; a request that is out by then still has its time-out.
         :raises Unusable: if there is no such connection, or something in it is missing or wrong.
         """
         connection = connection_named(self.webflow_data_conn_id)
@@ -59,16 +60,17 @@ class WebflowDataHook(BaseHook):
                 schema=connection.schema,
                 password=connection.password,
                 extra=connection.extra_dejson,
-            )
+            ),
+            patience_seconds=patience_seconds,
         )
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the site's goals can be read, in words."""
         try:
-            with self.get_conn() as analyze:
+            with self.get_conn(patience_seconds=PATIENCE_OF_TEST_SECONDS) as analyze:
                 goals = analyze.goals()
         except ConversionsError as error:
-            return False, str(error)
+            return False, of_this_connection(str(error), self.webflow_data_conn_id)
         named = sum(goal.event_name is not None for goal in goals)
         names = f"Webflow names the events of {named:,}." if named else "Webflow does not name their events: set readback.goals."
         return True, f"The site's goals can be read: {len(goals):,}. {names}"
@@ -77,15 +79,16 @@ class WebflowDataHook(BaseHook):
 class Analyze:
     """The Analyze reports of one site: one request after the other, on one connection. A context manager."""
 
-    def __init__(self, api: DataApi) -> None:
+    def __init__(self, api: DataApi, *, patience_seconds: float) -> None:
         self._api = api
-        self._session = requests.Session()
+        self._patience_seconds = patience_seconds
+        self._caller = Caller(timeout_seconds=api.timeout_seconds, largest=LARGEST_ANSWER)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self._caller.close()
 
     def goals(self) -> list[WebflowGoal]:
         """All goals of the site.
@@ -112,7 +115,10 @@ class Analyze:
     def _pages(self, path: str, name: str, parameters: Mapping[str, str] | None = None) -> Iterator[list[Any]]:
         """The lists of this name, page by page; the reports of today come as one."""
         asked = dict(parameters or {})
+        ends_at = monotonic() + self._patience_seconds
         for _ in range(MOST_PAGES):
+            if monotonic() > ends_at:
+                raise Unavailable(f"{self._api.url} takes more than {self._patience_seconds:,.0f} s for a list: try again later.")
             document = self._get(path, asked)
             _check_days(document)
             if not isinstance(document.get(name), list):
@@ -131,7 +137,7 @@ class Analyze:
             if answer.status != 429:
                 return self._content(answer, path)
             wait = retry_after_seconds(answer.header(b"retry-after"), datetime.now(UTC)) or delay
-            if waited + wait > PATIENCE_SECONDS:
+            if waited + wait > self._patience_seconds:
                 raise Unavailable(
                     f"Webflow answers one request of a token at a time, and asks connection {self._api.connection} to wait "
                     f"{wait:,.0f} s more (HTTP 429): it is tried again later."
@@ -140,27 +146,15 @@ class Analyze:
             waited, delay = waited + wait, 2 * delay
 
     def _ask(self, path: str, parameters: Mapping[str, str]) -> Answer:
-        ends_at = monotonic() + 2 * self._api.timeout_seconds
-        try:
-            response = self._session.get(
-                f"{self._api.url}/{path}",
-                params=parameters,
-                headers=self._api.headers,
-                auth=by_our_token,
-                timeout=timeouts(self._api.timeout_seconds),
-                allow_redirects=False,
-                stream=True,
-            )
-            with response:
-                body = read_body(response, ends_at, LARGEST_ANSWER)
-        except requests.exceptions.SSLError as error:
-            raise Unusable(f"{self._api.url} cannot prove who it is ({cause_of(error)}): nothing is read from it.") from error
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise Unavailable(f"{self._api.url} does not answer: {cause_of(error)}.") from error
-        if len(body) > LARGEST_ANSWER:
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        answer = self._caller.call("GET", f"{self._api.url}/{path}{query}", self._api.headers)
+        if answer.trouble is Trouble.UNTRUSTED:
+            raise Unusable(f"{self._api.url} cannot prove who it is ({answer.detail}): nothing is read from it.")
+        if answer.trouble is Trouble.TOO_LARGE:
             raise _unreadable(f"has more than {LARGEST_ANSWER:,} bytes")
-        headers = [f"{name}: {value}".encode("latin-1", "replace") for name, value in response.headers.items()]
-        return Answer(status=response.status_code, body=body, headers=headers)
+        if answer.trouble is not None:
+            raise Unavailable(f"{self._api.url} does not answer: {answer.detail}.")
+        return answer
 
     def _content(self, answer: Answer, path: str) -> dict[str, Any]:
         """The document of an answer.
@@ -183,7 +177,10 @@ class Analyze:
             return document
         said = excerpt(str(document.get("message", "")).encode(), (self._api.token,)) or f"HTTP {status}"
         if status == 401:
-            raise Unusable(f"Webflow does not know the API token of connection {name} (HTTP 401): put a valid one there.")
+            raise Unusable(
+                f"Webflow does not know the API token of connection {name} (HTTP 401): put one from Site settings > Apps & "
+                "integrations > API access there, not the off-site conversion token."
+            )
         if status == 403 and "scope" in f"{document.get('code')} {said}".lower():
             raise Unusable(f"The API token of connection {name} lacks the scope sites:read ({said}): make one that has it.")
         if status == 403:

@@ -10,6 +10,8 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from webflow_conversions.errors import Unusable
+from webflow_conversions.rules.credentials import is_number, is_placeholder, is_printable, is_site_id, pasted, pasted_token
+from webflow_conversions.rules.personal_data import has_email
 
 DEFAULT_HOST = "https://log.intellimize.co"
 PATH = "/event"
@@ -17,6 +19,7 @@ PATH = "/event"
 LARGEST_ANSWER = 64 * 1024
 """Greatest size of an answer, in bytes; an echo has some hundred. The answer to a large event may have twice its size."""
 
+_PUT_CUSTOMER_ID = "put your Analyze/Optimize account ID into its Customer ID field, from the code preview snippet"
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -58,24 +61,46 @@ class Api:
 
         :raises Unusable: if one is missing or wrong.
         """
-        customer_id, token = (login or "").strip(), (password or "").strip()
+        customer_id, token = pasted(login), pasted_token(password)
         if not customer_id:
-            raise Unusable(
-                f"Connection {connection} has no customer ID: put your Analyze/Optimize account ID into its Customer ID field."
-            )
+            raise Unusable(f"Connection {connection} has no customer ID: {_PUT_CUSTOMER_ID}.")
         if not token:
             raise Unusable(f"Connection {connection} has no token: put the one from Insights > Tracking settings there.")
-        if not all("!" <= character <= "~" for character in token + customer_id):
+        _refuse_mixed_up(connection, customer_id, token)
+        if not is_printable(token + customer_id):
             raise Unusable(
                 f"Token or customer ID of connection {connection} hold a space or a character that neither has: paste it anew."
             )
+        url = address(connection, host, port, schema, DEFAULT_HOST)
+        if urlsplit(url).hostname == "api.webflow.com":
+            raise Unusable(f"The host of connection {connection} is the Data API's: put {DEFAULT_HOST} there, or leave it empty.")
         return cls(
-            url=_with_path(address(connection, host, port, schema, DEFAULT_HOST)),
+            url=_with_path(url),
             customer_id=customer_id,
             token=token,
             concurrency=int(number(connection, extra, "concurrency", 32, least=1, most=1_000)),
             requests_per_second=number(connection, extra, "requests_per_second", None, least=0.1, most=1e6),
             timeout_seconds=number(connection, extra, "timeout_seconds", 30.0, least=0.5, most=300) or 30.0,
+        )
+
+
+def _refuse_mixed_up(connection: str, customer_id: str, token: str) -> None:
+    if is_number(token) and not is_number(customer_id):
+        raise Unusable(
+            f"Customer ID and token of connection {connection} look swapped: a customer ID is a number, a token is not; "
+            "exchange them."
+        )
+    if is_placeholder(customer_id) or is_placeholder(token):
+        raise Unusable(
+            f"Customer ID or token of connection {connection} is a placeholder, such as *** or ${{TOKEN}}: paste the value."
+        )
+    if has_email(customer_id):
+        raise Unusable(f"Connection {connection} has an e-mail address as customer ID: {_PUT_CUSTOMER_ID}.")
+    if is_site_id(customer_id):
+        raise Unusable(f"Connection {connection} has a site ID as customer ID: {_PUT_CUSTOMER_ID}.")
+    if customer_id == token:
+        raise Unusable(
+            f"Connection {connection} has its customer ID as token, too: put the token from Insights > Tracking settings there."
         )
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from webflow_conversions.errors import Unusable
+from webflow_conversions.rules.credentials import is_number, is_placeholder, is_printable, is_site_id, pasted, pasted_token
 from webflow_conversions.transport.api import address, is_in_clear, number
 
 DEFAULT_HOST = "https://api.webflow.com"
@@ -40,16 +42,33 @@ class DataApi:
 
         :raises Unusable: if one is missing or wrong, or the token would cross a network unencrypted.
         """
-        token, site_id = (password or "").strip(), str(extra.get("site_id") or "").strip()
+        token, site_id = pasted_token(password), pasted(extra.get("site_id"))
         if not token:
             raise Unusable(f"Connection {connection} has no token: put an API token with the scope sites:read there.")
-        if not all("!" <= character <= "~" for character in token):
+        if is_site_id(token) and not is_site_id(site_id):
+            raise Unusable(
+                f"The token of connection {connection} is a site ID: put that into its Site ID field, an API token in its place."
+            )
+        if is_placeholder(token):
+            raise Unusable(
+                f"The token of connection {connection} is a placeholder, such as *** or ${{TOKEN}}: paste the token itself."
+            )
+        if not is_printable(token):
             raise Unusable(f"The token of connection {connection} holds a space or a character that none has: paste it anew.")
         if not site_id.isascii() or not site_id.isalnum():
             raise Unusable(
                 f"Connection {connection} has no site ID, or one that is none: put the ID from Site settings > General there."
             )
+        if is_number(site_id) and not is_site_id(site_id):
+            raise Unusable(
+                f"The site ID of connection {connection} is a number, as customer IDs are: put the ID from Site settings > "
+                "General there."
+            )
         url = address(connection, host, port, schema, DEFAULT_HOST)
+        if urlsplit(url).hostname == "log.intellimize.co":
+            raise Unusable(
+                f"The host of connection {connection} is the conversions API's: put {DEFAULT_HOST} there, or leave it empty."
+            )
         if is_in_clear(url):
             raise Unusable(f"Connection {connection} would send its token unencrypted to {url}: use an address with https://.")
         version = "" if url.endswith(VERSION) else VERSION

@@ -23,13 +23,39 @@ BROKEN_IN_A_ROW = 3
 _UNTRUSTED = frozenset({pycurl.E_SSL_CACERT, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
 
-def ca_bundle() -> str:
-    """The file of trusted certificates: the one that the environment names as for curl, OpenSSL or requests, else certifi's."""
-    for variable in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+def certificates() -> str:
+    """The file or directory of trusted certificates: the environment's, named as for curl, OpenSSL or requests, or certifi's."""
+    for variable in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"):
         path = os.environ.get(variable)
-        if path and Path(path).is_file():
+        if path and Path(path).exists():
             return path
     return certifi.where()
+
+
+def new_curl(url: str, headers: list[str], timeout_seconds: float) -> pycurl.Curl:
+    """A handle for requests to a URL, without a method.
+
+    :param headers: one ``Name: value`` each.
+    :param timeout_seconds: for a request from its start to the last byte of its answer.
+    """
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.URL, url)
+    curl.setopt(pycurl.HTTPHEADER, [*headers, "Expect:"])
+    # HTTP/2 was measured at 0.6 times the rate, and multiplexing lets one broken connection put many rows in doubt.
+    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+    curl.setopt(pycurl.FOLLOWLOCATION, 0)
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    trusted = certificates()
+    if Path(trusted).is_dir():
+        curl.unsetopt(pycurl.CAINFO)
+        curl.setopt(pycurl.CAPATH, trusted)
+    else:
+        curl.setopt(pycurl.CAINFO, trusted)
+    curl.setopt(pycurl.NOSIGNAL, 1)
+    curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(connect_timeout_seconds(timeout_seconds) * 1000))
+    curl.setopt(pycurl.TIMEOUT_MS, int(timeout_seconds * 1000))
+    return curl
 
 
 class CurlTransport:
@@ -41,14 +67,12 @@ class CurlTransport:
 
     def __init__(self, url: str, headers: list[str], *, most: int, timeout_seconds: float) -> None:
         self._url = url
-        self._headers = [*headers, "Expect:"]
-        self._timeout_ms = int(timeout_seconds * 1000)
-        self._connect_timeout_ms = int(connect_timeout_seconds(timeout_seconds) * 1000)
+        self._headers = headers
+        self._timeout_seconds = timeout_seconds
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, most)
-        self._ca_bundle = ca_bundle()
-        self._idle: list[_Exchange] = []
-        self._out: dict[pycurl.Curl, _Exchange] = {}
+        self._idle: list[Exchange] = []
+        self._out: dict[pycurl.Curl, Exchange] = {}
         self._broken_in_a_row = 0
 
     @property
@@ -116,25 +140,14 @@ class CurlTransport:
         self._idle.append(exchange)
         return result
 
-    def _exchange(self) -> "_Exchange":
-        curl = pycurl.Curl()
-        curl.setopt(pycurl.URL, self._url)
-        curl.setopt(pycurl.HTTPHEADER, self._headers)
+    def _exchange(self) -> "Exchange":
+        curl = new_curl(self._url, self._headers, self._timeout_seconds)
         curl.setopt(pycurl.POST, 1)
-        # HTTP/2 was measured at 0.6 times the rate, and multiplexing lets one broken connection put many rows in doubt.
-        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
-        curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.CAINFO, self._ca_bundle)
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.TCP_KEEPALIVE, 1)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, self._connect_timeout_ms)
-        curl.setopt(pycurl.TIMEOUT_MS, self._timeout_ms)
-        return _Exchange(curl)
+        return Exchange(curl)
 
 
-class _Exchange:
-    """One easy handle, used again and again."""
+class Exchange:
+    """One handle, used again and again."""
 
     def __init__(self, curl: pycurl.Curl) -> None:
         self.curl = curl
@@ -144,7 +157,13 @@ class _Exchange:
         self._has_left = False
         curl.setopt(pycurl.PREREQFUNCTION, self._before)
 
-    def begin(self, tag: int, body: bytes, may_leave: Callable[[int], bool], *, reuse: bool) -> None:
+    def begin(
+        self, tag: int, body: bytes, may_leave: Callable[[int], bool], *, reuse: bool, largest: int = LARGEST_ANSWER
+    ) -> None:
+        """Prepare the next request.
+
+        :param largest: the greatest size of its answer, in bytes, or twice the size of the body.
+        """
         self.tag = tag
         self._may_leave = may_leave
         self._has_left = False
@@ -154,13 +173,14 @@ class _Exchange:
         # itself when a reused connection breaks before an answer, and the event would be out twice unknown to us.
         self.curl.setopt(pycurl.READFUNCTION, BytesIO(body).read)
         self.curl.setopt(pycurl.POSTFIELDSIZE, len(body))
-        self.curl.setopt(pycurl.MAXFILESIZE, max(LARGEST_ANSWER, 2 * len(body)))
+        self.curl.setopt(pycurl.MAXFILESIZE, max(largest, 2 * len(body)))
         self.curl.setopt(pycurl.WRITEFUNCTION, self._received.write)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
         if not reuse:
             self.curl.setopt(pycurl.FORBID_REUSE, 1)
 
     def answer(self, code: int, message: str) -> Answer:
+        """What came of the request, by libcurl's code and words."""
         curl = self.curl
         status = curl.getinfo(pycurl.RESPONSE_CODE) or None
         return Answer(
