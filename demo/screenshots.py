@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from demo.airflow_stack import REPOSITORY
 from demo.browser import logged_in
-from demo.stage import DAG_ID, Stage
+from demo.stage import CUSTOMER_ID, DAG_ID, Stage
 
 FOLDER = REPOSITORY / "docs" / "images"
 
@@ -25,6 +25,7 @@ def main() -> None:
         page = opened.enter_context(logged_in(stage.airflow))
         _show_runs(page, stage.airflow.url, run_id)
         _show_connection(page, stage.airflow.url)
+        _show_test(page, stage)
         _show_trigger_form(page, stage.airflow.url)
 
 
@@ -61,6 +62,15 @@ def _show_connection(page: Page, url: str) -> None:
     page.keyboard.press("Enter")
     page.get_by_text("Off-site conversion token").wait_for()
     take(page, "connection")
+
+
+def _show_test(page: Page, stage: Stage) -> None:
+    stage.set_connection("webflow_default", login=stage.simulator_token, password=CUSTOMER_ID)
+    page.goto(f"{stage.airflow.url}/connections")
+    page.get_by_role("row").filter(has_text="webflow_default").get_by_role("button", name="Test Connection").click()
+    page.get_by_text("look swapped").hover()
+    take(page, "connection-test")
+    stage.set_connection("webflow_default")
 
 
 def _show_trigger_form(page: Page, url: str) -> None:

@@ -33,7 +33,8 @@ class Stage:
     ) -> None:
         self.postgres = PostgresServer(folder / "postgres")
         self.simulator_token = secrets.token_urlsafe(24)
-        self.simulator = SimulatorProcess(folder / "simulator.db", self.simulator_token, CUSTOMER_ID)
+        self.data_token = secrets.token_urlsafe(24)
+        self.simulator = SimulatorProcess(folder / "simulator.db", self.simulator_token, CUSTOMER_ID, data_token=self.data_token)
         self._folder = folder
         self._environment = dict(environment or {})
         self._say = say

@@ -6,6 +6,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from webflow_conversions.hooks import scheduler
+from webflow_conversions.hooks.portless_test import PortlessTest
 from webflow_conversions.timetable import NightOfRun, NightTimetable
 
 
@@ -22,10 +23,13 @@ def _page() -> Any:
 
 
 class WebflowPlugin(AirflowPlugin):
-    """The conversions page, the timetable and the deadline of the Dag, and the listener for what only the scheduler can tell."""
+    """The conversions page, the Dag's timetable and deadline, the listener for what only the scheduler knows, and *Test*."""
 
     name = "webflow"
     fastapi_apps = [{"name": "Webflow conversions", "app": page, "url_prefix": "/webflow"}]  # noqa: RUF012 - Airflow's own kind of attribute
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"name": "Test of connections without a port", "middleware": PortlessTest, "args": [], "kwargs": {}}
+    ]
     external_views = [  # noqa: RUF012
         {
             "name": "Webflow",

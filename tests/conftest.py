@@ -35,6 +35,7 @@ WORKERS = 4
 TOGETHER = {
     "tests/e2e/test_bad_input.py": "nights",
     "tests/e2e/test_nights.py": "nights",
+    "tests/e2e/test_connections.py": "page in a browser",
     "tests/e2e/test_notices.py": "notices",
     "tests/e2e/test_page.py": "page in a browser",
     "tests/integration/test_page.py": "page",
