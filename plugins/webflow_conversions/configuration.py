@@ -7,6 +7,7 @@
 import hashlib
 import json
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from enum import StrEnum
@@ -32,6 +33,7 @@ from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.personal_data import PersonalData, PersonalDataInIds
+from webflow_conversions.rules.query import Query
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, zone_named
 
 ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
@@ -277,19 +279,28 @@ class ConfigurationFile:
         self.path = path
         self.configuration = _parse(path)
 
-    def sql(self, relative: str) -> str:
-        """The text of an SQL file.
+    def sql(self, relative: str) -> Query:
+        """The text of an SQL file, line for line, without a byte order mark.
 
         :raises Unusable: if it is missing, unreadable or empty.
         """
         path = self.path.parent / "sql" / relative
+        name = f"The SQL file {path} that {self.path.name} names"
         try:
-            text = path.read_text(encoding="utf-8").strip().rstrip(";").rstrip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unusable(f"The SQL file {path} that {self.path.name} names cannot be read: {_why(error)}.") from error
-        if not text:
-            raise Unusable(f"The SQL file {path} that {self.path.name} names is empty.")
-        return text
+            given = path.read_bytes()
+            text = given.decode("utf-8-sig")
+        except OSError as error:
+            raise Unusable(f"{name} cannot be read: {_why(error)}.") from error
+        except UnicodeDecodeError as error:
+            if given.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+                raise Unusable(f"{name} is UTF-16: save it as UTF-8.") from error
+            line = given.count(b"\n", 0, error.start) + 1
+            raise Unusable(f"{name} is not UTF-8 in line {line}: save it as UTF-8.") from error
+        if "\0" in text:
+            raise Unusable(f"{name} holds NUL characters, as UTF-16 does: save it as UTF-8.")
+        if not text.strip():
+            raise Unusable(f"{name} is empty.")
+        return Query(text.replace("\r\n", "\n").replace("\r", "\n"), file=f"sql/{relative}")
 
 
 class _Loader(yaml.SafeLoader):

@@ -358,27 +358,46 @@ def test_a_key_that_is_written_twice_is_a_mistake(complaint):
 # The SQL beside it
 
 
-def test_the_sql_of_a_source_is_read_from_the_folder_beside_the_file_without_its_semicolon(write, tmp_path):
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"\nSELECT '\xc3\xbc' -- comment\n;\n",
+        b"\xef\xbb\xbf\nSELECT '\xc3\xbc' -- comment\n;\n",
+        b"\r\nSELECT '\xc3\xbc' -- comment\r\n;\r\n",
+    ],
+    ids=["plain", "byte order mark", "CRLF"],
+)
+def test_the_sql_of_a_source_is_read_line_for_line_from_the_folder_beside_the_file(write, tmp_path, given):
     file = write(SMALLEST)
     (tmp_path / "sql").mkdir()
-    (tmp_path / "sql" / "shop.sql").write_text("\nSELECT 'ü' -- comment\n;\n", encoding="utf-8")
+    (tmp_path / "sql" / "shop.sql").write_bytes(given)
 
-    assert file.sql("shop.sql") == "SELECT 'ü' -- comment"
+    assert file.sql("shop.sql") == "\nSELECT 'ü' -- comment\n;\n"
+    assert file.sql("shop.sql").file == "sql/shop.sql"
 
 
-@pytest.mark.parametrize("text", [None, b"", b" \n ", b";", b"\xff"], ids=["missing", "empty", "blank", "semicolon", "not utf-8"])
-def test_an_sql_file_that_is_missing_or_empty_or_unreadable_is_named_with_the_file_that_names_it(write, tmp_path, text):
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (None, "cannot be read: No such file or directory."),
+        (b"", "is empty."),
+        (b" \r\n ", "is empty."),
+        (b"SELECT 1,\n'\xff'", "is not UTF-8 in line 2: save it as UTF-8."),
+        ("SELECT 1".encode("utf-16"), "is UTF-16: save it as UTF-8."),
+        (b"\xfe\xff" + "SELECT 1".encode("utf-16-be"), "is UTF-16: save it as UTF-8."),
+        ("SELECT 1".encode("utf-16-le"), "holds NUL characters, as UTF-16 does: save it as UTF-8."),
+    ],
+    ids=["missing", "empty", "blank", "not UTF-8", "UTF-16 LE", "UTF-16 BE", "UTF-16 without a mark"],
+)
+def test_an_sql_file_that_cannot_be_read_is_named_with_the_file_that_names_it(write, tmp_path, given, what):
     file, path = write(SMALLEST), tmp_path / "sql" / "shop.sql"
     path.parent.mkdir()
-    if text is not None:
-        path.write_bytes(text)
+    if given is not None:
+        path.write_bytes(given)
 
     with pytest.raises(Unusable) as error:
         file.sql("shop.sql")
-    sentence = str(error.value)
-    assert sentence.startswith(f"The SQL file {path} that conversions.yaml names ")
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
+    assert str(error.value) == f"The SQL file {path} that conversions.yaml names {what}"
 
 
 # Its fingerprint
