@@ -1,19 +1,16 @@
 """Why a task of a run failed: in its own sentence, as the ledger keeps it and everybody is told it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from webflow_conversions.errors import ConversionsError, Unfinished, first_line
+from webflow_conversions.errors import ConversionsError, Unfinished, first_line, without_data
 
 MOST_CHARACTERS = 2_000
 """A sentence is cut off after so many."""
 
 _FIRST_LINE_CHARACTERS = 200
-_DATA = re.compile(r"""'[^']*'|"[^"]*"|“[^”]*”|\S+@\S+|\b\w*\d{5,}\w*\b""")
-"""What may be a value out of a row, a secret or a person, in an error that nobody here wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +81,20 @@ def sentence_of(error: BaseException) -> str:
     """What people are told of an error: its own sentence, or of one that is not ours its type and first line without data."""
     if isinstance(error, ConversionsError):
         return str(error)[:MOST_CHARACTERS]
-    what = _DATA.sub("…", first_line(error)[:_FIRST_LINE_CHARACTERS]) if str(error).strip() else ""
+    what = without_data(first_line(error)[:_FIRST_LINE_CHARACTERS]) if str(error).strip() else ""
     return f"Something unexpected happened: {type(error).__name__}{f': {what}' if what else ''}."
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
     """The errors behind an error, the nearest first."""
-    behind = error.__cause__ or error.__context__
+    behind = _behind(error)
     seen = {id(error)}
     while behind is not None and id(behind) not in seen:
         seen.add(id(behind))
         yield behind
-        behind = behind.__cause__ or behind.__context__
+        behind = _behind(behind)
+
+
+def _behind(error: BaseException) -> BaseException | None:
+    """The error from which this one was raised; None where it was raised ``from None``: that one may hold values of rows."""
+    return error.__cause__ if error.__suppress_context__ else error.__context__
