@@ -99,11 +99,11 @@ def test_an_sql_file_is_missing(around: Surroundings) -> None:
 @pytest.mark.parametrize(
     ("file", "sql", "sentence"),
     [
-        ("sales.sql", SALES.replace(", identity_key", ""), "The query of source sales does not return identity_key: add it to the SELECT."),
-        ("people.sql", PEOPLE.replace("user_domain, ", ""), "The query of known_users does not return user_domain: add it to the SELECT."),
-        ("sales.sql", SALES.replace("occurred_at,", "occured_at,"), 'refuses the query: column "occured_at" does not exist'),
-        ("sales.sql", "SELEKT 1", "refuses the query: syntax error"),
-        ("sales.sql", SALES.replace(":window_end", ":window_stop"), "A query names :window_stop, but it is given :window_start and :window_end: use these"),
+        ("sales.sql", SALES.replace(", identity_key", ""), "The query of source sales (sql/sales.sql) does not return identity_key: add it to the SELECT."),
+        ("people.sql", PEOPLE.replace("user_domain, ", ""), "The query of known_users (sql/people.sql) does not return user_domain: add it to the SELECT."),
+        ("sales.sql", SALES.replace("occurred_at,", "occured_at,"), 'refuses the query of source sales (sql/sales.sql, line 1): column "occured_at" does not exist'),
+        ("sales.sql", "\nSELEKT 1", "refuses the query of source sales (sql/sales.sql, line 2): syntax error"),
+        ("sales.sql", SALES.replace(":window_end", ":window_stop"), "The query of source sales (sql/sales.sql, line 1) names :window_stop, but it is given :window_start and :window_end: use these"),
     ],
     ids=["source lacks a column", "known_users lacks a column", "no such column", "no SQL", "no such bind"],
 )  # fmt: skip
@@ -123,7 +123,7 @@ def test_neither_the_query_nor_the_configuration_says_what_is_needed(
 ) -> None:
     around.configure(CONFIGURATION.replace(given, instead))
     assert refusal(around.plan, Unusable) == (
-        f"The query of source sales does not return {column}, and the configuration gives none: add it to the one or the other."
+        f"The query of source sales (sql/sales.sql) does not return {column}, and the configuration gives none: add it to the one or the other."
     )
     assert around.simulator.events() == []
 

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from webflow_conversions.errors import Unusable
-from webflow_conversions.pipeline.warehouse import Chunk, Warehouse, counting
+from webflow_conversions.pipeline.warehouse import Chunk, Warehouse, counting, refusing_connections
 from webflow_conversions.rules.attribution import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Coverage, visits_frame
+from webflow_conversions.rules.query import Query
 from webflow_conversions.rules.timestamps import moments_of
 from webflow_conversions.rules.window import to_milliseconds
 
@@ -34,25 +35,26 @@ class Visits:
         :raises Unusable: if it lacks one, or the database refuses it.
         """
         binds = {"user_ids": [self.warehouse.no_key], "since": _ANY_MOMENT, "until": _ANY_MOMENT}
-        return counting(self.warehouse.columns(self.sql, binds), REQUIRED_COLUMNS, OPTIONAL_COLUMNS, "attribution.visits")
+        return counting(self.warehouse.columns(self._visits, binds), REQUIRED_COLUMNS, OPTIONAL_COLUMNS, self._visits)
 
     def check(self) -> None:
         """Ask the database whether both queries can work, without reading a visit.
 
-        :raises Unusable: if one lacks a column, or the database refuses it.
+        :raises Unusable: if one lacks a column, or the database refuses it or the connection.
         :raises Unavailable: if the database does not answer.
         """
-        _ = self.columns
-        self._until_columns(_ANY_MOMENT)
+        with refusing_connections():
+            _ = self.columns
+            self._until_columns(_ANY_MOMENT)
 
     def coverage(self, now: datetime) -> Coverage:
         """The period in which the visits are loaded, as the warehouse says at ``now``."""
         chunks: list[Chunk] = []
         columns = self._until_columns(now)
-        self.warehouse.read(self.until_sql, {"until": now}, columns, chunks.append)
+        self.warehouse.read(self._until, {"until": now}, columns, chunks.append)
         rows = sum(len(chunk["complete_until"]) for chunk in chunks)
         if rows != 1:
-            raise Unusable(f"The query of attribution.complete_until returned {rows} rows: let it return one, with one moment.")
+            raise Unusable(f"The {self._until.at()} returned {rows} rows: let it return one, with one moment.")
         read = {name: moments_of(values).iloc[0] for name, values in chunks[0].items()}
         found = {name: None if pd.isna(value) else int(value) for name, value in read.items()}
         return Coverage.at(
@@ -65,7 +67,7 @@ class Visits:
     def of(self, user_ids: Sequence[str], since: datetime, until: datetime) -> pd.DataFrame:
         """The visits of users between two moments, in the form that ``rules/attribution.py`` judges by."""
         chunks: list[Chunk] = []
-        may_be_asked = self.warehouse.may_hold(self.sql, "user_id")
+        may_be_asked = self.warehouse.may_hold(self._visits, "user_id")
         columns = self.columns
         asked = [user_id for user_id in user_ids if may_be_asked(user_id)]
         for first in range(0, len(asked), self.warehouse.keys_per_query):
@@ -74,13 +76,21 @@ class Visits:
                 "since": since,
                 "until": until,
             }
-            self.warehouse.read(self.sql, binds, columns, chunks.append)
+            self.warehouse.read(self._visits, binds, columns, chunks.append)
         return visits_frame(chunks)
 
     def _until_columns(self, moment: datetime) -> list[str]:
         return counting(
-            self.warehouse.columns(self.until_sql, {"until": moment}),
+            self.warehouse.columns(self._until, {"until": moment}),
             ("complete_until",),
             ("complete_from",),
-            "attribution.complete_until",
+            self._until,
         )
+
+    @cached_property
+    def _visits(self) -> Query:
+        return Query(self.sql, of="attribution.visits")
+
+    @cached_property
+    def _until(self) -> Query:
+        return Query(self.until_sql, of="attribution.complete_until")

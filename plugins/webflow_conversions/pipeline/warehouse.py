@@ -1,17 +1,22 @@
 """Queries of the warehouse: a source's conversions, and the users behind identity keys."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
 import pandas as pd
 
-from webflow_conversions.errors import Unusable
+from webflow_conversions.errors import NotLetIn, Unusable
 from webflow_conversions.rules import evaluation, identity
 from webflow_conversions.rules.identity import UnreadableTimes, choose_users, known_users_frame, sendable_users, variants
 from webflow_conversions.rules.personal_data import PersonalData
+from webflow_conversions.rules.query import Query
 from webflow_conversions.rules.window import Window
+
+log = logging.getLogger(__name__)
 
 Chunk = dict[str, pd.Series]
 
@@ -27,8 +32,11 @@ class Warehouse(Protocol):
     def no_key(self) -> str | None:
         """What stands for an identity key where a query is only looked at."""
 
+    def names(self, sql: str) -> frozenset[str]:
+        """The binds that a query names."""
+
     def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
-        """The columns that a query returns, in lower case."""
+        """The columns that a query returns, in lower case; one that is there twice is named twice."""
 
     def may_hold(self, sql: str, column: str) -> Callable[[str], bool]:
         """Whether a column of a query, whose columns were asked for, could ever be written as a given text."""
@@ -60,31 +68,37 @@ class SourceQuery:
 
         :raises Unusable: if it lacks one, or the database refuses it.
         """
-        found = self.warehouse.columns(self.sql, self._binds)
+        found = self.warehouse.columns(self.query, self._binds)
         for name in self.also_required:
             if name not in found:
                 raise Unusable(
-                    f"The query of source {self.name} does not return {name}, and the configuration gives none: "
+                    f"The {self.query.at()} does not return {name}, and the configuration gives none: "
                     "add it to the one or the other."
                 )
-        columns = counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, f"source {self.name}")
+        columns = counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, self.query)
         uses = dict.fromkeys(("conversion_id", "identity_key", "event_name"), "id") | {"occurred_at": "time"}
-        _check_types(self.warehouse, self.sql, columns, uses, f"source {self.name}")
+        _check_types(self.warehouse, self.query, columns, uses)
         if self.zone is not None and self.zone not in _NAMES_OF_UTC:
-            _check_types(self.warehouse, self.sql, columns, {"occurred_at": "local time"}, f"source {self.name}")
+            _check_types(self.warehouse, self.query, columns, {"occurred_at": "local time"})
         return columns
+
+    @cached_property
+    def query(self) -> Query:
+        """The SQL with its name."""
+        return Query(self.sql, of=f"source {self.name}")
 
     def check(self) -> None:
         """Ask the database whether the query can work, without reading a row.
 
-        :raises Unusable: if it lacks a column, or the database refuses it.
+        :raises Unusable: if it lacks a column, or the database refuses it or the connection.
         :raises Unavailable: if the database does not answer.
         """
-        _ = self.columns
+        with refusing_connections():
+            _ = self.columns
 
     def read(self, handle: Callable[[Chunk], None]) -> None:
         """Call back with one chunk of source rows after the other."""
-        self.warehouse.read(self.sql, self._binds, self.columns, handle)
+        self.warehouse.read(self.query, self._binds, self.columns, handle)
 
     @property
     def _binds(self) -> dict[str, Any]:
@@ -106,31 +120,48 @@ class KnownUsers:
 
         :raises Unusable: if it lacks one, or the database refuses it.
         """
-        found = self.warehouse.columns(self.sql, {"identity_keys": [self.warehouse.no_key]})
-        if self.warehouse.may_hold(self.sql, "identity_key")(""):
+        found = self.warehouse.columns(self.query, {"identity_keys": [self.warehouse.no_key]})
+        if self.warehouse.may_hold(self.query, "identity_key")(""):
             self._check_with_text()
         for name in identity.FORMER_COLUMNS:
             if name in found:
                 raise Unusable(
-                    f"The query of known_users returns {name}, which is no longer read: it rejected conversions that count. "
+                    f"The {self.query.at()} returns {name}, which is no longer read: it rejected conversions that count. "
                     "Leave it out of the SELECT; attribution.visits tells what will count (docs/attribution.md)."
                 )
-        columns = counting(found, identity.REQUIRED_COLUMNS, (), "known_users")
+        columns = counting(found, identity.REQUIRED_COLUMNS, (), self.query)
         uses = dict.fromkeys(columns, "time") | {"identity_key": "key", "user_domain": "id", "user_id": "id"}
-        _check_types(self.warehouse, self.sql, columns, uses, "known_users")
+        _check_types(self.warehouse, self.query, columns, uses)
         return columns
+
+    @cached_property
+    def query(self) -> Query:
+        """The SQL with its name."""
+        return Query(self.sql, of="known_users")
+
+    @property
+    def reads_everything(self) -> bool:
+        """Whether the query returns all users, whichever keys are asked for: it works, and takes long where they are many."""
+        return "identity_keys" not in self.warehouse.names(self.query)
 
     def check(self) -> None:
         """Ask the database whether the query can work, without reading a row.
 
-        :raises Unusable: if it lacks a column, or the database refuses it.
+        :raises Unusable: if it lacks a column, or the database refuses it or the connection.
         :raises Unavailable: if the database does not answer.
         """
-        _ = self.columns
+        with refusing_connections():
+            _ = self.columns
+        if self.reads_everything:
+            log.warning(
+                "The %s does not use :identity_keys, so all users are read whenever some are looked up: "
+                "add WHERE … IN :identity_keys.",
+                self.query.at(),
+            )
 
     def _check_with_text(self) -> None:
         try:
-            self.warehouse.columns(self.sql, {"identity_keys": [""]})
+            self.warehouse.columns(self.query, {"identity_keys": [""]})
         except Unusable as error:
             raise Unusable(
                 f"{error} known_users is asked for keys that are text: compare CAST(… AS text) with :identity_keys."
@@ -153,24 +184,46 @@ class KnownUsers:
 
     def _known(self, keys: Sequence[str], unreadable: UnreadableTimes | None = None) -> pd.DataFrame:
         """The known users of these keys."""
-        columns, may_be_known = self.columns, self.warehouse.may_hold(self.sql, "identity_key")
+        columns, may_be_known = self.columns, self.warehouse.may_hold(self.query, "identity_key")
         asked = [key for key in keys if may_be_known(key)]
+        at_once = len(asked) if self.reads_everything else self.warehouse.keys_per_query
         chunks: list[Chunk] = []
-        for first in range(0, len(asked), self.warehouse.keys_per_query):
-            binds = {"identity_keys": asked[first : first + self.warehouse.keys_per_query]}
-            self.warehouse.read(self.sql, binds, columns, chunks.append)
+        for first in range(0, len(asked), at_once or 1):
+            binds = {"identity_keys": asked[first : first + at_once]}
+            self.warehouse.read(self.query, binds, columns, chunks.append)
         return known_users_frame(chunks, unreadable)
 
 
-def counting(found: Sequence[str], required: Sequence[str], optional: Sequence[str], query: str) -> list[str]:
+def counting(found: Sequence[str], required: Sequence[str], optional: Sequence[str], query: Query) -> list[str]:
     """Those of the columns of a query that count.
 
-    :raises Unusable: if one is missing.
+    :raises Unusable: if one is missing, or is there twice.
     """
     missing = [name for name in required if name not in found]
     if missing:
-        raise Unusable(f"The query of {query} does not return {' and '.join(missing)}: add it to the SELECT.")
-    return [name for name in (*required, *optional) if name in found]
+        raise Unusable(f"The {query.at()} does not return {' and '.join(missing)}: add it to the SELECT.")
+    counted = [name for name in (*required, *optional) if name in found]
+    twice = [name for name in counted if found.count(name) > 1]
+    if twice:
+        raise Unusable(
+            f"The {query.at()} returns {' and '.join(twice)} twice: name the columns in the SELECT one by one in place of *, "
+            "each of them once; small and capital letters make no difference."
+        )
+    return counted
+
+
+@contextmanager
+def refusing_connections() -> Iterator[None]:
+    """Make of a connection that is wrong a refusal, for the task that tries it first.
+
+    A later task tries again instead: the connection has worked in this run, so its password may just be changed.
+
+    :raises Unusable: instead of NotLetIn.
+    """
+    try:
+        yield
+    except NotLetIn as error:
+        raise Unusable(str(error)) from error
 
 
 _NAMES_OF_UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT"})
@@ -184,9 +237,9 @@ _MENDED = {
 }
 
 
-def _check_types(warehouse: Warehouse, sql: str, columns: Sequence[str], uses: Mapping[str, str], query: str) -> None:
+def _check_types(warehouse: Warehouse, query: Query, columns: Sequence[str], uses: Mapping[str, str]) -> None:
     for column in columns:
         use = uses.get(column)
-        type_ = use and warehouse.unfit(sql, column, use)
+        type_ = use and warehouse.unfit(query, column, use)
         if use and type_:
-            raise Unusable(f"The query of {query} returns {column} as {type_}, {_MENDED[use].format(column=column)}.")
+            raise Unusable(f"The {query.at()} returns {column} as {type_}, {_MENDED[use].format(column=column)}.")

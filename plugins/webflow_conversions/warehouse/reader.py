@@ -8,6 +8,7 @@ else is read through a streaming cursor with the driver's own values.
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -16,11 +17,14 @@ import sqlalchemy as sa
 from psycopg2.extensions import encodings
 from sqlalchemy.engine import Connection, Engine
 
-from webflow_conversions.errors import Unavailable, Unusable, first_line
+from webflow_conversions.errors import NotLetIn, Unavailable, Unusable, first_line
 from webflow_conversions.rules.personal_data import looks_like_personal_data
 from webflow_conversions.rules.text import as_text, is_storable
 from webflow_conversions.warehouse.copy import Lines
+from webflow_conversions.warehouse.reaching import what_to_correct
+from webflow_conversions.warehouse.refusals import Mistake, refusal
 from webflow_conversions.warehouse.sessions import prepare_sessions
+from webflow_conversions.warehouse.statement import Statement, Text
 from webflow_conversions.warehouse.types import OTHER, ColumnType, column_type
 
 log = logging.getLogger(__name__)
@@ -53,7 +57,8 @@ class Warehouse:
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
         self._name = name
-        self._types: dict[str, dict[str, ColumnType]] = {}
+        self._statements: dict[str, Statement] = {}
+        self._columns: dict[str, dict[str, _Column]] = {}
         if not self._is_copied:
             prepare_sessions(engine)
 
@@ -67,28 +72,45 @@ class Warehouse:
         """The identity key for a check of a query without rows: PostgreSQL compares NULL with a column of any type."""
         return None if self._is_copied else ""
 
-    def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
-        """The columns that the query returns, in lower case, without reading a row.
+    def names(self, sql: str) -> frozenset[str]:
+        """The binds that the query names.
 
-        :raises Unusable: if the database refuses the query.
-        :raises Unavailable: if it does not answer.
+        :raises Unusable: if it is no SELECT.
         """
+        return self._statement(sql).binds
+
+    def columns(self, sql: str, parameters: Mapping[str, Any]) -> list[str]:
+        """The columns that the query returns, in lower case, without reading a row. One that is there twice is named twice.
+
+        :raises Unusable: if the database refuses the query, or it is no SELECT.
+        :raises NotLetIn: if the connection is wrong.
+        :raises Unavailable: if the database does not answer.
+        """
+        statement = self._statement(sql)
+        bound = statement.bound(parameters, "SELECT * FROM", "source_rows WHERE 1 = 0")
         with self._connect() as connection:
-            result = self._execute(connection, _statement(f"SELECT * FROM (\n{sql}\n) source_rows WHERE 1 = 0", parameters))  # noqa: S608
-            names = [name.lower() for name in result.keys()]
-            self._types[sql] = dict(zip(names, self._types_of(result), strict=True))
-            return names
+            result = self._execute(connection, bound, statement)
+            names = [column[0] for column in result.cursor.description]
+            known = [name.lower() for name in result.keys()]
+            self._columns[sql] = {
+                name: _Column(name=own, type=type_) for name, own, type_ in zip(known, names, self._types_of(result), strict=True)
+            }
+            if self._engine.dialect.name == "duckdb":
+                # As a subquery's, DuckDB calls the second column a of a query a_1.
+                described = self._execute(connection, statement.bound(parameters, "DESCRIBE", ""), statement)
+                return [row[0].lower() for row in described]
+            return [re.sub(r":\d+$", "", name) for name in known] if self._engine.dialect.name == "sqlite" else known
 
     def may_hold(self, sql: str, column: str) -> Callable[[str], bool]:
         """Whether a column of a query, whose columns were asked for, could ever be written as a given text.
 
         PostgreSQL refuses the whole query for one text that is no number where it compares with numbers.
         """
-        return self._types.get(sql, {}).get(column, OTHER).may_hold
+        return self._type(sql, column).may_hold
 
     def unfit(self, sql: str, column: str, use: str) -> str | None:
         """The name of a column's type if it is unfit for a :class:`Use`, of a query whose columns were asked for."""
-        type_ = self._types.get(sql, {}).get(column, OTHER)
+        type_ = self._type(sql, column)
         return type_.name if use in type_.unfit else None
 
     def read(
@@ -110,15 +132,27 @@ class Warehouse:
         def hand_over(values: Iterable[list[Any]]) -> None:
             handle({name: pd.Series(of_column, dtype=object) for name, of_column in zip(columns, values, strict=True)})
 
-        if self._is_copied and sql not in self._types:
-            self.columns(sql, {name: [None] if isinstance(value, list) else value for name, value in parameters.items()})
-        statement = _statement(f"SELECT {', '.join(columns)} FROM (\n{sql}\n) source_rows", parameters)  # noqa: S608 - the query is the user's own
+        if sql not in self._columns:
+            no_keys = [self.no_key]
+            self.columns(sql, {name: no_keys if isinstance(value, list) else value for name, value in parameters.items()})
+        statement, quote = self._statement(sql), self._engine.dialect.identifier_preparer.quote_identifier
+        own_names = ", ".join(quote(self._columns[sql][name].name) for name in columns)
+        bound = statement.bound(parameters, f"SELECT {own_names} FROM", "source_rows")
         with self._connect() as connection:
             if self._is_copied:
-                types = [self._types[sql].get(name, OTHER) for name in columns]
-                self._copy(connection, statement, hand_over, chunk_rows, dict(zip(columns, types, strict=True)))
+                types = {name: self._type(sql, name) for name in columns}
+                self._copy(connection, bound, statement, hand_over, chunk_rows, types)
             else:
-                self._stream(connection, statement, hand_over, chunk_rows, columns)
+                self._stream(connection, bound, statement, hand_over, chunk_rows, columns)
+
+    def _statement(self, sql: str) -> Statement:
+        if sql not in self._statements:
+            self._statements[sql] = Statement(sql, self._engine.dialect.name)
+        return self._statements[sql]
+
+    def _type(self, sql: str, column: str) -> ColumnType:
+        found = self._columns.get(sql, {}).get(column)
+        return found.type if found else OTHER
 
     @property
     def _is_copied(self) -> bool:
@@ -131,30 +165,43 @@ class Warehouse:
                 postgres: Any = connection.connection.driver_connection
                 postgres.set_client_encoding("UTF8")
             return connection
-        except (sa.exc.DBAPIError, psycopg2.Error) as error:
-            raise Unavailable(f"The warehouse (connection {self._name}) does not answer: {_first_line(error)}.") from error
+        except (sa.exc.DBAPIError, psycopg2.Error, TypeError) as error:
+            why = f"The warehouse (connection {self._name}) does not {{}}: {_first_line(error)}."
+            wrong = what_to_correct(getattr(error, "orig", None) or error)
+            if wrong is not None:
+                raise NotLetIn(f"{why.format('let us in')} Correct connection {self._name}: {wrong}.") from error
+            raise Unavailable(why.format("answer")) from error
 
-    def _execute(self, connection: Connection, statement: sa.TextClause) -> sa.CursorResult[Any]:
+    def _execute(self, connection: Connection, bound: Text, statement: Statement) -> sa.CursorResult[Any]:
         try:
-            return connection.execute(statement)
+            return connection.execute(bound)
         except sa.exc.DBAPIError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(error, statement) from None
 
     def _types_of(self, result: sa.CursorResult[Any]) -> list[ColumnType]:
         dialect = self._engine.dialect.name
         return [column_type(dialect, column[1], is_text=self._is_copied) for column in result.cursor.description]
 
-    def _refusal(self, error: sa.exc.DBAPIError, place: str = "") -> Unusable | Unavailable:
-        if error.connection_invalidated or (
-            isinstance(error, sa.exc.OperationalError) and self._engine.dialect.name == "postgresql"
+    def _refusal(
+        self, error: sa.exc.DBAPIError | psycopg2.Error, statement: Statement, place: str = ""
+    ) -> Unusable | Unavailable:
+        """The error for people. What is behind it may hold values of rows: it is to be raised ``from None``."""
+        driver_s = getattr(error, "orig", None) or error
+        found = refusal(driver_s, statement)
+        query = statement.query.at(*found.lines)
+        if found.mistake is Mistake.TIME:
+            return Unavailable(f"The warehouse (connection {self._name}) ended the {query}: {found.told}{place}.{found.remedy}")
+        if getattr(error, "connection_invalidated", False) or (
+            isinstance(error, (sa.exc.OperationalError, psycopg2.OperationalError)) and self._engine.dialect.name == "postgresql"
         ):
             return Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}{place}.")
-        return Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}{place}.")
+        return Unusable(f"The warehouse (connection {self._name}) refuses the {query}: {found.told}{place}.{found.remedy}")
 
     def _stream(
         self,
         connection: Connection,
-        statement: sa.TextClause,
+        bound: Text,
+        statement: Statement,
         hand_over: Callable[[Iterable[list[Any]]], None],
         chunk_rows: int,
         columns: Sequence[str],
@@ -170,7 +217,7 @@ class Warehouse:
             )
         seen, rows = _Seen(columns), list[Any]()
         streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
-        result = self._read_on(lambda: streaming.execute(statement), seen)
+        result = self._read_on(lambda: streaming.execute(bound), statement, seen)
         converts = [type_.convert for type_ in self._types_of(result)]
 
         def flush() -> None:
@@ -181,7 +228,7 @@ class Warehouse:
         def fetch() -> Sequence[Any]:
             return result.fetchmany(min(FETCHED_ROWS, chunk_rows - len(rows)))
 
-        while fetched := self._read_on(fetch, seen):
+        while fetched := self._read_on(fetch, statement, seen):
             rows.extend(fetched)
             seen.add(fetched)
             if len(rows) == chunk_rows:
@@ -189,25 +236,30 @@ class Warehouse:
         if rows:
             flush()
 
-    def _read_on(self, read: Callable[[], T], seen: "_Seen") -> T:
+    def _read_on(self, read: Callable[[], T], statement: Statement, seen: "_Seen") -> T:
         """Read from a query that the database has accepted: an operational error may pass (PEP 249), so it is Unavailable."""
         try:
             return read()
         except sa.exc.OperationalError as error:
-            raise Unavailable(f"The warehouse (connection {self._name}) does not go on: {_first_line(error)}{seen}.") from error
+            found = refusal(error.orig or error, statement)
+            query = statement.query.at(*found.lines)
+            told = f"does not go on with the {query}: {found.told}{seen}.{found.remedy}"
+            raise Unavailable(f"The warehouse (connection {self._name}) {told}") from None
         except sa.exc.DBAPIError as error:
-            raise self._refusal(error, str(seen)) from error
+            raise self._refusal(error, statement, str(seen)) from None
         except (ValueError, ArithmeticError) as error:
             # The message may hold the value, and that may be an identity key.
             raise Unusable(
-                f"The driver of the warehouse (connection {self._name}) cannot read a value ({type(error).__name__}){seen}: "
+                f"The driver of the warehouse (connection {self._name}) cannot read a value of the {statement.query.at()} "
+                f"({type(error).__name__}){seen}: "
                 "return its column as text from the query, or leave the row out."
             ) from None
 
     def _copy(
         self,
         connection: Connection,
-        statement: sa.TextClause,
+        bound: Text,
+        statement: Statement,
         hand_over: Callable[[Iterable[list[Any]]], None],
         chunk_rows: int,
         types: Mapping[str, ColumnType],
@@ -219,7 +271,7 @@ class Warehouse:
         try:
             with postgres.cursor() as cursor:
                 cursor.execute(_READ_ONLY)
-                query = self._with_values(cursor, statement, connection.dialect, lines.codec)
+                query = self._with_values(cursor, bound, connection.dialect, lines.codec)
                 if _AS_IT_IS.fullmatch(encoding):
                     cursor.execute("SELECT set_config('client_encoding', %s, true)", (encoding,))
                 cursor.copy_expert(b"COPY (" + query.encode(lines.codec) + b") TO STDOUT", lines)
@@ -229,18 +281,16 @@ class Warehouse:
             seen = _Seen(list(types))
             if seen.place is not None:
                 seen.rows, seen.last = lines.seen(seen.place)
-            if isinstance(error, psycopg2.OperationalError):
-                raise Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}{seen}.") from error
-            raise Unusable(f"The warehouse (connection {self._name}) refuses the query: {_first_line(error)}{seen}.") from error
+            raise self._refusal(error, statement, str(seen)) from None
         lines.flush()
 
     @staticmethod
-    def _with_values(cursor: Any, statement: sa.TextClause, dialect: sa.Dialect, codec: str) -> str:
+    def _with_values(cursor: Any, bound: Text, dialect: sa.Dialect, codec: str) -> str:
         """The query with its values in it, since COPY takes no binds; psycopg2 writes a tuple as a list for IN.
 
         A text of a list that the database's encoding cannot write is in none of its columns, and is left out.
         """
-        compiled = statement.compile(dialect=dialect)
+        compiled = bound.compile(dialect=dialect)
         values = {
             name: tuple(one for one in value if _can_write(codec, one)) or (None,) if isinstance(value, list) else value
             for name, value in compiled.params.items()
@@ -249,21 +299,12 @@ class Warehouse:
         return query.decode()
 
 
-def _statement(sql: str, parameters: Mapping[str, Any]) -> sa.TextClause:
-    """The SQL with those of the parameters bound that it names; a list becomes an expanding bind.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """A column under the name that the database gives it, to the letter."""
 
-    :raises Unusable: if it names another.
-    """
-    text = sa.text(sql)
-    names = text.compile().params
-    for name in names:
-        if name not in parameters:
-            known = " and ".join(f":{parameter}" for parameter in parameters)
-            raise Unusable(
-                f"A query names :{name}, but it is given {known}: use these, and write a colon that is none of them as \\:."
-            )
-    named = {name: parameters[name] for name in names}
-    return text.bindparams(*(sa.bindparam(name, value, expanding=isinstance(value, list)) for name, value in named.items()))
+    name: str
+    type: ColumnType
 
 
 class _Seen:

@@ -1,0 +1,43 @@
+"""Whether a database that does not let anybody in will do so later, or only after a person changed the connection."""
+
+import re
+
+from webflow_conversions.warehouse.refusals import mysql_code, sqlstate
+
+_STATES = ("28", "3D000", "42501", "08004")
+_MYSQL_CODES = frozenset({1044, 1045, 1049, 1130, 1251, 1698, 2059, 3118, 3159, 4151})
+"""Access denied, no such database, host not allowed, no such plugin, TLS required, locked accounts (server error references)."""
+
+_CAUSES: tuple[tuple[str, str], ...] = (
+    (r"access denied .* to database|permission denied for database", "what its login may read, or its schema"),
+    (r"password authentication failed|no password supplied|access denied|authentication failed", "its login and password"),
+    (r"role \S+ does not exist|role \S+ is not permitted to log in", "its login"),
+    (r"database \S+ does not exist|unknown database", "its schema, which names the database"),
+    (r"no pg_hba\.conf entry|is not allowed to connect|rejects connection", "its login and sslmode, or whom the server lets in"),
+    (r"name or service not known|no address associated|nodename nor servname|host not known", "its host"),
+    (
+        r"certificate|does not support ssl|doesn't support (?:ssl|it)|ssl (?:was|is) required|insecure transport|sslmode",
+        "its TLS: sslmode, sslrootcert, and the server's certificate",
+    ),
+    (r"invalid integer value \S+ for connection option|invalid port", "its host and port"),
+    (
+        r"invalid dsn|invalid connection option|invalid \S+ value|unrecognized configuration parameter|unexpected keyword",
+        "its extras",
+    ),
+)  # fmt: skip
+"""What libpq and other drivers say of a mistake in a connection, and what of the connection to correct.
+
+psycopg2 has no SQLSTATE of a connection that was not made. A host that nobody knows is a mistake: of a DNS server that is away
+the system's resolver says "Temporary failure in name resolution".
+"""
+
+_QUOTED = re.compile(r"""(?<=[\s(])(["'])[^"']*\1""")
+
+
+def what_to_correct(error: BaseException) -> str | None:
+    """What of a connection has to be corrected, since trying again does not help; None if it may help."""
+    text = _QUOTED.sub("…", str(error)).lower()
+    named = next((part for words, part in _CAUSES if re.search(words, text)), None)
+    if named or sqlstate(error).startswith(_STATES) or mysql_code(error) in _MYSQL_CODES or isinstance(error, TypeError):
+        return named or "it"
+    return None

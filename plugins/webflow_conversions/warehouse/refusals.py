@@ -1,0 +1,175 @@
+"""What a database says of a query, in one sentence: which query, where in its file, what, and what to change.
+
+Values of rows stay out of it: a word that a database quotes is told if it stands in the query itself, or names a table or column.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from webflow_conversions.errors import first_line, without_data
+from webflow_conversions.warehouse.statement import Statement
+
+
+class Mistake(Enum):
+    """What is wrong with a query; the value says what to change."""
+
+    COLUMN = "Correct the column's name, or its table's"
+    TABLE = "Correct the name, with its schema (schema.table), or the database to which the connection leads"
+    FUNCTION = "There is no such function or comparison for values of these types: take another, or CAST the values"
+    TYPE = "Values of different types are compared or combined: CAST one of them"
+    AMBIGUOUS = "Write the table's name before the column's"
+    TWICE = "Name each column once"
+    SYNTAX = "Correct the SQL there; it runs as SELECT … FROM (the query), so it has to be one SELECT"
+    PERMISSION = "Let the owner GRANT SELECT on it to the user of the connection"
+    CHANGE = "A query may only read: leave out what changes data or locks rows"
+    VALUE = "A value of a row does not fit there: let the query convert it so that it cannot fail, or leave such rows out"
+    TIME = "Let the query read less, or give the connection's user more time"
+    OWN = "A function or view of the warehouse raises this error by itself: ask who wrote it"
+    OTHER = ""
+
+    @property
+    def is_about_names(self) -> bool:
+        """Whether a database tells of it with names of tables, columns and functions alone."""
+        return self in (Mistake.COLUMN, Mistake.TABLE, Mistake.FUNCTION, Mistake.AMBIGUOUS, Mistake.TWICE, Mistake.PERMISSION)
+
+
+_SQLSTATES: Sequence[tuple[str, Mistake]] = (
+    ("42703", Mistake.COLUMN), ("42P01", Mistake.TABLE), ("3F000", Mistake.TABLE), ("42883", Mistake.FUNCTION),
+    ("42804", Mistake.TYPE), ("42846", Mistake.TYPE), ("42725", Mistake.TYPE), ("42702", Mistake.AMBIGUOUS),
+    ("42P09", Mistake.AMBIGUOUS), ("42701", Mistake.TWICE), ("42601", Mistake.SYNTAX), ("42501", Mistake.PERMISSION),
+    ("25006", Mistake.CHANGE), ("57014", Mistake.TIME), ("22021", Mistake.VALUE), ("22", Mistake.VALUE), ("P0", Mistake.OWN),
+    ("42S22", Mistake.COLUMN), ("42S02", Mistake.TABLE),
+)  # fmt: skip
+"""Codes of the SQL standard, PostgreSQL and ODBC, or the beginnings of some."""
+
+_MYSQL_CODES = {
+    code: mistake
+    for mistake, codes in {
+        Mistake.COLUMN: (1054,), Mistake.TABLE: (1049, 1146), Mistake.FUNCTION: (1305, 1630), Mistake.TYPE: (1241, 1267, 4078),
+        Mistake.AMBIGUOUS: (1052,), Mistake.TWICE: (1060,), Mistake.SYNTAX: (1064,), Mistake.PERMISSION: (1142, 1143, 1356, 1370),
+        Mistake.CHANGE: (1792,), Mistake.VALUE: (1292, 1365, 1366, 1525, 1690), Mistake.OWN: (1644,),
+        Mistake.TIME: (1317, 1969, 3024),
+    }.items()
+    for code in codes
+}  # fmt: skip
+"""Codes of MySQL and MariaDB (their server error references)."""
+
+_WORDS: Sequence[tuple[Mistake, str]] = (
+    (Mistake.VALUE, r"conversion error|out of range|invalid input error|malformed json|integer overflow|numeric value"),
+    (Mistake.COLUMN, r"no such column|referenced column|unrecognized name|invalid identifier|invalid column name"),
+    (Mistake.COLUMN, r"unresolved_column|column .* cannot be resolved"),
+    (
+        Mistake.TABLE,
+        r"no such table|table with name|table .* does not exist|does not exist or not authorized|invalid object name",
+    ),
+    (Mistake.TABLE, r"table_or_view_not_found|not found: table|ora-00942"),
+    (Mistake.FUNCTION, r"no such function|function with name|function not found|unknown function|no function matches"),
+    (Mistake.FUNCTION, r"no matching signature|wrong number of arguments"),
+    (Mistake.TYPE, r"cannot compare|type mismatch|datatype_mismatch|unimplemented type for cast"),
+    (Mistake.AMBIGUOUS, r"ambiguous"),
+    (Mistake.TWICE, r"duplicate column"),
+    (Mistake.PERMISSION, r"permission|not authorized|access denied|insufficient privilege|prohibited"),
+    (Mistake.CHANGE, r"read.?only|data-modifying"),
+    (Mistake.SYNTAX, r"syntax|incomplete input|unrecognized token|parser error|ora-009\d\d"),
+    (Mistake.TIME, r"timed? ?out|timeout|cancell?ed|interrupted"),
+)
+"""What databases without codes say, and those whose codes are not known here."""
+
+_LINE = re.compile(r"\bline[ :]+(\d+)|\bat \[(\d+):\d+\]", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.])-?\d[\d.,]*\b|\b0x[0-9a-f]+\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What a database said of a statement: the kind of mistake, its words, and the lines of the file that are about it."""
+
+    mistake: Mistake
+    words: str
+    lines: Sequence[int]
+    code: str
+
+    @property
+    def told(self) -> str:
+        """Its words, with the code where they were withheld or hold a value."""
+        return f"{self.words} (SQLSTATE {self.code})" if self.code and not self.mistake.is_about_names else self.words
+
+    @property
+    def remedy(self) -> str:
+        """What to change, as the end of a text."""
+        return f" {self.mistake.value}." if self.mistake.value else ""
+
+
+def refusal(error: BaseException, statement: Statement) -> Refusal:
+    """What a driver's error says of a statement."""
+    text = str(error)
+    code = sqlstate(error)
+    mistake = _mistake(error, code, text)
+    words = _words(error, text, mistake)
+    return Refusal(
+        mistake=mistake,
+        words=_without_values(words, mistake, statement),
+        lines=_lines(text, words, statement),
+        code=code,
+    )
+
+
+def sqlstate(error: BaseException) -> str:
+    """The SQLSTATE of a driver's error; empty where it has none."""
+    given = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
+    if given is None and error.args and isinstance(error.args[0], str) and re.fullmatch(r"[0-9A-Z]{5}", error.args[0]):
+        given = error.args[0]
+    return str(given or "")
+
+
+def mysql_code(error: BaseException) -> int | None:
+    """The code of MySQL and MariaDB, whose drivers give it before the message."""
+    code = error.args[0] if len(error.args) > 1 else None
+    return code if isinstance(code, int) else None
+
+
+def _mistake(error: BaseException, code: str, text: str) -> Mistake:
+    of_code = next((mistake for beginning, mistake in _SQLSTATES if code.startswith(beginning)), None)
+    of_number = _MYSQL_CODES.get(mysql_code(error) or 0)
+    of_words = next((mistake for mistake, words in _WORDS if re.search(words, text, re.IGNORECASE)), Mistake.OTHER)
+    return of_code or of_number or (Mistake.OTHER if code else of_words)
+
+
+def _words(error: Any, text: str, mistake: Mistake) -> str:
+    """The database's own words, as one line."""
+    if mistake is Mistake.OWN:
+        return "an error whose words may hold values of rows"
+    diagnosis = getattr(error, "diag", None)
+    if diagnosis is not None and diagnosis.message_primary:
+        hint = diagnosis.message_hint or ""
+        return f"{diagnosis.message_primary}. {hint}" if hint.startswith("Perhaps you meant") else diagnosis.message_primary
+    if mysql_code(error) is not None:
+        near = re.search(r"to use near '(\S*)", text)
+        return f"syntax error near '{near[1]}'" if near else first_line(Exception(error.args[1]))
+    told = re.split(r"\n\s*\n|\n\s*LINE \d", text.strip())[0]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return " ".join(lines[:2] if mistake.is_about_names else lines[:1]) or first_line(error)
+
+
+def _without_values(words: str, mistake: Mistake, statement: Statement) -> str:
+    words = words.strip().rstrip(".")
+    if mistake.is_about_names:
+        return words
+    shown = without_data(words, statement.words | {"source_rows", *re.findall(r'encoding "(\w+)"', words.lower())})
+    return _NUMBER.sub("…", shown) if mistake in (Mistake.VALUE, Mistake.OTHER) else shown
+
+
+def _lines(text: str, words: str, statement: Statement) -> list[int]:
+    """The line that the database names, less that of the SELECT around the query; else those that hold the word it quotes."""
+    told = _LINE.search(text)
+    if told:
+        line = int(told[1] or told[2]) - 1
+        return [min(line, statement.last_line)] if line > 0 else []
+    for found in re.finditer(r"""["'`]([^"'`]+)["'`]|(?:column|table|function|name|near):? ([\w.]+)""", words, re.IGNORECASE):
+        name = (found[1] or found[2]).rpartition(".")[2].strip()
+        lines = statement.lines_of(name) if name else []
+        if lines:
+            return lines[:3]
+    return []
