@@ -235,7 +235,8 @@ class Night:
         """The verdict on a run, as reconcile comes to it."""
         self.runs.end_pushes(run)
         limits = Limits(**Guards(**guards).model_dump())
-        return judge(self.runs.evidence(run, {DESTINATION: run.sources}, self.clock.at), limits)
+        evidence = self.runs.evidence(run, {DESTINATION: run.sources}, self.clock.at, is_rehearsal=run.is_rehearsal)
+        return judge(evidence, limits)
 
     def rows(self) -> dict[str | None, Any]:
         """The ledger by conversion ID, as named tuples."""

@@ -78,6 +78,13 @@ class InDoubt(StrEnum):
     HOLD = "hold"
 
 
+class Mode(StrEnum):
+    """Whether conversions leave (``delivery.mode``): in a rehearsal everything runs, and nothing is sent."""
+
+    LIVE = "live"
+    REHEARSE = "rehearse"
+
+
 class Timestamps(_Part):
     """The kind and zone of a source's ``occurred_at``."""
 
@@ -131,10 +138,16 @@ class GoalPeriod(_Part):
 class Delivery(_Part):
     """Settings of the pushes."""
 
+    mode: Mode = Mode.LIVE
     workers: Annotated[int, Field(ge=1, le=64, strict=True)] = 2
     in_doubt: InDoubt = InDoubt.RESEND
     attempts_per_run: Annotated[int, Field(ge=1, le=100, strict=True)] = 6
     patience_seconds: Annotated[float, Field(gt=0, le=86_400, strict=True)] = 900
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether nothing may be sent."""
+        return self.mode is Mode.REHEARSE
 
 
 class AttributionSettings(_Part):

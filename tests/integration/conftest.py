@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+from airflow.sdk.observability import stats
 
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
@@ -83,3 +85,21 @@ def around(
 ) -> Surroundings:
     """Connections, a configuration and an empty ledger for the operators in this process."""
     return Surroundings(tmp_path, postgres.port, database, simulator, monkeypatch)
+
+
+class Gauges:
+    """A backend of Airflow's metrics."""
+
+    def __init__(self) -> None:
+        self.told: dict[tuple[str, str], float] = {}
+
+    def gauge(self, stat: str, value: float, *, tags: dict[str, str] | None = None) -> None:
+        self.told[stat.removeprefix("webflow_conversions."), " ".join((tags or {}).values())] = value
+
+
+@pytest.fixture
+def gauges() -> Iterator[Gauges]:
+    made = Gauges()
+    stats.initialize(factory=lambda: made, export_legacy_names=False)  # type: ignore[arg-type,return-value]
+    yield made
+    stats.initialize(factory=NoStatsLogger, export_legacy_names=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -439,3 +439,77 @@ def test_without_notifiers_the_log_says_it(evening: Surroundings, caplog: pytest
     notices.notify_of_failure(ended(plan="failed"))
 
     assert f"Webflow: {RUN} failed" in caplog.text
+
+
+# Rehearsals
+
+
+REHEARSE = "delivery: {mode: rehearse}\n"
+
+
+def rehearse(around: Surroundings) -> None:
+    """The configuration says that nothing leaves."""
+    around.configure((around.folder / "conversions.yaml").read_text() + REHEARSE)
+
+
+def test_the_deadline_alarms_nobody_in_a_rehearsal(evening: Surroundings) -> None:
+    at_stake_at(evening, DUE)
+    rehearse(evening)
+
+    assert warn() == "silent: in a rehearsal nothing is to be sent"
+    assert TOLD == []
+
+
+def test_who_goes_live_after_the_last_rehearsal_of_the_night_is_told_what_misses_the_import(evening: Surroundings) -> None:
+    live = (evening.folder / "conversions.yaml").read_text()
+    rehearse(evening)
+    evening.plan()
+    evening.extract()
+    complete(evening)
+    evening.configure(live)
+    due_at(evening, RUN_AFTER)
+    at_stake_at(evening, DUE)
+
+    assert warn() == "Webflow: 1 conversion (0.00) will miss tonight's import"
+    assert "The last run was a rehearsal and sent nothing" in TOLD[0][1]
+
+
+def test_a_rehearsal_that_failed_and_one_that_is_well_again_say_that_they_are_rehearsals(evening: Surroundings) -> None:
+    evening.sql("UPDATE sales SET identity_key = 'nobody'")
+    rehearse(evening)
+    evening.plan()
+    evening.extract()
+    with pytest.raises(Unfinished):
+        complete(evening)
+    notices.notify_of_failure(ended())
+    evening.sql("UPDATE sales SET identity_key = 'k1'")
+    evening.run_id = "scheduled__well"
+    evening.plan()
+    evening.extract()
+    complete(evening)
+    notices.notify_of_recovery(ended("scheduled__well"))
+
+    (failed, message), (recovered, well) = TOLD
+    assert failed == f"Webflow (rehearsal): {RUN} needs somebody"
+    assert "It is a rehearsal: nothing is sent, whatever it says." in message
+    assert recovered == "Webflow (rehearsal): all is well again since scheduled__well"
+    assert "sent nothing" in well
+
+
+def test_of_a_run_that_plan_refused_the_configuration_says_whether_it_was_a_rehearsal(evening: Surroundings) -> None:
+    rehearse(evening)
+    evening.run_id = "scheduled__refused"
+    with pytest.raises(Unusable):
+        evening.plan(sources=["nobody knows it"])
+
+    notices.notify_of_failure(ended("scheduled__refused"))
+
+    assert [subject for subject, _ in TOLD] == ["Webflow (rehearsal): scheduled__refused failed"]
+
+
+def test_a_read_back_is_no_rehearsal(evening: Surroundings) -> None:
+    rehearse(evening)
+
+    notices.notify_of_failed_readback(ended("scheduled__2026-11-24T09:00:00+00:00", read_back="failed"), time(9, 0))
+
+    assert [subject for subject, _ in TOLD] == ["Webflow: scheduled__2026-11-24T09:00:00+00:00 failed"]

@@ -1,17 +1,15 @@
 """The operators one after the other, as the Dag's tasks run them: what each returns, refuses, and tells to Airflow."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-from airflow.sdk.observability import stats
 
 from demo.postgres import USER, free_port
 from demo.simulator import SimulatorProcess
+from tests.integration.conftest import Gauges
 from tests.night import CUSTOMER_ID, TOKEN
 from tests.surroundings import CONFIGURATION, PEOPLE, TWO_SOURCES, Surroundings
 from webflow_conversions.errors import Stopped, Unavailable, Unfinished
@@ -21,24 +19,6 @@ MORE_SALES = """
 INSERT INTO sales SELECT 'b' || n, now() - interval '2 hours', 'k1' FROM generate_series(1, 9) n;
 INSERT INTO sales VALUES ('h1', now() - interval '1 hour', 'nobody'), (NULL, now() - interval '1 hour', 'k1')
 """
-
-
-class Gauges:
-    """A backend of Airflow's metrics."""
-
-    def __init__(self) -> None:
-        self.told: dict[tuple[str, str], float] = {}
-
-    def gauge(self, stat: str, value: float, *, tags: dict[str, str] | None = None) -> None:
-        self.told[stat.removeprefix("webflow_conversions."), " ".join((tags or {}).values())] = value
-
-
-@pytest.fixture
-def gauges() -> Iterator[Gauges]:
-    made = Gauges()
-    stats.initialize(factory=lambda: made, export_legacy_names=False)  # type: ignore[arg-type,return-value]
-    yield made
-    stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
 
 
 def states(around: Surroundings) -> dict[str, int]:
@@ -61,7 +41,7 @@ def test_a_night(around: Surroundings, gauges: Gauges) -> None:
     assert states(around) == {"accepted": 10, "held": 1, "rejected": 1}
     assert len(around.simulator.events()) == 10
     assert document["sources"]["sales"]["sent"]["rows"] == 10
-    assert around.asset_event.extra == {"run_id": "manual__1", "dry_run": False, **document}
+    assert around.asset_event.extra == {"run_id": "manual__1", "dry_run": False, "is_rehearsal": False, **document}
     assert {name: gauges.told[name, "sales"] for name in ("read", "accepted", "held", "ready", "in_doubt", "sent_again")} == {
         "read": 12, "accepted": 10, "held": 1, "ready": 0, "in_doubt": 0, "sent_again": 0,
     }  # fmt: skip

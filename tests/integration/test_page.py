@@ -948,9 +948,7 @@ def test_what_goes_out_unseen_by_its_run_is_said_on_the_page_and_in_the_json(
 
     assert source["identified"]["unseen"] == {"rows": 12, "value": "340.00"}
     (note,) = source["notes"]
-    assert note["sentence"] == (
-        "sales: 12 conversions (340.00) wait and were not returned this time; what is due goes out all the same."
-    )
+    assert note["sentence"] == ("sales: 12 conversions (340.00) wait and were not returned this time; they are due all the same.")
     assert note["sentence"] in text
     assert note["remedy"] in text
 

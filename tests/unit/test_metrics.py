@@ -41,6 +41,7 @@ def test_a_run_tells_what_its_account_says():
         "accepted_value": 149.99,
         "held": 4,
         "ready": 11,
+        "would_send": 0,
         "in_doubt": 7,
         "sent_again": 1,
         "seconds_to_import": 3600,

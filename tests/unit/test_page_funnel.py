@@ -164,7 +164,7 @@ def test_a_source_says_what_goes_out_that_it_did_not_return_and_what_changed_unt
     assert (shop.identified, kiosk.identified, new.identified) == (*identified.values(), SourceIdentified())
     assert [note.sentence for note in shop.notes] == [
         "shop: 1 of 60 conversions that had a known user have none any more.",
-        "shop: 12 conversions (120.00) wait and were not returned this time; what is due goes out all the same.",
+        "shop: 12 conversions (120.00) wait and were not returned this time; they are due all the same.",
         "shop: 2 conversions (20.00) were withdrawn: the source no longer returns them.",
     ]
     assert "returns_all" in shop.notes[1].remedy

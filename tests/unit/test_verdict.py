@@ -1,6 +1,7 @@
 """A run is good only if it did what it is for: each finding has its cause in words, its rows and money, and its level."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import pytest
 from webflow_conversions.configuration import Guards
 from webflow_conversions.documents.verdicts import page
 from webflow_conversions.pipeline.causes import CAUSES, Cause, Level
+from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.judgement import Ended, Evidence, judge, volume_in_words
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.verdict import Verdict, unread
 from webflow_conversions.rules.amounts import Amount, Tally
+
+AT = datetime(2026, 11, 23, 22, tzinfo=UTC)
 
 
 def amount(rows, value="0"):
@@ -320,3 +324,53 @@ def test_every_cause_has_a_line_of_its_own_with_a_condition_and_a_remedy_in_sent
     assert page().count(f"| `{cause}` |") == 1
     assert CAUSES[cause].condition.endswith((".", "one."))
     assert CAUSES[cause].remedy.endswith(".")
+
+
+# Rehearsals
+
+
+def rehearsed(states, **changes):
+    total = sum(states.values(), Amount())
+    changes = {"tally": Tally(read=total, recorded=total), "states": states, "in_window": {}, "sent": Amount(), **changes}
+    return {"shop": account(**changes)}
+
+
+def test_a_rehearsal_says_what_it_would_have_sent_by_source_and_is_green():
+    accounts = {
+        "shop": account(would_send=amount(5, "50.00"), sent=Amount()),
+        "crm": account(would_send=amount(2, "7.00"), sent=Amount()),
+        "new": account(sent=Amount()),
+    }
+
+    found = verdict(accounts, is_rehearsal=True)
+
+    assert found.level is Level.NOTE
+    (finding,) = (one for one in found.findings if one.cause is Cause.REHEARSAL)
+    assert finding.sentence == (
+        "this was a rehearsal, and nothing left: 7 conversions (57.00) would have been sent (shop 5, crm 2)"
+    )
+    assert finding.amount == amount(7, "57.00")
+
+
+def test_a_source_whose_conversions_only_rehearsals_saw_is_no_source_that_can_send_none():
+    states = {("expired", "expired_in_rehearsal"): amount(3)}
+
+    assert verdict(rehearsed(states, new=states), is_rehearsal=True).level is Level.NOTE
+    assert verdict(rehearsed(states, new=states)).level is Level.GOOD
+
+
+def test_what_expires_without_a_user_weighs_in_a_rehearsal_as_in_a_live_run():
+    lost = [ended("shop", "expired_unidentified", amount(1))]
+    states = {("ready", None): amount(5)}
+
+    assert verdict(rehearsed(states, in_window=states), ended=lost, is_rehearsal=True).level is Level.NOTE
+    assert verdict(rehearsed({("held", "not_loaded_yet"): amount(5)}), ended=lost, is_rehearsal=True).level is Level.ATTENTION
+
+
+def test_a_push_that_failed_in_a_rehearsal_is_told_though_it_would_send_nothing():
+    failure = Failure(
+        task="push", map_index=0, error="Unusable", sentence="There is no connection.", at=AT, try_number=1, is_last_try=True
+    )
+    accounts = {"shop": account(would_send=amount(5), sent=Amount())}
+
+    assert verdict(accounts, failures=[failure], is_rehearsal=True).level is Level.FAILED

@@ -24,6 +24,15 @@ def run_causes(session: Session, dag_id: str, run_id: str) -> list[Finding]:
     return _causes(found[0]) if found else []
 
 
+def was_rehearsal(session: Session, dag_id: str, run_id: str) -> bool | None:
+    """Whether a run was a rehearsal; None for one that plan has not opened.
+
+    :raises Unavailable: if the ledger is away.
+    """
+    found = session.fetch("notices/run_record", {"dag_id": dag_id, "run_id": run_id}) if is_there(session) else []
+    return bool(found[0].is_rehearsal) if found and found[0].is_opened else None
+
+
 def stake(session: Session, dag_id: str, since: datetime, sources: Mapping[str, Sequence[str]], now: datetime) -> Stake:
     """Conversions of the given sources, by destination, that can still go out at ``now``, and the record of the night.
 
@@ -59,6 +68,7 @@ def _run_record(row: Any, sources: Sequence[str]) -> RunRecord:
     return RunRecord(
         run_id=row.run_id,
         is_ended=row.is_ended,
+        is_rehearsal=row.is_rehearsal,
         causes=concerning(_causes(row), sources),
         unread_sources=[source for source in row.unread_sources if source in sources],
         forecasts=forecasts_of(row.forecast),

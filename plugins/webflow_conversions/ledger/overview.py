@@ -32,11 +32,20 @@ Attributions = Mapping[tuple[str | None, str | None], Amount]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the conversions of a destination go."""
+
+    url: str
+    customer_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRun:
     """A run as the ledger knows it; ``sent`` are rows and money that it got accepted, by source.
 
     ``is_whole`` if it was to send all that was due, and may stand for its night. One that plan refused to open has no window.
     ``problems`` are sentences, with why tasks failed before all else; ``causes`` the same with what to do, where it is known.
+    ``is_rehearsal``: it sent nothing; ``addresses`` are where its conversions go, by destination.
     ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
     ``identified`` is what identification found, by source; ``SourceExtraction`` has it with what its extraction found.
     """
@@ -61,6 +70,8 @@ class LedgerRun:
     sent_so_far: int | None = None
     causes: Sequence[Finding] = ()
     identified: Mapping[str, SourceIdentified] = field(default_factory=dict)
+    is_rehearsal: bool = False
+    addresses: Mapping[str, Address] = field(default_factory=dict)
 
     @property
     def is_opened(self) -> bool:
@@ -75,6 +86,15 @@ class LedgerRun:
         return {
             (state, reason or None): _amount(amount) for state, reasons in record.items() for reason, amount in reasons.items()
         }
+
+    def would_send(self, source: str) -> Amount | None:
+        """What a rehearsal would have sent of a source at its end; None for another run, and before its end."""
+        counts = self.counts.get("sources", {}).get(source, {}) if self.is_rehearsal and self.ended_at else {}
+        return _amount(counts["would_send"]) if "would_send" in counts else None
+
+    def first_to_send(self, source: str) -> Sequence[int]:
+        """The numbers of the conversions of a source that a rehearsal would have sent first."""
+        return list(self.counts.get("sources", {}).get(source, {}).get("first_to_send", []))
 
     def attribution(self, source: str) -> Attributions:
         """The verdicts on the accepted conversions of a source at the end of the run."""
@@ -402,4 +422,6 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         sent=sent,
         sent_so_far=sent_so_far,
         identified=identified_of(row.identified),
+        is_rehearsal=row.is_rehearsal,
+        addresses={name: Address(**address) for name, address in row.addresses.items()},
     )

@@ -61,7 +61,7 @@ class PushQueue:
     def begin(self, lease_seconds: float) -> bool:
         """Register this push, and declare earlier tries of it dead; whether the push before it to the destination was misled.
 
-        :raises Stopped: if the guards have not approved the run for sending, or a later try of the task is at it.
+        :raises Stopped: if the guards have not approved the run, it is a rehearsal, or a later try of the task is at it.
         """
         place = {"run": self._run.id, "destination": self._worker.destination, "worker": self._worker.number}
         host = socket.gethostname()
@@ -82,7 +82,7 @@ class PushQueue:
             },
         )
         if not found:
-            raise Stopped("This run is not approved for sending: see why its identify task failed.")
+            raise Stopped("This run is a rehearsal, or it is not approved for sending: see why its identify task failed.")
         self._push = found[0].id
         return bool(found[0].was_misled)
 

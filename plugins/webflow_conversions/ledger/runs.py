@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg2.extras import Json
 
+from webflow_conversions.ledger.push import as_event
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.causes import Cause
 from webflow_conversions.pipeline.failures import Failure, failures_of
@@ -17,6 +18,7 @@ from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.credit import ACTIVITY_MINUTES
+from webflow_conversions.rules.event import Event
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import MAX_AGE, Window
 
@@ -47,9 +49,12 @@ class Runs:
         clock_offset: timedelta | None,
         now: datetime,
         currency: str | None = None,
+        is_rehearsal: bool = False,
+        addresses: Mapping[str, Mapping[str, str]] = {},
     ) -> Run:
         """Open the record of a run; a second try of it begins anew.
 
+        :param addresses: ``url`` and ``customer_id`` by destination, for people.
         :param is_whole: whether it is to send all that is due, and may stand for its night.
         """
         self._session.execute("runs/add_destinations", {"destinations": list(destinations)})
@@ -68,6 +73,8 @@ class Runs:
                 "clock_offset_ms": None if clock_offset is None else clock_offset // timedelta(milliseconds=1),
                 "now": now,
                 "currency": currency,
+                "is_rehearsal": is_rehearsal,
+                "addresses": Json({name: dict(address) for name, address in addresses.items()}),
             },
         )
         return Run(
@@ -77,8 +84,33 @@ class Runs:
             sources=sources,
             dry_run=dry_run,
             force=force,
+            is_rehearsal=is_rehearsal,
             clock_offset=clock_offset,
         )
+
+    def rehearses(self, run: Run, *, asked: bool) -> bool:
+        """Whether the run sends nothing: it was planned so, or a task of it found the configuration so, now or before.
+
+        :param asked: whether the configuration asks for a rehearsal now; the run's record keeps that it did.
+        """
+        (row,) = self._session.fetch("runs/rehearse", {"run": run.id, "asked": asked or run.is_rehearsal})
+        return bool(row.is_rehearsal)
+
+    def first_ready(
+        self, run: Run, destinations: Mapping[str, Sequence[str]], now: datetime, rows: int
+    ) -> dict[str, list[tuple[int, Event]]]:
+        """The first conversions of each source that a push would send at ``now``, with their numbers in the ledger."""
+        found: dict[str, list[tuple[int, Event]]] = {}
+        for destination, sources in destinations.items():
+            parameters = run.sendable(destination, sources, now).parameters() | {"rows": rows}
+            for row in self._session.fetch("runs/first_ready", parameters):
+                found.setdefault(row.source, []).append((row.id, as_event(row)))
+        return found
+
+    def would_send(self, run: Run, destination: str, sources: Sequence[str], now: datetime) -> Amount:
+        """What a push to the destination would send at ``now``."""
+        rows = self._session.fetch("runs/ready_in_scope", run.sendable(destination, sources, now).parameters())
+        return sum((Amount.of_row(row) for row in rows), Amount())
 
     def approve(self, run: Run) -> None:
         """Approve the run for sending."""
@@ -125,10 +157,13 @@ class Runs:
             found.setdefault(row.source, []).append(earlier)
         return found
 
-    def accounts(self, run: Run, destinations: Mapping[str, Sequence[str]], now: datetime) -> dict[str, SourceAccount]:
+    def accounts(
+        self, run: Run, destinations: Mapping[str, Sequence[str]], now: datetime, *, is_rehearsal: bool = False
+    ) -> dict[str, SourceAccount]:
         """The account of the run at ``now``, by source. Rows that are too old to be sent are to be expired before.
 
         :param destinations: the run's sources by their destination.
+        :param is_rehearsal: whether what is ready was to stay so.
         """
         extractions = {row.source: row for row in self._session.fetch("runs/extractions", {"run": run.id})}
         sent = {row.source: row for row in self._session.fetch("runs/sent", {"run": run.id})}
@@ -153,7 +188,8 @@ class Runs:
                 altered=sum((_altered(row) for row in stands.get(source, ())), Altered()),
                 sent=Amount.of_row(sent[source]) if source in sent else Amount(),
                 sent_again=sent[source].sent_again if source in sent else 0,
-                ready=ready.get(source, {}),
+                ready={} if is_rehearsal else ready.get(source, {}),
+                would_send=sum(ready.get(source, {}).values(), Amount()) if is_rehearsal else Amount(),
                 in_doubt=in_doubt.get(source, Amount()),
                 identified=identified_in(found, source, extractions.get(source)),
                 returned=extractions[source].returned_rows if source in extractions else 0,
@@ -164,13 +200,15 @@ class Runs:
             for source in run.sources
         }
 
-    def evidence(self, run: Run, destinations: Mapping[str, Sequence[str]], now: datetime) -> Evidence:
+    def evidence(
+        self, run: Run, destinations: Mapping[str, Sequence[str]], now: datetime, *, is_rehearsal: bool = False
+    ) -> Evidence:
         """What the verdict on the run is based on. Rows that are too old to be sent are to be expired before.
 
         :param destinations: the run's sources by their destination.
         """
         return Evidence(
-            accounts=self.accounts(run, destinations, now),
+            accounts=self.accounts(run, destinations, now, is_rehearsal=is_rehearsal),
             pushes=self.pushes(run),
             ended=self.ended(run),
             notes=self.notes(run),
@@ -178,6 +216,7 @@ class Runs:
             failures=self.failures(run),
             usual=self.usual(run),
             whole_window=run.window.spans_two_days,
+            is_rehearsal=is_rehearsal,
         )
 
     def ended(self, run: Run) -> list[Ended]:

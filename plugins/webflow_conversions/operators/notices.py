@@ -64,6 +64,8 @@ def _warn_at_deadline(context: dict[str, Any], since: str) -> str:
     if _told(dag_id, _DEADLINE_TOLD, "") == night:
         return "silent: told already"
     config = _settings()
+    if config.delivery.is_rehearsal:
+        return "silent: in a rehearsal nothing is to be sent"
     first_due = datetime.combine(due.astimezone(UTC), time.fromisoformat(since), UTC)
 
     def compose(sources: Sequence[str] | None) -> Notice | None:
@@ -87,7 +89,7 @@ def notify_of_failed_readback(context: Mapping[str, Any], tells_from: time) -> N
     :param tells_from: the time of day, in UTC, of the last run of a day: an earlier one tells nobody, since it is tried again.
     """
     if _is_told(context["run_id"], tells_from):
-        notify_of_failure(context)
+        _notify_of_failure(context, can_rehearse=False)
 
 
 def notify_of_readback(context: Mapping[str, Any], tells_from: time) -> None:
@@ -109,6 +111,10 @@ def _is_told(run_id: str, tells_from: time) -> bool:
 
 def notify_of_failure(context: Mapping[str, Any]) -> None:
     """Callback of a failed run: tells why, unless the run before failed for the same causes."""
+    _notify_of_failure(context, can_rehearse=True)
+
+
+def _notify_of_failure(context: Mapping[str, Any], *, can_rehearse: bool) -> None:
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
     if not run_id.startswith("scheduled__"):
         return
@@ -120,7 +126,14 @@ def notify_of_failure(context: Mapping[str, Any]) -> None:
     causes = {_signature(finding): finding.source for finding in findings}
     since = told.get("since", run_id)
     if not causes.keys() <= known.keys():
-        _tell(_settings(), lambda sources: run_notice(run_id, concerning(findings, sources)), dag_id, context)
+        config = _settings()
+        is_rehearsal = can_rehearse and _is_rehearsal(config, dag_id, run_id)
+        _tell(
+            config,
+            lambda sources: run_notice(run_id, concerning(findings, sources), is_rehearsal=is_rehearsal),
+            dag_id,
+            context,
+        )
     _remember_problems(dag_id, {"since": since, "causes": causes})
 
 
@@ -128,7 +141,11 @@ def notify_of_recovery(context: Mapping[str, Any]) -> None:
     """Callback of a run that succeeded: tells it, if the one before had not."""
     from webflow_conversions.pipeline.notices import recovery_notice
 
-    _notify_of_recovery(context, recovery_notice)
+    def notice_of(run_id: str, since: str) -> Notice:
+        is_rehearsal = _is_rehearsal(_settings(), context["dag"].dag_id, run_id)
+        return recovery_notice(run_id, since, is_rehearsal=is_rehearsal)
+
+    _notify_of_recovery(context, notice_of)
 
 
 def _notify_of_recovery(context: Mapping[str, Any], notice_of: Callable[[str, str], Notice]) -> None:
@@ -156,6 +173,17 @@ def send_test_notices() -> list[str]:
     routes = _settings().notices
     _hand_over([(route, test_notice(NoticeKind(route.on[0]))) for route in routes], "", {})
     return [route.notifier for route in routes]
+
+
+def _is_rehearsal(config: Configuration, dag_id: str, run_id: str) -> bool:
+    """Whether a run was a rehearsal: by the ledger; of one that it does not know, or without it, by the configuration."""
+    from webflow_conversions.hooks.connections import ledger_session
+    from webflow_conversions.ledger.notices import was_rehearsal
+
+    known = None
+    with suppress(ConversionsError):
+        known = was_rehearsal(ledger_session(), dag_id, run_id)
+    return config.delivery.is_rehearsal if known is None else known
 
 
 def _settings() -> Configuration:

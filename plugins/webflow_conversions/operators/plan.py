@@ -74,6 +74,8 @@ class PlanConversionsOperator(ConversionsOperator):
             clock_offset=self._clock_offset(destinations),
             now=started,
             currency=self.config.currency,
+            is_rehearsal=self.config.delivery.is_rehearsal,
+            addresses=self._addresses(destinations),
         )
         self._check_queries(run)
         self._check_goals(context, run)
@@ -146,6 +148,18 @@ class PlanConversionsOperator(ConversionsOperator):
                 if probe.clock_offset:
                     self.log.warning("the clock of %s is %s away from ours", api.url, probe.clock_offset)
         return min(offsets, default=None)
+
+    def _addresses(self, destinations: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Where the conversions go, by destination; the log tells it."""
+        from webflow_conversions.hooks.webflow import WebflowHook
+
+        found: dict[str, dict[str, str]] = {}
+        for destination in destinations:
+            api = WebflowHook(destination).get_conn()
+            found[destination] = {"url": api.url, "customer_id": api.customer_id}
+            what = "rehearsal, nothing is sent: conversions would go" if self.config.delivery.is_rehearsal else "conversions go"
+            self.log.info("%s to %s for customer ID %s (connection %s)", what, api.url, api.customer_id, destination)
+        return found
 
     def _check_queries(self, run: Run) -> None:
         """Refuse a query that cannot work; a warehouse that is away is for the extraction to try again."""

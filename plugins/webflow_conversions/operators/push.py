@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from webflow_conversions.operators.base import ConversionsOperator, tell
+from webflow_conversions.operators.base import ConversionsOperator, now, tell
 
 if TYPE_CHECKING:
     from webflow_conversions.delivery.push import Push
     from webflow_conversions.ledger.push import Worker
+    from webflow_conversions.ledger.runs import Runs
     from webflow_conversions.pipeline.run import Run
     from webflow_conversions.transport.api import Api
 
 
 class WebflowPushConversionsOperator(ConversionsOperator):
     """Sends due conversions to a destination, as one of several workers on one queue; returns counts of conversions.
+
+    In a rehearsal it sends nothing, and says what it would send.
 
     :param work: the share of this worker: ``destination`` (the connection), ``sources``, ``worker`` (its number).
     :param plan: the run, as the plan task pushed it.
@@ -47,6 +50,10 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         run = Run.from_json(self.plan)
         destination = self.work["destination"]
         api = WebflowHook(destination).get_conn()
+        # The file is read anew: a run that was planned as live sends nothing more once it says rehearse.
+        if self._runs(context).rehearses(run, asked=self.config.delivery.is_rehearsal):
+            return self._rehearse(self._runs(context), run, api)
+        self.log.info("sends to %s for customer ID %s (connection %s)", api.url, api.customer_id, destination)
         worker = Worker(
             destination=destination,
             sources=self.work["sources"],
@@ -69,6 +76,21 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         self._is_killed = True
         if self._push is not None:
             self._push.stop()
+
+    def _rehearse(self, runs: Runs, run: Run, api: Api) -> dict[str, Any]:
+        """Tell what all workers of the destination together would send; nothing is claimed, and nothing leaves."""
+        from webflow_conversions.pipeline.dry_run import PREVIEWS, preview
+
+        destination, sources, moment = self.work["destination"], self.work["sources"], now()
+        amount = runs.would_send(run, destination, sources, moment)
+        self.log.warning(
+            "Rehearsal: nothing is sent. %s would go to %s for customer ID %s (connection %s).",
+            amount, api.url, api.customer_id, destination,
+        )  # fmt: skip
+        for first in runs.first_ready(run, {destination: sources}, moment, PREVIEWS).values():
+            for _, event in first:
+                self.log.info("would send %s", preview(event, api.customer_id))
+        return {"would_send": amount.to_json()}
 
     def _prepare(self, run: Run, api: Api, worker: Worker) -> Push:
         from webflow_conversions.configuration import InDoubt

@@ -35,6 +35,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
         from webflow_conversions.ledger.identification import Identification
         from webflow_conversions.ledger.retention import hash_people, remove_old
         from webflow_conversions.ledger.runs import Runs
+        from webflow_conversions.pipeline.dry_run import PREVIEWS
         from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.judgement import judge
         from webflow_conversions.pipeline.metrics import run_metrics
@@ -52,12 +53,18 @@ class ReconcileConversionsOperator(ConversionsOperator):
             self._tell(context, run, {"sources": shown}, verdict)
             return {"sources": shown}
         destinations = self.config.destinations(run.sources)
+        is_rehearsal = runs.rehearses(run, asked=self.config.delivery.is_rehearsal)
         Identification(session, session, run, destinations).expire(now())
         runs.end_pushes(run)
-        evidence = runs.evidence(run, destinations, now())
+        moment = now()
+        evidence = runs.evidence(run, destinations, moment, is_rehearsal=is_rehearsal)
         verdict = judge(evidence, Limits(**self.config.guards.model_dump()))
         activity = runs.activity(now()) if self.config.attribution else {}
         document = counts(evidence.accounts, evidence.pushes, activity)
+        if is_rehearsal:
+            first = runs.first_ready(run, destinations, moment, PREVIEWS)
+            for source, events in first.items():
+                document["sources"][source]["first_to_send"] = [number for number, _ in events]
         runs.end(run, verdict, document)
         tell(run_metrics(evidence.accounts, verdict, now()))
         self.log.info("where the conversions of this run stand:\n%s", as_table(evidence.accounts))
@@ -71,12 +78,15 @@ class ReconcileConversionsOperator(ConversionsOperator):
             self.log.info(
                 "hashed the people of %s conversions that finished over %s days ago", hashed, self.config.people_retention_days
             )
-        self._tell(context, run, document, verdict)
+        self._tell(context, run, document, verdict, is_rehearsal=is_rehearsal)
         return document
 
-    def _tell(self, context: Context, run: Run, document: dict[str, Any], verdict: Verdict) -> None:
+    def _tell(
+        self, context: Context, run: Run, document: dict[str, Any], verdict: Verdict, *, is_rehearsal: bool = False
+    ) -> None:
         """Fail the run unless its verdict is green, else give the counts to those who wait for the asset."""
         if not verdict.level.is_green:
             raise Unfinished(f"{verdict.level.headline}: {'; '.join(verdict.problems)}.")
         for asset in self.outlets:
-            context["outlet_events"][asset].extra = {"run_id": run.run_id, "dry_run": run.dry_run, **document}
+            flags = {"dry_run": run.dry_run, "is_rehearsal": is_rehearsal}
+            context["outlet_events"][asset].extra = {"run_id": run.run_id, **flags, **document}

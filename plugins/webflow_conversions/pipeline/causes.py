@@ -82,6 +82,9 @@ class Cause(StrEnum):
     SHOWS_LITTLE = "shows_little"
     NO_GOAL = "no_goal"
     GOALS_DIFFER = "goals_differ"
+    REHEARSAL = "rehearsal"
+    EXPIRED_IN_REHEARSAL = "expired_in_rehearsal"
+    HIDDEN_CONNECTION = "hidden_connection"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,7 @@ CAUSES: dict[Cause, Kind] = {
     Cause.IN_DOUBT: Kind(
         level=Level.FAILED,
         condition="A request may have left, and no push waits for its answer; or the answer was a success, and not our event.",
-        remedy="With in_doubt: resend the next run sends them again; with hold decide on the conversions page.",
+        remedy="With in_doubt: resend the next live run sends them again; with hold decide on the conversions page.",
     ),
     Cause.EXPIRED_UNSENT: Kind(
         level=Level.FAILED,
@@ -257,5 +260,21 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.NOTE,
         condition="Plan found an event name that no goal of the site has, or goals in the configuration that are not Webflow's.",
         remedy="Give the goal in Webflow exactly this event name, or correct event_name or goals in the configuration.",
+    ),
+    Cause.REHEARSAL: Kind(
+        level=Level.NOTE,
+        condition="The run was a rehearsal (delivery.mode: rehearse): all but the sending was done, and what is ready stays so.",
+        remedy="To go live, set delivery.mode: live; the next run sends what is not 2 days old by then, once.",
+    ),
+    Cause.EXPIRED_IN_REHEARSAL: Kind(
+        level=Level.NOTE,
+        condition="Conversions grew older than 2 days, and only rehearsals had looked at them.",
+        remedy="Nothing: a rehearsal sends nothing. What is younger goes out once delivery.mode is live.",
+    ),
+    Cause.HIDDEN_CONNECTION: Kind(
+        level=Level.NOTE,
+        condition="A connection made under Admin > Connections is not the one that is used: an environment variable or a secrets "
+        "backend has one of the same name, and comes first.",
+        remedy="Remove the one that is not meant; plan's log, the run's record and the page name where conversions go.",
     ),
 }

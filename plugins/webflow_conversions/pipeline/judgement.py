@@ -63,7 +63,7 @@ class Evidence:
 
     ``failures`` are the tasks that failed, ``notes`` are sentences of tasks that gave up a part of their work,
     ``hints`` are those that stop nothing, with their causes.
-    ``whole_window``: the run reads the whole 2 days.
+    ``whole_window``: the run reads the whole 2 days. ``is_rehearsal``: it was to send nothing.
     """
 
     accounts: Mapping[str, SourceAccount]
@@ -74,6 +74,7 @@ class Evidence:
     hints: Sequence[tuple[Cause, str]] = ()
     usual: Usual = field(default_factory=dict)
     whole_window: bool = True
+    is_rehearsal: bool = False
 
 
 def judge(evidence: Evidence, limits: Limits) -> Verdict:
@@ -86,13 +87,18 @@ def judge(evidence: Evidence, limits: Limits) -> Verdict:
         found += _of_content(source, account, evidence, limits)
     found += _of_endings(evidence)
     found += _of_pushes(evidence)
+    if evidence.is_rehearsal:
+        found.append(_rehearsal(evidence.accounts))
     return Verdict(findings=tuple(worst_first(found)))
 
 
 def _of_failures(evidence: Evidence) -> list[Finding]:
     """The tasks that failed, each sentence once; what reconcile itself met before says nothing."""
     accounts = evidence.accounts.values()
-    is_all_out = not any(account.in_doubt.rows or any(amount.rows for amount in account.ready.values()) for account in accounts)
+    is_all_out = not any(
+        account.in_doubt.rows or account.would_send.rows or any(amount.rows for amount in account.ready.values())
+        for account in accounts
+    )
     found = (
         of_failure(failure, Level.NOTE if failure.task == "push" and is_all_out else None)
         for failure in evidence.failures
@@ -116,6 +122,15 @@ def _of_account(source: str, account: SourceAccount) -> list[Finding]:
     if account.in_doubt.rows:
         found.append(in_doubt(source, account.in_doubt))
     return found
+
+
+def _rehearsal(accounts: Mapping[str, SourceAccount]) -> Finding:
+    """That the run sent nothing, and what a live one would have sent."""
+    by_source = {source: account.would_send for source, account in accounts.items() if account.would_send.rows}
+    total = sum(by_source.values(), Amount())
+    parts = f" ({', '.join(f'{source} {amount.rows:,}' for source, amount in by_source.items())})" if len(by_source) > 1 else ""
+    what = f"{total} would have been sent{parts}" if total.rows else "there was nothing to send"
+    return finding_of(Cause.REHEARSAL, "", f"this was a rehearsal, and nothing left: {what}", total)
 
 
 def _unbalanced(account: SourceAccount) -> list[str]:
@@ -149,6 +164,11 @@ def _of_pushes(evidence: Evidence) -> list[Finding]:
 # What a source is made of
 
 _ON_ITS_WAY = frozenset({State.READY, State.SENDING, State.ACCEPTED})
+
+
+def _was_sendable(state: str, reason: str | None) -> bool:
+    """Whether it could be sent, whoever did so: what only rehearsals looked at would have gone out."""
+    return state in _ON_ITS_WAY or reason == Reason.EXPIRED_IN_REHEARSAL
 
 
 def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits: Limits) -> list[Finding]:
@@ -199,14 +219,15 @@ def _nothing_sendable(source: str, account: SourceAccount) -> list[Finding]:
     if tally is None or not tally.read.rows or tally.outside.rows:
         return []
     of_window = account.in_window
-    if any(amount.rows for (state, _), amount in of_window.items() if state in _ON_ITS_WAY):
+    if any(amount.rows for key, amount in of_window.items() if _was_sendable(*key)):
         return []
     unknown = of_window.get((State.HELD, Reason.UNKNOWN_USER), Amount())
     if unknown.rows:
         sentence = f"{unknown} are valid, and not one of their users is known"
         return [finding_of(Cause.NOBODY_KNOWN, source, sentence, unknown)]
-    was_sendable = any(amount.rows for (state, _), amount in account.states.items() if state in _ON_ITS_WAY)
-    new = sum((amount for (state, _), amount in account.new.items() if state in (State.REJECTED, State.EXPIRED)), Amount())
+    was_sendable = any(amount.rows for key, amount in account.states.items() if _was_sendable(*key))
+    ended = {key: amount for key, amount in account.new.items() if key[0] in (State.REJECTED, State.EXPIRED)}
+    new = sum((amount for key, amount in ended.items() if not _was_sendable(*key)), Amount())
     if was_sendable and not new.rows:
         return []  # The query returns more than the window, and nothing has happened for 2 days.
     blocked = new if was_sendable else tally.read
@@ -271,6 +292,7 @@ def volume_in_words(nights: Sequence[Amount]) -> str:
 
 def _of_endings(evidence: Evidence) -> list[Finding]:
     found: list[Finding] = []
+    went_out = {State.ACCEPTED, State.READY} if evidence.is_rehearsal else {State.ACCEPTED}
     for source in dict.fromkeys(one.source for one in evidence.ended):
         ended = [one for one in evidence.ended if one.source == source]
         refused = [one for one in ended if (one.reason or "").startswith(REFUSED_PREFIX)]
@@ -286,11 +308,15 @@ def _of_endings(evidence: Evidence) -> list[Finding]:
             if amount.rows:
                 sentence = f"{amount} grew older than 2 days without being accepted ({reason})"
                 found.append(finding_of(Cause.EXPIRED_UNSENT, source, sentence, amount))
+        rehearsed = _sum(one for one in ended if one.reason == Reason.EXPIRED_IN_REHEARSAL)
+        if rehearsed.rows:
+            sentence = f"{rehearsed} grew older than 2 days after they had been rehearsed: they were never sent"
+            found.append(finding_of(Cause.EXPIRED_IN_REHEARSAL, source, sentence, rehearsed))
         unidentified = _sum(one for one in ended if one.reason == Reason.EXPIRED_UNIDENTIFIED)
         if unidentified.rows:
             account = evidence.accounts.get(source)
             others = account is not None and any(
-                amount.rows for (state, _), amount in account.states.items() if state == State.ACCEPTED
+                amount.rows for (state, _), amount in account.states.items() if state in went_out
             )
             sentence = f"{unidentified} grew older than 2 days without a known user"
             level = Level.NOTE if others else Level.ATTENTION

@@ -19,7 +19,8 @@ NAMES: Mapping[str, str] = {
     "accepted_value": "Their money.",
     "rejected": "Conversions of this run that are rejected, by reason.",
     "held": "Conversions of this run without a known user so far.",
-    "ready": "Conversions that should have gone out and did not.",
+    "ready": "Conversions that should have gone out and did not; 0 in a rehearsal.",
+    "would_send": "Conversions that a rehearsal would have sent; 0 in a live run.",
     "in_doubt": "Conversions whose answer was lost.",
     "sent_again": "Conversions that went out more than once.",
     "seconds_to_import": "From the end of the run to Webflow's next import.",
@@ -61,6 +62,7 @@ def run_metrics(accounts: Mapping[str, SourceAccount], verdict: Verdict, now: da
             yield _metric("rejected", rows, tags | {"reason": reason})
         yield _metric("held", sum(amount.rows for (state, _), amount in account.states.items() if state == State.HELD), tags)
         yield _metric("ready", sum(amount.rows for amount in account.ready.values()), tags)
+        yield _metric("would_send", account.would_send.rows, tags)
         yield _metric("in_doubt", account.in_doubt.rows, tags)
         yield _metric("sent_again", account.sent_again, tags)
     yield _metric("seconds_to_import", (next_import(now) - now).total_seconds(), {})

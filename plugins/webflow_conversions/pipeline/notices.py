@@ -57,13 +57,15 @@ class Notice:
 class RunRecord:
     """The last run of a night, as the ledger records it; ``unread_sources`` are those that no run of the night has read.
 
-    ``forecasts`` are the last ones of its pushes, by destination; ``causes`` why it is not green so far.
+    ``is_rehearsal``: it sends nothing. ``forecasts`` are the last ones of its pushes, by destination; ``causes`` why it is not
+    green so far.
     """
 
     run_id: str
     is_ended: bool
     causes: Sequence[Finding]
     unread_sources: Sequence[str]
+    is_rehearsal: bool = False
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
 
 
@@ -85,7 +87,7 @@ def concerning(findings: Iterable[Finding], sources: Collection[str] | None) -> 
     return [finding for finding in findings if sources is None or not finding.source or finding.source in sources]
 
 
-def run_notice(run_id: str, findings: Sequence[Finding]) -> Notice | None:
+def run_notice(run_id: str, findings: Sequence[Finding], *, is_rehearsal: bool = False) -> Notice | None:
     """The notice of a run that is not green: failed, or in need of somebody, by the worst finding; None without any."""
     level = Level.worst(finding.level for finding in findings)
     if level.is_green:
@@ -94,8 +96,13 @@ def run_notice(run_id: str, findings: Sequence[Finding]) -> Notice | None:
     amount = sum((finding.amount for finding in findings), Amount())
     return Notice(
         kind=NoticeKind.FAILED if is_failed else NoticeKind.ATTENTION,
-        subject=f"Webflow: {run_id} {'failed' if is_failed else 'needs somebody'}",
-        lead=f"It is about {amount}." if amount.rows else "",
+        subject=f"{_head(is_rehearsal)}: {run_id} {'failed' if is_failed else 'needs somebody'}",
+        lead=" ".join(
+            [
+                *([f"It is about {amount}."] if amount.rows else []),
+                *(["It is a rehearsal: nothing is sent, whatever it says."] if is_rehearsal else []),
+            ]
+        ),
         cause=_sentences(findings),
         remedy=_remedies(findings),
         run_id=run_id,
@@ -133,8 +140,15 @@ def blind_notice(why: str, now: datetime) -> Notice:
     )
 
 
-def recovery_notice(run_id: str, broken_since: str) -> Notice:
+def recovery_notice(run_id: str, broken_since: str, *, is_rehearsal: bool = False) -> Notice:
     """The notice of the first run that succeeded after a failed one."""
+    if is_rehearsal:
+        return Notice(
+            kind=NoticeKind.RECOVERED,
+            subject=f"{_head(is_rehearsal)}: all is well again since {run_id}",
+            lead=f"{run_id} was a rehearsal, and sent nothing; all else went well. Not well since: {broken_since}.",
+            run_id=run_id,
+        )
     return Notice(
         kind=NoticeKind.RECOVERED,
         subject=f"Webflow: conversions go out again since {run_id}",
@@ -162,6 +176,10 @@ def test_notice(kind: NoticeKind) -> Notice:
         cause="Nothing has happened.",
         remedy="Nothing is to be done.",
     )
+
+
+def _head(is_rehearsal: bool) -> str:
+    return "Webflow (rehearsal)" if is_rehearsal else "Webflow"
 
 
 def _sentences(findings: Iterable[Finding]) -> str:
@@ -198,6 +216,8 @@ def _why(stake: Stake, unread: Sequence[str]) -> list[str]:
         found.append(f"Last trouble: {'; '.join(troubles)}.")
     if not found:
         found.append("The last run has ended." if stake.run.is_ended else "The run is still going.")
+    if stake.run.is_rehearsal:
+        found.append("The last run was a rehearsal and sent nothing; the configuration says live by now.")
     if stake.in_doubt.rows:
         found.append(f"In doubt, since the answer was lost or leaves it open: {stake.in_doubt}.")
     return found

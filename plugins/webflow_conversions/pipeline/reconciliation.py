@@ -35,6 +35,7 @@ class SourceAccount:
 
     ``tally`` is None if the source was not read to its end. The money in ``states`` is what was read; ``in_window`` is the
     part of it that happened within the run's window, ``new`` the part that this run brought into its state.
+    ``would_send`` is in place of ``ready`` where the run is a rehearsal, and what is ready is to stay so.
     ``identified`` is what the run found of conversions that wait, its extraction's look-ups included; ``returned``: conversions
     that had been withdrawn since the source did not return them, and that it returned again. ``attribution`` is of the
     accepted ones, by verdict and its reason; no verdict where nothing was judged.
@@ -49,6 +50,7 @@ class SourceAccount:
     sent: Amount = field(default_factory=Amount)
     sent_again: int = 0
     ready: Mapping[str | None, Amount] = field(default_factory=dict)
+    would_send: Amount = field(default_factory=Amount)
     in_doubt: Amount = field(default_factory=Amount)
     identified: SourceIdentified = field(default_factory=SourceIdentified)
     returned: int = 0
@@ -70,7 +72,7 @@ def source_counts(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceCoun
             read_rows=account.tally.read.rows if account.tally else None,
             recorded_rows=sum(amount.rows for amount in account.states.values()),
             rejected_rows=sum(amount.rows for (state, _), amount in account.states.items() if state == State.REJECTED),
-            to_send=sum(account.ready.values(), Amount()),
+            to_send=sum(account.ready.values(), account.would_send),
             missing=account.identified.missing,
             had_user=account.identified.had_user,
             lost_user=account.identified.lost_user,
@@ -96,6 +98,7 @@ def counts(
                 "sent": account.sent.to_json(),
                 "sent_again": account.sent_again,
                 "ready": sum(account.ready.values(), Amount()).to_json(),
+                "would_send": account.would_send.to_json(),
                 "in_doubt": account.in_doubt.to_json(),
                 **account.identified.to_json(),
                 "returned": account.returned,

@@ -37,6 +37,7 @@ class Run:
     """A run of the Dag: its window, its sources, and how it sends.
 
     ``id`` is its number in the ledger, ``run_id`` Airflow's name for it.
+    ``is_rehearsal``: plan found ``delivery.mode: rehearse``, and the run sends nothing.
     ``clock_offset`` is the API's clock minus ours when the run began; None if it was not seen.
     """
 
@@ -46,6 +47,7 @@ class Run:
     sources: Sequence[str]
     dry_run: bool
     force: bool
+    is_rehearsal: bool = False
     clock_offset: timedelta | None = None
 
     def planned(self, destination: str, sources: Sequence[str]) -> Scope:
@@ -74,6 +76,7 @@ class Run:
             "sources": list(self.sources),
             "dry_run": self.dry_run,
             "force": self.force,
+            "is_rehearsal": self.is_rehearsal,
             "clock_offset_seconds": None if self.clock_offset is None else self.clock_offset.total_seconds(),
         }
 
@@ -99,5 +102,6 @@ class Run:
             sources=document["sources"],
             dry_run=document["dry_run"],
             force=document["force"],
+            is_rehearsal=document["is_rehearsal"],
             clock_offset=None if offset is None else timedelta(seconds=offset),
         )

@@ -84,7 +84,9 @@ class Verdict:
         return cls(findings=tuple(Finding.from_json(finding) for finding in document.get("findings", ())))
 
 
-_LASTING = frozenset({Cause.REFUSED, Cause.EXPIRED_UNSENT, Cause.EXPIRED_UNIDENTIFIED, Cause.SENT_AGAIN})
+_LASTING = frozenset(
+    {Cause.REFUSED, Cause.EXPIRED_UNSENT, Cause.EXPIRED_UNIDENTIFIED, Cause.EXPIRED_IN_REHEARSAL, Cause.SENT_AGAIN}
+)
 """Causes that a later run does not find again: each is about conversions that one run brought to their end."""
 
 
@@ -116,7 +118,7 @@ def of_waiting(source: str, identified: SourceIdentified) -> list[Finding]:
         sentence = f"{identified.lost_user:,} of {identified.had_user:,} conversions that had a known user have none any more"
         found.append(finding_of(Cause.LOST_USERS, source, sentence, Amount(rows=identified.lost_user)))
     if identified.unseen.rows:
-        sentence = f"{identified.unseen} wait and were not returned this time; what is due goes out all the same"
+        sentence = f"{identified.unseen} wait and were not returned this time; they are due all the same"
         found.append(finding_of(Cause.UNSEEN, source, sentence, identified.unseen))
     if identified.withdrawn.rows:
         sentence = f"{identified.withdrawn} were withdrawn: the source no longer returns them"

@@ -122,6 +122,7 @@ class Reason(StrEnum):
     EXPIRED_UNSENT = "expired_unsent"
     EXPIRED_UNIDENTIFIED = "expired_unidentified"
     EXPIRED_IN_DOUBT = "expired_in_doubt"
+    EXPIRED_IN_REHEARSAL = "expired_in_rehearsal"
 
     ECHO_MISMATCH = "echo_mismatch"
     IN_DOUBT = "in_doubt"
@@ -348,6 +349,13 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         came_to=Step.SENT,
         meaning="A request left, its answer was lost or leaves it open, and the row grew older than 2 days: Webflow may have it.",
         remedy="Nothing can be sent any more; read it as possibly received.",
+    ),
+    Reason.EXPIRED_IN_REHEARSAL: Explanation(
+        state=State.EXPIRED,
+        kind=ReasonKind.TIME,
+        came_to=Step.KNOWN,
+        meaning="The conversion would have been sent, but only rehearsals ran until it was older than 2 days.",
+        remedy="Nothing: a rehearsal sends nothing; set delivery.mode: live to go live.",
     ),
     Reason.ECHO_MISMATCH: Explanation(
         state=State.REJECTED,

@@ -241,6 +241,9 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
     Cause.NEAR_KEYS: {"state": State.HELD},
     Cause.WITHDRAWN: {"state": State.WITHDRAWN, "reason": Reason.NO_LONGER_IN_SOURCE},
     Cause.UNREADABLE_TIMES: None,
+    Cause.REHEARSAL: {"state": State.READY},
+    Cause.EXPIRED_IN_REHEARSAL: {"state": State.EXPIRED, "reason": Reason.EXPIRED_IN_REHEARSAL},
+    Cause.HIDDEN_CONNECTION: None,
 }
 """The filter of the conversions that a finding is about, beside its source; None where the ledger has no list of them."""
 

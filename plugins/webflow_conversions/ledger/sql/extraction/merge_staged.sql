@@ -26,6 +26,7 @@ WITH met AS MATERIALIZED (
         o.user_id AS old_user,
         o.settled_at AS old_settled_at,
         o.run_id AS old_run_id,
+        o.action_timestamp_ms AS old_timestamp_ms,
         (s.action_timestamp_ms, s.value, s.detail) IS NOT DISTINCT FROM (o.action_timestamp_ms, o.value, o.detail)
             AND webflow.is_same_key(o.action_id, s.identity_key, o.identity_key)
             AND o.id IS NOT NULL AS is_as_before,
@@ -101,7 +102,11 @@ WITH met AS MATERIALIZED (
         reason = CASE
             WHEN m.stays THEN m.old_reason
             WHEN m.expired_here AND c.attempts_in_doubt > 0 THEN 'expired_in_doubt'
-            WHEN m.expired_here THEN CASE WHEN m.old_reason = 'unknown_user' THEN 'expired_unidentified' ELSE 'expired_unsent' END
+            WHEN m.expired_here AND m.old_reason = 'unknown_user' THEN 'expired_unidentified'
+            WHEN m.expired_here
+                AND webflow.was_rehearsed(m.old_run_id, c.source, m.old_timestamp_ms, %(now)s - to_timestamp(%(oldest_ms)s / 1000.0))
+                THEN 'expired_in_rehearsal'
+            WHEN m.expired_here THEN 'expired_unsent'
             ELSE m.reason
         END,
         settled_at = CASE WHEN m.stays THEN m.old_settled_at WHEN m.state IN ('rejected', 'expired') THEN %(now)s END,

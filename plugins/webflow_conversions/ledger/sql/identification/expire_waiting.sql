@@ -4,6 +4,8 @@ SET state = 'expired',
     reason = CASE
         WHEN attempts_in_doubt > 0 THEN 'expired_in_doubt'
         WHEN state = 'held' AND reason = 'unknown_user' THEN 'expired_unidentified'
+        WHEN webflow.was_rehearsed(run_id, source, action_timestamp_ms, %(now)s - to_timestamp(%(oldest_ms)s / 1000.0))
+            THEN 'expired_in_rehearsal'
         ELSE 'expired_unsent'
     END,
     settled_at = %(now)s,

@@ -102,7 +102,9 @@ CREATE TABLE webflow.runs (
     window_start    timestamptz,
     window_end      timestamptz,
     sources         text[] NOT NULL DEFAULT '{}',
+    addresses       jsonb NOT NULL DEFAULT '{}',
     dry_run         boolean NOT NULL DEFAULT false,
+    is_rehearsal    boolean NOT NULL DEFAULT false,
     is_whole        boolean NOT NULL DEFAULT false,
     forced          boolean NOT NULL DEFAULT false,
     clock_offset_ms bigint,
@@ -126,6 +128,10 @@ CREATE TABLE webflow.runs (
 
 COMMENT ON TABLE webflow.runs IS 'One row a run: its window, and what became of the rows that it read, by source, state and reason.';
 COMMENT ON COLUMN webflow.runs.window_start IS 'Null if plan refused to open the run: then failures says why.';
+COMMENT ON COLUMN webflow.runs.addresses IS
+    'Where its conversions go, as plan found it: url and customer_id by destination.';
+COMMENT ON COLUMN webflow.runs.is_rehearsal IS
+    'It sends nothing (delivery.mode: rehearse): plan found so, or a later task of a run that was planned as live.';
 COMMENT ON COLUMN webflow.runs.failures IS
     'The tasks that failed and have not succeeded since, by name and map index: task, map_index, source, destination, error, sentence, at, try_number, is_last_try.';
 COMMENT ON COLUMN webflow.runs.hints IS 'Sentences that the verdict tells as notes, by cause and task.';
@@ -308,6 +314,24 @@ RETURN said IS NOT DISTINCT FROM kept OR coalesce(kept = webflow.hashed_key(acti
 -- The beginning of a user ID or an identity key, to show to people.
 CREATE FUNCTION webflow.shortened(whole text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(left(whole, least(4, length(whole) / 2)) || '…', 'none');
+
+-- Whether a conversion that waits and expires was only rehearsed: a rehearsal brought it into its present state (run_id), and no
+-- live run has begun since then in time to send it: before it was older than max_age.
+CREATE FUNCTION webflow.was_rehearsed(run_id text, source text, action_timestamp_ms bigint, max_age interval)
+RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+RETURN EXISTS (
+    SELECT FROM webflow.runs rehearsal
+    WHERE rehearsal.run_id = was_rehearsed.run_id AND rehearsal.is_rehearsal AND NOT EXISTS (
+        SELECT FROM webflow.runs live
+        WHERE live.id > rehearsal.id AND NOT live.is_rehearsal AND NOT live.dry_run
+          AND was_rehearsed.source = ANY (live.sources)
+          AND to_timestamp(was_rehearsed.action_timestamp_ms / 1000.0) >= live.window_start
+          AND to_timestamp(was_rehearsed.action_timestamp_ms / 1000.0) < live.window_end
+          AND live.started_at < to_timestamp(was_rehearsed.action_timestamp_ms / 1000.0) + was_rehearsed.max_age
+    )
+);
+
+COMMENT ON FUNCTION webflow.was_rehearsed IS 'Whether a conversion was only rehearsed when it expired.';
 
 -- For analysts.
 CREATE VIEW webflow.daily_summary AS

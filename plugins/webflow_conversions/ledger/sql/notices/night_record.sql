@@ -1,12 +1,13 @@
 -- The night as a notice tells of it: its last whole run, and the sources that none of its whole runs has read to the end since
 -- plan opened it. A run is of the night if its window reaches up to when the first one was due, whenever it begins.
 WITH night AS (
-    SELECT id, run_id, sources, ended_at, failures, verdict, forecast, last_extraction_before
+    SELECT id, run_id, sources, is_rehearsal, ended_at, failures, verdict, forecast, last_extraction_before
     FROM webflow.runs
     WHERE dag_id = %(dag_id)s AND is_whole AND window_end >= %(since)s
 )
 SELECT
     run_id,
+    is_rehearsal,
     ended_at IS NOT NULL AS is_ended,
     failures,
     verdict,

@@ -1,6 +1,6 @@
 -- Registers a push, and declares earlier tries of its task dead: Airflow starts another try only after it gave them up. A
--- try whose process is gone has no request out, so its lease ends now; other leases run on. A run that is not approved
--- gets no push. The first push to a destination after the approval, and the first after the run's end (tasks cleared in
+-- try whose process is gone has no request out, so its lease ends now; other leases run on. A run that is not approved, or
+-- is a rehearsal, gets no push. The first push to a destination after the approval, and the first after the run's end (tasks cleared in
 -- Airflow), set the failed attempts of waiting rows to 0. was_misled: answers that were not the API's ended the last push to the
 -- destination that sent anything.
 WITH superseded AS (
@@ -25,7 +25,7 @@ SELECT
     id, %(destination)s, %(worker)s, %(try_number)s, %(host)s, %(pid)s,
     clock_timestamp() + make_interval(secs => %(lease_seconds)s)
 FROM webflow.runs
-WHERE id = %(run)s AND approved_at IS NOT NULL
+WHERE id = %(run)s AND approved_at IS NOT NULL AND NOT is_rehearsal
 RETURNING
     id,
     coalesce((

@@ -2,12 +2,12 @@
 -- longer count. started_at stays: the run and its window belong to the night in which the run was first opened.
 INSERT INTO webflow.runs AS r (
     dag_id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, clock_offset_ms, started_at,
-    currency
+    currency, is_rehearsal, addresses
 )
 VALUES (
     %(dag_id)s, %(run_id)s, %(run_type)s, %(window_start)s, %(window_end)s, %(sources)s, %(dry_run)s, %(is_whole)s,
     %(forced)s, %(clock_offset_ms)s, %(now)s,
-    %(currency)s
+    %(currency)s, %(is_rehearsal)s, %(addresses)s
 )
 ON CONFLICT (dag_id, run_id) DO UPDATE
 SET run_type = excluded.run_type,
@@ -19,6 +19,8 @@ SET run_type = excluded.run_type,
     forced = excluded.forced,
     clock_offset_ms = excluded.clock_offset_ms,
     currency = excluded.currency,
+    is_rehearsal = excluded.is_rehearsal,
+    addresses = excluded.addresses,
     approved_at = NULL,
     ended_at = NULL,
     outcome = NULL,
