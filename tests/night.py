@@ -18,16 +18,18 @@ from webflow_conversions.ledger.dry_run import DryRunExtraction
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.identification import Identification
 from webflow_conversions.ledger.migrations import migrate
+from webflow_conversions.ledger.preview import TemporaryTable
 from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.attribution import Judged, Policy, attribute
 from webflow_conversions.pipeline.causes import Level
-from webflow_conversions.pipeline.dry_run import DryRun, dry_run
+from webflow_conversions.pipeline.dry_run import Credit, DryRunLedger, WithoutLedger, dry_run
 from webflow_conversions.pipeline.extraction import extract
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.identification import Identified, identify
 from webflow_conversions.pipeline.judgement import judge
+from webflow_conversions.pipeline.preview import Preview
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.pipeline.visits import Visits
@@ -146,9 +148,28 @@ class Night:
         ledger = Extraction(self.session, run, self.rules, config_digest)
         return extract(run, self.rules, self._source(run), self.users, ledger, self.clock.now)
 
-    def dry_run(self, run: Run, **options: Any) -> DryRun:
-        ledger = DryRunExtraction(Session(self.connect), run, self.rules, "digest")
-        return dry_run(run, self.rules, self._source(run), self.users, ledger, self.clock.now, **options)
+    def dry_run(self, run: Run, *, policy: Policy | None = None, ledger: DryRunLedger | None = None, **options: Any) -> Preview:
+        ledger = ledger or DryRunExtraction(Session(self.connect), run, self.rules, "digest")
+        credit = Credit(visits=self.visits, policy=policy) if policy else None
+        with TemporaryTable() as table:
+            return dry_run(
+                run,
+                self.rules,
+                self._source(run),
+                self.users,
+                ledger,
+                table,
+                self.clock.now,
+                customer_id=CUSTOMER_ID,
+                credit=credit,
+                **options,
+            )
+
+    def preview(self, *, window: Window | None = None, **options: Any) -> Preview:
+        """What a run would do, without a ledger."""
+        window = window or Window.up_to(self.clock.at)
+        run = Run(id=0, run_id="preview", window=window, sources=[self.rules.source], dry_run=True, force=False)
+        return self.dry_run(run, ledger=WithoutLedger(), **options)
 
     def ready(self, rows: int, *, name: str = "run", **options: Any) -> Run:
         """A run with so many conversions ready to go out: ``c1``, ``c2``, … in the order of expiry."""

@@ -1,5 +1,6 @@
 """The three ways to run the Dag, through the real scheduler; and that nothing ever goes out twice."""
 
+import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -108,8 +109,12 @@ def test_a_dry_run_shows_payloads_and_changes_nothing(anew: Stage) -> None:
     shown = {source["source"]: source for source in extracted(anew, dry)}
     would_send = sum(source["states"]["ready"][""]["rows"] for source in shown.values())
     assert would_send == pytest.approx(len(dry.due(*window(dry))), abs=edge(dry))
-    assert shown["offline_sales"]["previews"][0]["eventName"] == "offline-purchase"
-    assert shown["offline_sales"]["previews"][0]["userId"].endswith("…")
+    kept = {row.source: row.preview for row in anew.ledger("SELECT source, preview FROM webflow.dry_runs")}
+    assert set(kept) == set(shown)
+    assert kept["offline_sales"]["payloads"][0]["eventName"] == "offline-purchase"
+    assert kept["offline_sales"]["payloads"][0]["userId"].endswith("…")
+    note = anew.airflow.get(f"/dags/{DAG_ID}/dagRuns/{dry.run['dag_run_id']}")["note"]
+    assert re.fullmatch(rf"Dry run: .* would be sent, and nothing was\. \[.*\]\(.*/webflow/dry-runs/{dry.record.id}\)", note)
 
 
 def test_a_guard_stops_a_run_that_looks_wrong_and_force_goes_past_it_with_one_source(anew: Stage, configuration: Any) -> None:

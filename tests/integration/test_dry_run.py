@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from demo.simulator import SimulatorProcess
-from tests.night import CUSTOMER_ID, NOW, Night
-from webflow_conversions.pipeline.dry_run import preview
+from tests.night import NOW, Night
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.event import shortened
 
@@ -112,7 +111,7 @@ def test_a_conversion_in_several_chunks_is_shown_once(night: Night, monkeypatch:
     shown = night.dry_run(night.begin(dry_run=True))
     assert shown.states == {("ready", None): amount(2, "8")}
     assert shown.tally.duplicates == amount(1, "3")
-    assert [event.action_id.rsplit("/")[-1] for event in shown.first_ready] == ["a", "b"]
+    assert [payload["actionId"].rsplit("/")[-1] for payload in shown.payloads] == ["a", "b"]
 
 
 def test_the_first_payloads_are_what_would_go_out_but_for_the_user_s_id(mixed: Night, simulator: SimulatorProcess) -> None:
@@ -120,7 +119,7 @@ def test_the_first_payloads_are_what_would_go_out_but_for_the_user_s_id(mixed: N
     mixed.sale("new", value="149.99")
     mixed.sql("UPDATE people SET user_id = '72349876'")
     shown = mixed.dry_run(mixed.begin("dry", dry_run=True))
-    new, waiting = (preview(event, CUSTOMER_ID) for event in shown.first_ready)
+    new, waiting = shown.payloads
     assert new == {
         "customerId": "123456789",
         "eventName": "offline-purchase",
@@ -141,7 +140,7 @@ def test_five_payloads_are_enough(night: Night) -> None:
     night.ready(9)
     night.sql("UPDATE sales SET conversion_id = 'd' || conversion_id WHERE conversion_id < 'c4'")
     shown = night.dry_run(night.begin("dry", dry_run=True))
-    assert len(shown.first_ready) == 5
+    assert len(shown.payloads) == 5
     assert shown.to_send.rows == 12
 
 

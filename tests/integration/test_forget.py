@@ -17,6 +17,7 @@ from tests.night import NOW, Night
 from tests.rows import put
 from webflow_conversions.cli.main import cli
 from webflow_conversions.ledger import erasure
+from webflow_conversions.ledger.dry_run import DryRuns
 from webflow_conversions.ledger.erasure import Erasure, People
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.retention import hash_people, hashed_user_id
@@ -216,14 +217,13 @@ def test_the_action_log_keeps_who_did_what_and_loses_whom_it_was_about(night: Ni
     ]
 
 
-def test_the_record_of_a_run_loses_the_previews_and_sentences_that_name_the_person(night: Night) -> None:
+def test_the_record_of_a_run_loses_the_sentences_that_name_the_person(night: Night) -> None:
     put(night, "accepted", "1", user_id="user-of-ann")
     action_id = "webflow_default/sales/offline-purchase/1"
-    previews = [{"actionId": action_id, "userId": "user…"}, {"actionId": f"{action_id}2", "userId": "othe…"}]
-    run = night.begin("dry", dry_run=True)
+    run = night.begin("night")
     night.sql(
-        "UPDATE webflow.runs SET counts = %s, problems = %s, notes = %s WHERE id = %s",
-        Json({"sources": {"sales": {"previews": previews}}}),
+        "UPDATE webflow.runs SET verdict = %s, problems = %s, notes = %s WHERE id = %s",
+        Json({"findings": [{"sentence": action_id}, {"sentence": f"{action_id}2"}]}),
         [f"1 refused “no {action_id}”.", f"1 refused “no {action_id}2”"],
         ["nothing of her"],
         run.id,
@@ -231,9 +231,18 @@ def test_the_record_of_a_run_loses_the_previews_and_sentences_that_name_the_pers
     assert Erasure(night.session, ANN).kept().runs == 1
     forget(night)
     ((counts, problems, notes, verdict),) = night.sql("SELECT counts, problems, notes, verdict FROM webflow.runs")
-    assert counts["sources"]["sales"]["previews"] == [{"actionId": "forgotten", "userId": "forgotten"}, previews[1]]
+    assert verdict == {"findings": [{"sentence": "forgotten"}, {"sentence": f"{action_id}2"}]}
     assert problems == ["1 refused “no forgotten”.", f"1 refused “no {action_id}2”"]
-    assert (notes, verdict) == (["nothing of her"], None)
+    assert (notes, counts) == (["nothing of her"], {})
+
+
+def test_the_results_of_all_dry_runs_go_with_a_person(night: Night) -> None:
+    put(night, "accepted", "1", user_id="user-of-ann")
+    night.sale("only in the source", key="k2")
+    run = night.begin("dry", dry_run=True)
+    DryRuns(night.session).record(run, night.dry_run(run), night.clock.at)
+    forget(night)
+    assert night.sql("SELECT count(*) FROM webflow.dry_runs") == [(0,)]
 
 
 # Who it is

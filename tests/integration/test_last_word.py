@@ -458,4 +458,4 @@ def test_a_dry_run_looks_users_up_again(waiting: Night) -> None:
     erased(waiting)
     shown = waiting.dry_run(waiting.begin("dry", dry_run=True))
     assert shown.states == {("held", "unknown_user"): Amount(rows=3, value=30)}
-    assert shown.first_ready == []
+    assert shown.payloads == []

@@ -1,5 +1,6 @@
 """The operators one after the other, as the Dag's tasks run them: what each returns, refuses, and tells to Airflow."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,8 @@ from tests.integration.conftest import Gauges
 from tests.night import CUSTOMER_ID, TOKEN
 from tests.surroundings import CONFIGURATION, PEOPLE, TWO_SOURCES, Surroundings
 from webflow_conversions.errors import Stopped, Unavailable, Unfinished
+from webflow_conversions.pipeline.preview import Preview
+from webflow_conversions.pipeline.reconciliation import BESIDE
 from webflow_conversions.warehouse.reader import Warehouse
 
 MORE_SALES = """
@@ -142,8 +145,10 @@ def test_a_push_that_is_killed_before_it_began_sends_nothing(around: Surrounding
     assert states(around) == {"ready": 1}
 
 
-def test_a_dry_run_shows_payloads_and_keeps_nothing(around: Surroundings) -> None:
-    around.sql("UPDATE sales SET identity_key = 'k1'")
+def test_a_dry_run_keeps_its_result_for_the_page_and_returns_counts_alone(
+    around: Surroundings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around.sql("INSERT INTO sales VALUES ('c2', now() - interval '1 hour', 'key-of-nobody')")
     around.plan(is_dry_run=True)
     shown = around.extract()
 
@@ -151,8 +156,23 @@ def test_a_dry_run_shows_payloads_and_keeps_nothing(around: Surroundings) -> Non
     document = around.reconcile(extracted=[shown])
 
     assert document == {"sources": {"sales": shown}}
-    assert [preview["userId"] for preview in shown["previews"]] != ["u1"]
-    assert shown["previews"][0]["eventName"] == "offline-purchase"
+    assert set(shown) == {"source", "read", "recorded", *BESIDE, "states", "unseen"}
+    ((source, kept),) = around.sql("SELECT source, preview FROM webflow.dry_runs")
+    assert source == "sales"
+    assert Preview.from_json(kept).to_send.rows == 1
+    assert kept["payloads"][0] | {"actionTimestamp": 0} == {
+        "customerId": CUSTOMER_ID,
+        "eventName": "offline-purchase",
+        "userDomain": "crm",
+        "userId": "u…",
+        "actionId": "webflow_default/sales/offline-purchase/c1",
+        "actionTimestamp": 0,
+    }
+    log = capsys.readouterr().out
+    assert re.search(r"held +unknown_user +1 +0\.00  such as c2", log)
+    assert "key-of-nobody" not in str(kept) + log + str(around.xcoms)
+    assert around.xcoms["dry_run"].startswith("1 conversion (0.00) would be sent, and nothing was. [")
+    assert around.xcoms["dry_run"].endswith("/webflow/dry-runs/1)")
     assert around.sql("SELECT count(*) FROM webflow.conversions") == [(0,)]
     assert around.simulator.events() == []
     with pytest.raises(Unfinished, match="sales: was not read to its end"):

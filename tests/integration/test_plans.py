@@ -241,7 +241,9 @@ def test_what_waits_and_what_was_decided_is_added_up_from_an_index_alone(night: 
     assert found.ready["sales"].rows == 1_500
     of_page = {statement(f"overview/{name}"): name for name in ("held", "ready", "ended")}
     read = {
-        of_page[sql]: {(node["Node Type"], node.get("Index Name")) for node in nodes(plan) if node.get("Relation Name") == "conversions"}
+        of_page[sql]: {
+            (node["Node Type"], node.get("Index Name")) for node in nodes(plan) if node.get("Relation Name") == "conversions"
+        }
         for sql, plan in plans
         if sql in of_page
     }

@@ -11,6 +11,7 @@ from tests.night import NOW, Night
 from tests.rows import put
 from webflow_conversions.ledger import retention
 from webflow_conversions.ledger.actions import Action, Actions
+from webflow_conversions.ledger.dry_run import DryRuns
 from webflow_conversions.ledger.retention import hash_people, hashed_user_id, remove_old
 from webflow_conversions.ledger.search import Conversions, Filter
 from webflow_conversions.rules.amounts import Amount
@@ -94,6 +95,18 @@ def test_dry_runs_have_an_end_and_the_runs_that_guards_compare_with_have_none(ni
         night.begin(f"real {days}")
     remove_old(night.session, KEPT, NOW)
     assert [name for (name,) in night.sql("SELECT run_id FROM webflow.runs ORDER BY id")] == ["real 91", "dry 89", "real 89"]
+
+
+def test_the_result_of_a_dry_run_is_kept_for_a_day(night: Night) -> None:
+    night.sale("a")
+    for name, hours in (("old", 25), ("new", 23)):
+        night.clock.at = NOW - timedelta(hours=hours)
+        run = night.begin(name, dry_run=True)
+        DryRuns(night.session).record(run, night.dry_run(run), night.clock.at)
+    remove_old(night.session, KEPT, NOW)
+    assert night.sql("SELECT r.run_id, d.source FROM webflow.dry_runs d JOIN webflow.runs r ON r.id = d.run") == [
+        ("new", "sales")
+    ]
 
 
 def test_what_was_removed_and_is_still_in_the_source_is_not_sent_again(night: Night, simulator: SimulatorProcess) -> None:

@@ -13,6 +13,7 @@ from demo.simulator import SimulatorProcess
 from tests.roles import NightWithRoles, Roles
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.actions import Action, Actions
+from webflow_conversions.ledger.dry_run import DryRuns
 from webflow_conversions.ledger.erasure import Erasure, People
 from webflow_conversions.ledger.migrations import migrate, migrations
 from webflow_conversions.ledger.overview import read_overview
@@ -51,7 +52,10 @@ def test_a_night_runs_with_these_roles_alone(night: NightWithRoles, simulator: S
     assert night.push(run, simulator.url).accepted == 1
     assert night.problems(run) == []
     assert night.states() == {"a": ("accepted", None), "b": ("accepted", None), "c": ("rejected", "missing_identity")}
-    night.dry_run(night.begin("dry", dry_run=True))
+    dry = night.begin("dry", dry_run=True)
+    results = DryRuns(night.session)
+    results.record(dry, night.dry_run(dry), night.clock.at)
+    results.forget(dry, "sales")
     day = SentDay(destination="webflow_default", event_name="offline-purchase", day=night.clock.at.date())
     for _ in range(2):
         ReadbackRecord(night.session).record([ReadDay(sent=day, goal_id="1", shown=0)], night.clock.at)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
 from tests.night import DESTINATION, NOW, Night
+from webflow_conversions.pipeline.preview import Preview
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.window import Window
 from webflow_conversions.warehouse.reader import Warehouse
 
@@ -58,12 +60,14 @@ def cut(night: Night, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return chunk_rows
 
 
-def one_night_after_another(night: Night, nights: Sequence[Reading], returns_all: bool = False) -> list[Any]:
+def one_night_after_another(
+    night: Night, nights: Sequence[Reading], returns_all: bool = False, *, foresees: bool = False
+) -> list[Any]:
     """What was told of extractions of a source of its own, and what stands then.
 
     Each has a window and known users of its own, and comes after one of the ready ones of the one before was sent.
 
-    :param returns_all: whether the source promises all rows.
+    :param returns_all: whether the source promises all rows; :param foresees: whether a dry run before each has to say the same.
     """
     night.rules = replace(night.rules, source=f"source{next(fresh)}")
     told: list[Any] = []
@@ -76,9 +80,18 @@ def one_night_after_another(night: Night, nights: Sequence[Reading], returns_all
             execute_values(cursor, "INSERT INTO people VALUES %s", people)
         night.sales_sql = f"SELECT {COLUMNS} FROM sales ORDER BY place"
         run = night.begin(f"{night.rules.source} {number}", window=Window(start=NOW - hours * HOUR, end=NOW))
+        foreseen = night.dry_run(run, returns_all=returns_all) if foresees else None
+        without_ledger = night.preview(window=run.window) if foresees and not number else None
         tally = night.extract(run)
         night.identify(run, returns_all={night.rules.source} if returns_all else ())
         (account,) = night.runs.accounts(run, {DESTINATION: run.sources}, NOW).values()
+        if foreseen is not None:
+            assert what_of_what_was_read(foreseen) == account.states
+            assert foreseen.tally == tally
+            assert foreseen.to_send == sum(account.ready.values(), Amount())
+            assert foreseen.unseen == account.identified.unseen + account.identified.withdrawn
+        if without_ledger is not None:
+            assert (without_ledger.states, without_ledger.tally) == (account.states, tally)
         assert [problem for problem in night.problems(run) if not problem.endswith("ready, not sent")] == []
         told.append((tally, account.changed_after_sent, account.states, account.identified, account.returned))
         with night.session.transaction() as cursor:
@@ -92,6 +105,12 @@ def one_night_after_another(night: Night, nights: Sequence[Reading], returns_all
         night.rules.source,
     )
     return [*told, sorted(stands, key=repr)]
+
+
+def what_of_what_was_read(foreseen: Preview) -> dict[tuple[str, str | None], Amount]:
+    """The conversions of a preview that the source returned."""
+    read = {(one.state, one.reason): one.amount - one.unseen for one in foreseen.outcomes}
+    return {outcome: amount for outcome, amount in read.items() if amount.rows}
 
 
 EARLY, LATE = (("a", str(NOW - hours * HOUR), "k1", "10") for hours in (2, 1))
@@ -125,6 +144,26 @@ def test_neither_the_order_of_the_rows_nor_the_chunks_in_which_they_come_matter(
     expected = one_night_after_another(night, nights, returns_all)
     for cut[0], order in ((1, nights), (1, shuffled), (2, shuffled)):
         assert one_night_after_another(night, order, returns_all) == expected
+
+
+@example(whole([EARLY, EARLY, EARLY]), False)
+@example(whole([LATE, LATE, EARLY, LATE]), False)
+@example(whole([LATE, EARLY], [EARLY, LATE]), False)
+@example(whole([LATE, EARLY], [LATE]), False)
+@example(whole([EARLY], [("a", str(NOW - HOUR), "k2", None)], [("a", "junk", "k2", "-1")]), False)
+@example(whole([EARLY], [TOO_OLD, EARLY, EARLY], [EARLY, OLD]), True)
+@example(whole([LATE], [TOO_OLD, LATE]), False)
+@example(whole([("b", *LATE[1:])], [("b", *TOO_OLD[1:]), ("b", "junk", "k1", "10")]), False)
+@example([([MUCH_EARLIER], 48, KNOWN), ([EARLIER, MUCH_EARLIER], 24, KNOWN), ([], 48, KNOWN)], True)
+@example([([UNFIT], 48, KNOWN), ([UNKNOWN, UNFIT], 48, CHANGED), ([UNFIT, EARLIER], 24, KNOWN)], True)
+@example([([EARLY, EARLIER], 48, KNOWN), ([EARLY, EARLIER, LATE, MUCH_EARLIER], 48, CHANGED)], False)
+@example(whole([EARLIER], [("b", *TOO_OLD[1:])]), False)
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(readings, min_size=1, max_size=3), st.booleans())
+def test_a_dry_run_foresees_what_the_run_does_however_its_rows_are_cut_into_chunks(
+    night: Night, cut: list[int], nights: list[Reading], returns_all: bool
+) -> None:
+    one_night_after_another(night, nights, returns_all, foresees=True)
 
 
 def test_each_change_after_it_was_sent_is_noted_once_and_every_reading_reports_it(night: Night) -> None:

@@ -1,11 +1,11 @@
-"""Listener in the scheduler: passes its release and pools to the tasks, and writes the failures of a run as the run's note.
+"""Listener in the scheduler: passes its release and pools to the tasks, and writes failures and dry runs into the run's note.
 
 A task talks to Airflow through the API server alone, which tells it nothing of pools; and a task in a pool that is
 missing neither starts nor fails. So the scheduler writes both into an Airflow Variable whenever a run of a Dag with a
 plan task starts, and plan reads it.
 
 A task can write no note: the API that it talks to has none. So it pushes its sentence as an XCom, and the scheduler, which
-is in Airflow's database anyway, makes the note of it; the grid and the run's page show it.
+is in Airflow's database anyway, makes the note of it; the grid and the run's page show it. A dry run's note leads to its result.
 
 This module is the listener that ``plugins/webflow_plugin.py`` names.
 """
@@ -24,7 +24,11 @@ VARIABLE = "webflow_scheduler"
 FAILURE = "failure"
 """Key of the XCom in which a failed task stores its failure."""
 
+DRY_RUN = "dry_run"
+"""Key of the XCom in which reconcile stores what a dry run showed."""
+
 _NOTE = "Why it failed: "
+_DRY_RUN_NOTE = "Dry run: "
 _NOTE_CHARACTERS = 1_000
 _TASK_INSTANCE = ("dag_id", "run_id", "task_id", "map_index")
 
@@ -66,7 +70,31 @@ def on_dag_run_failed(dag_run: Any) -> None:
     documents = {str(number): XComModel.deserialize_value(one) for number, one in enumerate(told)}
     causes = list(dict.fromkeys(failure.cause for failure in failures_of(documents)))
     if causes:
-        _set_note(dag_run, _NOTE + "\n\n".join(f"{cause}." for cause in causes))
+        # Airflow cuts a note that is too long: the link of a dry run stands first.
+        _set_note(dag_run, "\n\n".join([*_shown(dag_run, session), _NOTE + "\n\n".join(f"{cause}." for cause in causes)]))
+
+
+@hookimpl
+def on_dag_run_success(dag_run: Any) -> None:
+    """Airflow's listener: what a dry run showed becomes the run's note."""
+    from sqlalchemy.orm import object_session
+
+    session = object_session(dag_run)
+    if session is not None and _is_ours(dag_run) and (shown := _shown(dag_run, session)):
+        _set_note(dag_run, shown[0])
+
+
+def _shown(dag_run: Any, session: Any) -> list[str]:
+    """What the dry run showed; nothing for any other run."""
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+
+    if not (dag_run.conf or {}).get("dry_run"):
+        return []
+    told = session.scalars(
+        select(XComModel).where(XComModel.dag_id == dag_run.dag_id, XComModel.run_id == dag_run.run_id, XComModel.key == DRY_RUN)
+    ).all()
+    return [_DRY_RUN_NOTE + str(XComModel.deserialize_value(one)) for one in told[:1]]
 
 
 def _is_ours(dag_run: Any) -> bool:
@@ -75,7 +103,7 @@ def _is_ours(dag_run: Any) -> bool:
 
 def _set_note(dag_run: Any, note: str) -> None:
     """A note that a person wrote stays."""
-    is_ours = not dag_run.note or dag_run.note.startswith(_NOTE)
+    is_ours = not dag_run.note or dag_run.note.startswith((_NOTE, _DRY_RUN_NOTE))
     if is_ours and (note or dag_run.note):
         dag_run.note = note[:_NOTE_CHARACTERS]
 

@@ -1,60 +1,50 @@
-"""The ledger as a dry run sees it: every chunk is recorded in a transaction that is rolled back."""
+"""The ledger as a dry run sees it: every chunk is recorded in a transaction that is rolled back. And the results of dry runs."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
+from psycopg2.errors import UniqueViolation
+from psycopg2.extras import Json
 
-from webflow_conversions.ledger.extraction import Extraction
-from webflow_conversions.ledger.push import as_event
+from webflow_conversions.errors import Unavailable
+from webflow_conversions.ledger.extraction import RACES, Extraction
+from webflow_conversions.ledger.retention import PREVIEWS_KEPT
 from webflow_conversions.ledger.session import Session, statement
-from webflow_conversions.pipeline.dry_run import PREVIEWS, States
-from webflow_conversions.pipeline.extraction import Met
+from webflow_conversions.pipeline.failures import Failure, failures_of
+from webflow_conversions.pipeline.preview import Preview
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.evaluation import SourceRules
-from webflow_conversions.rules.event import Event
 
 
 class DryRunExtraction:
-    """Records each chunk and takes it back, to show the states. A temporary table with the conversions shown outlives a chunk."""
+    """A :class:`~webflow_conversions.pipeline.dry_run.DryRunLedger`: foresees what recording a chunk makes of its conversions.
+
+    A temporary table with the action IDs of the conversions outlives a chunk.
+    """
 
     def __init__(self, session: Session, run: Run, rules: SourceRules, config_digest: str) -> None:
         self._session = session
         self._run = run
         self._rules = rules
         self._recording = Extraction(session, run, rules, config_digest)
-        self.states: States = {}
-        self.first_ready: list[Event] = []
 
-    def begin(self, now: datetime) -> None:
+    def begin(self) -> None:
         """Make the temporary table."""
         self._session.execute("dry_run/create_seen", {})
 
-    def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
-        """Record, look, and take it back."""
-        with self._session.transaction() as cursor:
-            self._recording.stage(cursor, conversions)
-            cursor.execute(statement("dry_run/drop_seen_from_staged"))
-            shown = cursor.fetchone()
-            met = self._recording.merge(cursor, now)
-            recorded = {"extraction": self._recording.id}
-            cursor.execute(statement("dry_run/states_of_staged"), recorded)
-            for row in cursor.fetchall():
-                key = (row.state, row.reason)
-                self.states[key] = self.states.get(key, Amount()) + Amount.of_row(row)
-            if len(self.first_ready) < PREVIEWS:
-                cursor.execute(statement("dry_run/first_ready_of_staged"), recorded | {"rows": PREVIEWS - len(self.first_ready)})
-                self.first_ready += [as_event(row) for row in cursor.fetchall()]
-            cursor.connection.rollback()
-        seen = conversions["action_id"][conversions["beside"].isna()]
-        self._session.execute("dry_run/add_seen", {"action_ids": seen.tolist()})
-        return replace(met, again=Amount.of_row(shown))
+    def foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
+        """Record the chunk, look, and take it back.
 
-    def end(self, tally: Tally, met: Met, now: datetime) -> None:
-        """Do nothing: a dry run keeps no record."""
+        :raises Unavailable: if other runs keep adding the same conversions at this moment.
+        """
+        foreseen = self._foresee(conversions, now)
+        self._session.execute("dry_run/add_seen", {"action_ids": conversions["action_id"].tolist()})
+        return foreseen
 
     def unseen(self, now: datetime) -> Amount:
         """The waiting conversions of the window that are due and that the dry run did not read again."""
@@ -62,12 +52,71 @@ class DryRunExtraction:
         return Amount.of_row(row)
 
     def waiting(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
-        """Those conversions in pages: what an event has, with the user that each has now, ``id`` and ``identity_key``."""
+        """These conversions in pages."""
         parameters = self._due(now) | {"rows": page_rows}
         after = {"after_ms": -(2**62), "after_id": 0}
         while rows := self._session.fetch("dry_run/page_of_unseen", parameters | after):
             after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
             yield pd.DataFrame(rows, dtype=object).astype({"id": "int64", "action_timestamp_ms": "int64"})
 
+    def _foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
+        for _ in range(RACES):
+            with suppress(UniqueViolation), self._session.transaction() as cursor:
+                self._recording.stage(cursor, conversions)
+                self._recording.merge(cursor, now)
+                cursor.execute(statement("dry_run/foreseen"))
+                found = pd.DataFrame(
+                    cursor.fetchall(), columns=[column.name for column in cursor.description or ()], dtype=object
+                )
+                cursor.connection.rollback()
+                return found
+        raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
+
     def _due(self, now: datetime) -> dict[str, Any]:
         return self._run.sendable(self._rules.destination, [self._rules.source], now).parameters()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunRecord:
+    """A dry run as the ledger keeps it: ``previews`` by source, of those that were read; ``failures`` of its tasks.
+
+    ``number`` is the ledger's, ``run_id`` Airflow's name. ``is_kept``: the results are not older than a day.
+    """
+
+    number: int
+    run_id: str
+    window_start: datetime
+    window_end: datetime
+    sources: Sequence[str]
+    started_at: datetime
+    ended_at: datetime | None
+    currency: str | None
+    previews: Mapping[str, Preview]
+    failures: Sequence[Failure]
+    is_kept: bool
+
+
+class DryRuns:
+    """The results of dry runs, one a run and source."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def forget(self, run: Run, source: str) -> None:
+        """Remove what an earlier try showed."""
+        self._session.execute("dry_run/forget", {"run": run.id, "source": source})
+
+    def record(self, run: Run, preview: Preview, now: datetime) -> None:
+        """Keep the result of a source."""
+        parameters = {"run": run.id, "source": preview.source, "now": now, "preview": Json(preview.to_json())}
+        self._session.execute("dry_run/record", parameters)
+
+    def find(self, dag_id: str, number: int, now: datetime) -> DryRunRecord | None:
+        """A dry run of a Dag by its number; None if the ledger has none, or if plan did not open it."""
+        rows = self._session.fetch("dry_run/find", {"dag_id": dag_id, "number": number, "since": now - PREVIEWS_KEPT})
+        if not rows or rows[0].window_end is None:
+            return None
+        row = rows[0]._asdict()
+        previews = {source: Preview.from_json(document) for source, document in row.pop("previews").items()}
+        failures = failures_of(row.pop("failures"))
+        return DryRunRecord(**row, previews=previews, failures=failures, is_kept=row["started_at"] >= now - PREVIEWS_KEPT)

@@ -107,11 +107,13 @@ class Erasure:
         """Remove the people.
 
         The action log and the records of runs come first: they are found by the values of the conversions, so what is cut off
-        in the middle is found again by the same call. No row that a push holds is touched.
+        in the middle is found again by the same call. No row that a push holds is touched. The results of all dry runs go, since
+        they name conversions that the ledger does not have.
 
         :raises Unavailable: if the ledger went away; what was done until then is done.
         """
         conversions = self._conversions()
+        self._session.execute("erasure/forget_previews", {})
         for number, document in self._actions(conversions):
             self._session.execute("erasure/forget_action", {"id": number, "filter": Json(document)})
         for number, record in self._runs(conversions):
@@ -183,17 +185,14 @@ def _replaces(action_ids: Sequence[str]) -> Callable[[str], str]:
 
 
 def _without(document: Any, replace: Callable[[str], str]) -> Any:
-    """A JSON document without the names: ``replace`` is applied to each text, and a payload that is changed loses its user."""
+    """A JSON document without the names: ``replace`` is applied to each text."""
     match document:
         case str():
             return replace(document)
         case list():
             return [_without(part, replace) for part in document]
         case dict():
-            changed = {key: _without(part, replace) for key, part in document.items()}
-            if "userId" in changed and changed.get("actionId") != document.get("actionId"):
-                changed["userId"] = FORGOTTEN
-            return changed
+            return {key: _without(part, replace) for key, part in document.items()}
         case _:
             return document
 

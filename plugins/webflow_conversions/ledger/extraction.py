@@ -35,7 +35,8 @@ _STAGED = (
     "rank",
     "beside",
 )
-_RACES = 3
+RACES = 3
+"""Tries of a chunk while other runs add the same conversions."""
 
 
 class Extraction:
@@ -61,7 +62,7 @@ class Extraction:
 
         :raises Unavailable: if other runs keep adding the same conversions at this moment.
         """
-        for _ in range(_RACES):
+        for _ in range(RACES):
             with suppress(UniqueViolation), self._session.transaction() as cursor:
                 self.stage(cursor, conversions)
                 return self.merge(cursor, now)
@@ -130,11 +131,12 @@ class Extraction:
 def as_copy_text(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:
     """The frame for ``COPY … WITH (FORMAT csv)``: null is an empty field, so no text in it may be empty."""
     text = StringIO()
-    csv.writer(text).writerows(zip(*(_values(frame[name]) for name in columns), strict=True))
+    csv.writer(text).writerows(zip(*(listed(frame[name]) for name in columns), strict=True))
     text.seek(0)
     return text
 
 
-def _values(column: pd.Series) -> list[Any]:
+def listed(column: pd.Series) -> list[Any]:
+    """The values of a column as Python's own, None for null."""
     values: list[Any] = column.to_numpy(dtype=object, na_value=None).tolist()  # type: ignore[call-overload]
     return values

@@ -10,6 +10,9 @@ from webflow_conversions.rules.window import sendable, to_milliseconds
 EXTRACTED_KEPT = timedelta(days=3)
 """Time for which the ledger keeps which conversions an extraction read. Reconcile needs the last one, people the others."""
 
+PREVIEWS_KEPT = timedelta(days=1)
+"""Time for which the ledger keeps the results of dry runs."""
+
 FARTHEST_AHEAD = timedelta(days=366)
 """A conversion dated farther ahead than this is taken for a mistake: it does not wait for its moment beyond the retention."""
 
@@ -33,8 +36,8 @@ def is_hashed(user_id: str) -> bool:
 def remove_old(session: Session, keep: timedelta, now: datetime) -> int:
     """Remove conversions that finished before ``keep`` ago, and never those that may still be sent; returns their number.
 
-    Entries of the action log and dry runs go, too, and what waits for a moment beyond ``FARTHEST_AHEAD``, once no extraction
-    returns it.
+    Entries of the action log and dry runs go, too, the results of dry runs after a day, and what waits for a moment beyond
+    ``FARTHEST_AHEAD``, once no extraction returns it.
     """
     before = now - keep
     parameters = {
@@ -47,6 +50,7 @@ def remove_old(session: Session, keep: timedelta, now: datetime) -> int:
     for name in ("remove_extracted", "remove_actions", "remove_dry_runs"):
         while session.execute(f"retention/{name}", parameters):
             continue
+    remove_previews(session, now)
     removed, after_id = 0, 0
     while page := session.fetch("retention/oldest_conversions", parameters | {"after_id": after_id}):
         old = [row.id for row in page if row.is_old]
@@ -55,6 +59,11 @@ def remove_old(session: Session, keep: timedelta, now: datetime) -> int:
         removed += session.execute("retention/remove_finished", parameters | {"ids": old})
         after_id = page[-1].id
     return removed
+
+
+def remove_previews(session: Session, now: datetime) -> None:
+    """Remove the results of dry runs that are older than ``PREVIEWS_KEPT``."""
+    session.execute("retention/remove_previews", {"previews_before": now - PREVIEWS_KEPT})
 
 
 def hash_people(session: Session, keep: timedelta, now: datetime) -> int:

@@ -1,15 +1,22 @@
 """extract: from one source's query to the ledger."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from webflow_conversions.operators.base import ConversionsOperator, now
 
+if TYPE_CHECKING:
+    from webflow_conversions.pipeline.dry_run import Credit
+    from webflow_conversions.pipeline.run import Run
+
 
 class ExtractConversionsOperator(ConversionsOperator):
-    """Reads a source and accounts for each of its rows; returns the tally. A dry run only shows its results.
+    """Reads a source and accounts for each of its rows; returns the tally. A dry run keeps its result for the page instead,
+    and returns its counts.
 
     :param source: the name of the source.
     :param plan: the run, as the plan task pushed it.
@@ -27,46 +34,71 @@ class ExtractConversionsOperator(ConversionsOperator):
         return {"source": self.source}
 
     def perform(self, context: Context) -> dict[str, Any]:
-        from webflow_conversions.hooks.webflow import WebflowHook
-        from webflow_conversions.ledger.dry_run import DryRunExtraction
         from webflow_conversions.ledger.extraction import Extraction
         from webflow_conversions.pipeline.causes import Cause
-        from webflow_conversions.pipeline.dry_run import dry_run, preview
         from webflow_conversions.pipeline.extraction import extract
-        from webflow_conversions.pipeline.guards import Limits
-        from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
+        from webflow_conversions.pipeline.reconciliation import tally_counts
         from webflow_conversions.pipeline.run import Run
 
         run = Run.from_json(self.plan)
+        if run.dry_run:
+            return self._show(context, run)
         source = self.config.source(self.source)
         rules, query, users = self.config.rules(source), self.project.source_query(source, run.window), self.project.known_users
-        config_digest = self.project.config_digest(source.webflow_conn_id)
-        session = self.ledger()
-        if not run.dry_run:
-            tally = extract(run, rules, query, users, Extraction(session, run, rules, config_digest), now)
-            self.log.info("%s: %s", source.name, tally_counts(tally))
-            self._hint(context, run, Cause.UNREADABLE_TIMES, users.unreadable.sentence)
-            self._summarize(context, f"{tally.read.rows:,} read, {tally.recorded.rows:,} recorded")
-            return {"source": source.name, **tally_counts(tally)}
-        limits = None if run.force else Limits(**self.config.guards.model_dump())
-        showing = DryRunExtraction(session, run, rules, config_digest)
-        shown = dry_run(run, rules, query, users, showing, now, returns_all=source.returns_all, limits=limits)
-        customer_id = WebflowHook(source.webflow_conn_id).get_conn().customer_id
-        previews = [preview(event, customer_id) for event in shown.first_ready]
-        self._summarize(context, f"{shown.tally.read.rows:,} read, {shown.to_send.rows:,} would be sent")
+        ledger = Extraction(self.ledger(), run, rules, self.project.config_digest(source.webflow_conn_id))
+        tally = extract(run, rules, query, users, ledger, now)
+        self.log.info("%s: %s", source.name, tally_counts(tally))
         self._hint(context, run, Cause.UNREADABLE_TIMES, users.unreadable.sentence)
-        self.log.info("dry run of %s: %s would be sent; by state: %s", source.name, shown.to_send, state_counts(shown.states))
-        for payload in previews:
-            self.log.info("would send %s", payload)
-        if shown.unseen.rows:
-            self.log.warning("%s of them wait from earlier runs, and %s did not return them this time", shown.unseen, source.name)
+        self._summarize(context, f"{tally.read.rows:,} read, {tally.recorded.rows:,} recorded")
+        return {"source": source.name, **tally_counts(tally)}
+
+    def _show(self, context: Context, run: Run) -> dict[str, Any]:
+        """Look at the source, and keep the result in the ledger for the page."""
+        from webflow_conversions.hooks.webflow import WebflowHook
+        from webflow_conversions.ledger.dry_run import DryRunExtraction, DryRuns
+        from webflow_conversions.ledger.preview import TemporaryTable
+        from webflow_conversions.pipeline.dry_run import dry_run
+        from webflow_conversions.pipeline.guards import Limits
+        from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
+
+        source, session = self.config.source(self.source), self.ledger()
+        rules, api = self.config.rules(source), WebflowHook(source.webflow_conn_id).get_conn()
+        results = DryRuns(session)
+        results.forget(run, source.name)
+        with TemporaryTable() as table:
+            preview = dry_run(
+                run,
+                rules,
+                self.project.source_query(source, run.window),
+                self.project.known_users,
+                DryRunExtraction(session, run, rules, self.project.config_digest(source.webflow_conn_id)),
+                table,
+                now,
+                customer_id=api.customer_id,
+                credit=self._credit(),
+                returns_all=source.returns_all,
+                limits=None if run.force else Limits(**self.config.guards.model_dump()),
+            )
+        results.record(run, preview, now())
+        self.log.info("%s", preview)
+        self._summarize(context, f"{preview.tally.read.rows:,} read, {preview.to_send.rows:,} would be sent")
         return {
             "source": source.name,
-            **tally_counts(shown.tally),
-            "states": state_counts(shown.states),
-            "unseen": shown.unseen.to_json(),
-            "previews": previews,
+            **tally_counts(preview.tally),
+            "states": state_counts(preview.states),
+            "unseen": preview.unseen.to_json(),
         }
+
+    def _credit(self) -> Credit | None:
+        """How conversions are judged; None where the configuration has no visits."""
+        from webflow_conversions.pipeline.attribution import Policy
+        from webflow_conversions.pipeline.dry_run import Credit
+
+        visits, settings = self.project.visits, self.config.attribution
+        if visits is None or settings is None:
+            return None
+        policy = Policy(holds_unknown=settings.unknown == "hold", skips_useless=settings.will_not_count == "skip")
+        return Credit(visits=visits, policy=policy)
 
     def _summarize(self, context: Context, summary: str) -> None:
         """Set the text that Airflow shows in place of the number of the mapped task."""

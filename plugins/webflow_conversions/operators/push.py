@@ -79,7 +79,7 @@ class WebflowPushConversionsOperator(ConversionsOperator):
 
     def _rehearse(self, runs: Runs, run: Run, api: Api) -> dict[str, Any]:
         """Tell what all workers of the destination together would send; nothing is claimed, and nothing leaves."""
-        from webflow_conversions.pipeline.dry_run import PREVIEWS, preview
+        from webflow_conversions.pipeline.preview import PAYLOADS, payload
 
         destination, sources, moment = self.work["destination"], self.work["sources"], now()
         amount = runs.would_send(run, destination, sources, moment)
@@ -87,9 +87,9 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             "Rehearsal: nothing is sent. %s would go to %s for customer ID %s (connection %s).",
             amount, api.url, api.customer_id, destination,
         )  # fmt: skip
-        for first in runs.first_ready(run, {destination: sources}, moment, PREVIEWS).values():
+        for first in runs.first_ready(run, {destination: sources}, moment, PAYLOADS).values():
             for _, event in first:
-                self.log.info("would send %s", preview(event, api.customer_id))
+                self.log.info("would send %s", payload(event, api.customer_id))
         return {"would_send": amount.to_json()}
 
     def _prepare(self, run: Run, api: Api, worker: Worker) -> Push:

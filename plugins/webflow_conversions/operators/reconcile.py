@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from airflow.sdk import Context
+from airflow.sdk import Context, conf
 
 from webflow_conversions.errors import Unfinished
+from webflow_conversions.hooks.scheduler import DRY_RUN
 from webflow_conversions.operators.base import ConversionsOperator, now, tell
 
 if TYPE_CHECKING:
@@ -33,12 +35,12 @@ class ReconcileConversionsOperator(ConversionsOperator):
 
     def perform(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.ledger.identification import Identification
-        from webflow_conversions.ledger.retention import hash_people, remove_old
+        from webflow_conversions.ledger.retention import hash_people, remove_old, remove_previews
         from webflow_conversions.ledger.runs import Runs
-        from webflow_conversions.pipeline.dry_run import PREVIEWS
         from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.judgement import judge
         from webflow_conversions.pipeline.metrics import run_metrics
+        from webflow_conversions.pipeline.preview import PAYLOADS
         from webflow_conversions.pipeline.reconciliation import as_table, counts
         from webflow_conversions.pipeline.run import Run
         from webflow_conversions.pipeline.verdict import unread
@@ -50,6 +52,8 @@ class ReconcileConversionsOperator(ConversionsOperator):
             shown = {document["source"]: document for document in self.extracted or ()}
             verdict = unread(source for source in run.sources if source not in shown)
             runs.end(run, verdict, {"sources": shown})
+            remove_previews(session, now())
+            context["ti"].xcom_push(key=DRY_RUN, value=_note(run, shown))
             self._tell(context, run, {"sources": shown}, verdict)
             return {"sources": shown}
         destinations = self.config.destinations(run.sources)
@@ -62,7 +66,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
         activity = runs.activity(now()) if self.config.attribution else {}
         document = counts(evidence.accounts, evidence.pushes, activity)
         if is_rehearsal:
-            first = runs.first_ready(run, destinations, moment, PREVIEWS)
+            first = runs.first_ready(run, destinations, moment, PAYLOADS)
             for source, events in first.items():
                 document["sources"][source]["first_to_send"] = [number for number, _ in events]
         runs.end(run, verdict, document)
@@ -90,3 +94,14 @@ class ReconcileConversionsOperator(ConversionsOperator):
         for asset in self.outlets:
             flags = {"dry_run": run.dry_run, "is_rehearsal": is_rehearsal}
             context["outlet_events"][asset].extra = {"run_id": run.run_id, **flags, **document}
+
+
+def _note(run: Run, shown: Mapping[str, Mapping[str, Any]]) -> str:
+    """What a dry run showed, for the run's note in Airflow, with a link to the page."""
+    from webflow_conversions.pipeline.reconciliation import amount_in
+    from webflow_conversions.rules.amounts import Amount
+    from webflow_conversions.rules.states import State
+
+    to_send = sum((amount_in(counts["states"], State.READY) for counts in shown.values()), Amount())
+    prefix = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+    return f"{to_send} would be sent, and nothing was. [Tables, examples and payloads]({prefix}/webflow/dry-runs/{run.id})"

@@ -123,6 +123,12 @@ def state_counts(states: Mapping[tuple[str, str | None], Amount]) -> dict[str, d
     return document
 
 
+def amount_in(counts: Mapping[str, Mapping[str, Any]], state: State, reason: str | None = None) -> Amount:
+    """The amount of a state and reason in the result of :func:`state_counts`."""
+    document = counts.get(state, {}).get(reason or "")
+    return Amount.from_json(document) if document else Amount()
+
+
 def attribution_counts(attribution: Mapping[tuple[str | None, str | None], Amount]) -> dict[str, dict[str, Any]]:
     """Amounts by verdict and its reason for a record; no verdict and no reason are the empty text."""
     document: dict[str, dict[str, Any]] = {}

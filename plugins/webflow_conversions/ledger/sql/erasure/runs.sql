@@ -1,4 +1,4 @@
--- Records of runs that name one of these action IDs: previews of dry runs, and sentences that repeat words of an answer or an error.
+-- Records of runs that name one of these action IDs: sentences that repeat words of an answer or an error.
 SELECT r.id, r.notes, r.problems, r.failures, r.verdict, r.counts
 FROM webflow.runs r
 WHERE EXISTS (

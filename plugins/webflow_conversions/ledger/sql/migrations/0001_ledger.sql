@@ -292,6 +292,18 @@ COMMENT ON COLUMN webflow.readback.conversions IS 'Unique conversions that Webfl
 COMMENT ON COLUMN webflow.readback.accepted IS 'Events of that day that Webflow had accepted before its last import; accepted_users: their users, each once.';
 COMMENT ON COLUMN webflow.readback.expected IS 'Accepted unique users by the best verdict of their conversions (will_count, …), and by the reading that credits them (strict, wide, lenient).';
 
+-- What a dry run showed of a source; kept for a day.
+CREATE TABLE webflow.dry_runs (
+    run     bigint NOT NULL REFERENCES webflow.runs ON DELETE CASCADE,
+    source  text NOT NULL,
+    at      timestamptz NOT NULL,
+    preview jsonb NOT NULL,
+    PRIMARY KEY (run, source)
+);
+
+COMMENT ON COLUMN webflow.dry_runs.preview IS
+    'tally of the rows read, outcomes by state and reason with examples, credited: the verdicts on what would be sent, payloads with the user ID shortened, hints. No identity key and no user ID in clear.';
+
 -- Which Airflow this ledger belongs to, since two on one ledger would take each other's runs for their own.
 CREATE TABLE webflow.deployment (
     is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),

@@ -5,7 +5,7 @@ BEGIN
         GRANT SELECT ON ALL TABLES IN SCHEMA webflow TO webflow_worker;
         GRANT INSERT, UPDATE, DELETE
             ON webflow.conversions, webflow.runs, webflow.extractions, webflow.extracted, webflow.pushes, webflow.destinations,
-            webflow.history, webflow.hashed_people, webflow.readback
+            webflow.history, webflow.hashed_people, webflow.readback, webflow.dry_runs
             TO webflow_worker;
         GRANT INSERT ON webflow.deployment TO webflow_worker;
         -- Retention and webflow-conversions forget: the end of an entry, and a name in it; never who acted, when and how.

@@ -1,0 +1,1 @@
+DELETE FROM webflow.dry_runs WHERE run = %(run)s AND source = %(source)s

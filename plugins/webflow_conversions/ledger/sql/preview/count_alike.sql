@@ -1,0 +1,2 @@
+-- SQLite.
+UPDATE conversions SET alike = alike + :alike WHERE id = :id

@@ -1,0 +1,25 @@
+-- SQLite. The conversions of a preview. Money is in cents; said_ is what the source says, where the ledger may say something else.
+CREATE TABLE conversions (
+    id                       INTEGER PRIMARY KEY,
+    action_id                TEXT NOT NULL UNIQUE,
+    event_name               TEXT,
+    conversion_id            TEXT,
+    action_timestamp_ms      INTEGER,
+    value                    INTEGER,
+    identity_key             TEXT,
+    user_domain              TEXT,
+    user_id                  TEXT,
+    state                    TEXT NOT NULL,
+    reason                   TEXT,
+    detail                   TEXT,
+    attempts_in_doubt        INTEGER NOT NULL,
+    rank                     INTEGER NOT NULL,
+    alike                    INTEGER NOT NULL,
+    said_action_timestamp_ms INTEGER,
+    said_value               INTEGER,
+    said_identity_key        TEXT,
+    said_detail              TEXT,
+    is_unseen                INTEGER NOT NULL DEFAULT 0,
+    attribution              TEXT,
+    attribution_reason       TEXT
+)

@@ -1,0 +1,9 @@
+-- SQLite. A verdict, and what it changes.
+UPDATE conversions
+SET attribution = :attribution,
+    attribution_reason = :attribution_reason,
+    state = coalesce(:state, state),
+    reason = coalesce(:reason, reason),
+    user_domain = coalesce(:user_domain, user_domain),
+    user_id = coalesce(:user_id, user_id)
+WHERE id = :id

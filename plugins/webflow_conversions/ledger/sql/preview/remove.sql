@@ -1,0 +1,2 @@
+-- SQLite.
+DELETE FROM conversions WHERE id = :id
