@@ -21,13 +21,19 @@ from demo.postgres import PostgresServer
 from tests.night import DESTINATION, Night
 from tests.rows import put
 from webflow_conversions.delivery.forecast import Forecast, Waiting
+from webflow_conversions.ledger.dry_run import DryRuns
+from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.pipeline.failures import Failure
+from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
+from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.verdict import unread
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.credit import HOW_TO_KNOW
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State
+from webflow_conversions.rules.window import Window
 from webflow_conversions.ui.dag import DAG_ID
+from webflow_conversions.ui.ledger import reading
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
@@ -549,6 +555,7 @@ def test_the_api_describes_itself(client: Callable[..., TestClient]):
 
     assert set(document["paths"]) == {
         "/api/overview",
+        "/api/dry-runs/{number}",
         "/api/reasons",
         "/api/conversions",
         "/api/conversions/{number}",
@@ -1196,3 +1203,145 @@ def test_a_run_that_plan_refused_says_why_on_the_page_and_in_the_json(
     assert page.count("Webflow refuses the token (HTTP 401)") >= 2
     assert "Do what the sentence says, then clear the task." in page
     assert "last line" not in page
+
+
+# Dry runs
+
+
+def look(night: Night, name: str = "dry", *, ends: bool = True, **options: Any) -> int:
+    """A dry run of the source, as the tasks do it; its number."""
+    run = night.begin(name, dry_run=True, **options)
+    preview = night.dry_run(run)
+    DryRuns(night.session).record(run, preview, night.clock.at)
+    if ends:
+        counts = {**tally_counts(preview.tally), "states": state_counts(preview.states)}
+        night.runs.end(run, unread([]), {"sources": {"sales": counts}})
+    return run.id
+
+
+def words(answer: Any) -> str:
+    """The text of a page, as people read it."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", answer.text)))
+
+
+@pytest.fixture
+def sales(page_night: Night) -> Night:
+    """A source with a row of each kind."""
+    page_night.person(user_id="user-of-ann")
+    page_night.sale("good", value="149.99")
+    page_night.sale("not yet", ago=-HOUR, value="4")
+    page_night.sale("stranger", key="key-of-bob", value="64")
+    page_night.sale("<b>bad</b>", value="-1")
+    page_night.sale("late", ago=49 * HOUR, value="128")
+    page_night.sale("old", ago=40 * 24 * HOUR, value="256")
+    return page_night
+
+
+def test_a_dry_run_is_shown_as_tables_examples_and_payloads_without_people(client: Callable[..., TestClient], sales: Night):
+    number = look(sales)
+    browser = client("victor")
+
+    answer = browser.get(f"/webflow/dry-runs/{number}", headers=HTML)
+    document = browser.get(f"/webflow/api/dry-runs/{number}").json()
+
+    found = re.findall(r'<tr data-state="(\w+)" data-reason="(\w*)">.*?<td class="rows">(\d+)</td>', answer.text, re.DOTALL)
+    assert found == [
+        ("ready", "", "1"),
+        ("held", "unknown_user", "1"),
+        ("future", "", "1"),
+        ("rejected", "negative_value", "1"),
+        ("expired", "expired_before_seen", "1"),
+    ]
+    text = words(answer)
+    for said in ("would be sent", EXPLANATIONS[Reason.NEGATIVE_VALUE].remedy, "value = -1", "<b>bad</b>", "too_old"):
+        assert said in text
+    assert '"userId": "user…"' in unescape(answer.text)
+    assert [one["state"] for one in document["sources"][0]["preview"]["outcomes"]] == [state for state, _, _ in found]
+    for secret in ("user-of-ann", "key-of-bob", "k1"):
+        assert secret not in answer.text
+        assert secret not in json.dumps(document)
+    assert browser.get(f"/webflow/?run={number}", headers=HTML).headers["location"] == f"/webflow/dry-runs/{number}"
+
+
+def test_dry_runs_have_a_list_of_their_own_and_hide_no_real_run(
+    client: Callable[..., TestClient], sales: Night, runs_of_the_dag: Callable[..., None]
+):
+    runs_of_the_dag("night", run_type="scheduled", state="success", conf=None)
+    page_night_run = sales.read("night")
+    sales.runs.end(page_night_run, unread([]), {})
+    number = look(sales, "dry_0")
+    for one in range(60):
+        runs_of_the_dag(f"dry_{one}", run_type="manual", state="failed" if one else "success", conf={"dry_run": True})
+        if one:
+            sales.begin(f"dry_{one}", dry_run=True)
+    browser = client("victor")
+
+    document = browser.get("/webflow/api/overview").json()
+
+    assert [run["run_id"] for run in document["runs"]] == ["night"]
+    assert document["runs"][0]["is_in_airflow"]
+    assert len(document["dry_runs"]) == 10
+    page = browser.get("/webflow/", headers=HTML).text
+    assert f"/webflow/dry-runs/{number + 59}" in page
+    assert page.index('id="runs"') < page.index('id="dry-runs"')
+
+
+def test_a_real_run_of_a_month_ago_stays_in_the_list_whatever_is_tried_since(page_night: Night):
+    page_night.clock.at = NOW - timedelta(days=30)
+    page_night.begin("real")
+    page_night.clock.at = NOW
+    for number in range(25):
+        page_night.begin(f"dry {number}", dry_run=True)
+    with reading() as session:
+        runs = read_overview(session, DAG_ID, NOW).runs
+    assert [run.run_id for run in runs if not run.dry_run] == ["real"]
+
+
+def test_a_dry_run_says_which_source_failed_beside_what_the_others_showed(client: Callable[..., TestClient], sales: Night):
+    number = look(sales, sources=["sales", "deals", "leads"], ends=False)
+    browser = client("victor")
+    path = f"/webflow/dry-runs/{number}"
+    assert words(browser.get(path, headers=HTML)).count("Still to be read.") == 4
+    assert 'data-refresh="5"' in browser.get(path, headers=HTML).text
+    failure = Failure(
+        task="extract",
+        map_index=1,
+        source="deals",
+        error="Unavailable",
+        sentence="The warehouse (connection crm) refuses the password.",
+        at=NOW,
+        try_number=4,
+        is_last_try=True,
+    )
+    sales.runs.record_failure("dry", "manual", failure)
+    run = Run(id=number, run_id="dry", window=Window.up_to(NOW), sources=["sales"], dry_run=True, force=False)
+    sales.runs.end(run, unread(["deals", "leads"]), {})
+
+    answer = browser.get(path, headers=HTML)
+
+    text = words(answer)
+    assert text.count("refuses the password") == 2
+    assert "was not read to its end" in text
+    assert 'data-state="ready"' in answer.text
+    assert "data-refresh" not in answer.text
+
+
+def test_the_result_of_a_dry_run_is_shown_for_a_day(client: Callable[..., TestClient], sales: Night):
+    sales.clock.at = NOW - timedelta(hours=25)
+    number = look(sales)
+
+    text = words(client("victor").get(f"/webflow/dry-runs/{number}", headers=HTML))
+
+    assert "it is kept for a day" in text
+    assert "negative_value" not in text
+
+
+@pytest.mark.parametrize("what", ["real", "refused", "none"])
+def test_what_is_no_dry_run_is_not_found(client: Callable[..., TestClient], page_night: Night, what: str):
+    number = page_night.begin("real").id if what == "real" else 1
+    if what == "refused":
+        failure = Failure(task="plan", error="Unusable", sentence="No.", at=NOW, try_number=1, is_last_try=True)
+        page_night.runs.record_failure("refused", "manual", failure)
+
+    assert client("victor").get(f"/webflow/dry-runs/{number}", headers=HTML).status_code == 404
+    assert client("victor").get(f"/webflow/api/dry-runs/{number}").status_code == 404

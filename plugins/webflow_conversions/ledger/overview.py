@@ -14,13 +14,14 @@ from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.failures import failures_of
 from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.judgement import Usual
+from webflow_conversions.pipeline.reconciliation import amount_in
 from webflow_conversions.pipeline.verdict import Finding, Verdict, causes
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import from_milliseconds, sendable
 
 RUNS = 20
-"""Number of runs shown."""
+"""Number of runs that are known however long ago they were; dry runs are not among them."""
 DAYS = 14
 LARGEST_LIVE_RUN = 100_000
 """Rows up to which something is counted anew each time. A larger run is shown as it stood at its end; while it goes on, by
@@ -95,6 +96,14 @@ class LedgerRun:
     def first_to_send(self, source: str) -> Sequence[int]:
         """The numbers of the conversions of a source that a rehearsal would have sent first."""
         return list(self.counts.get("sources", {}).get(source, {}).get("first_to_send", []))
+
+    @property
+    def to_send(self) -> Amount | None:
+        """What a dry run would send; None of any other run, and until it has ended."""
+        if not (self.dry_run and self.ended_at):
+            return None
+        counts = self.counts.get("sources", {}).values()
+        return sum((amount_in(of_source.get("states", {}), State.READY) for of_source in counts), Amount())
 
     def attribution(self, source: str) -> Attributions:
         """The verdicts on the accepted conversions of a source at the end of the run."""

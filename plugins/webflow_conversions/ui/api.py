@@ -21,6 +21,7 @@ from webflow_conversions.ui.conversion import (
     conversion_detail,
     conversions_page,
 )
+from webflow_conversions.ui.dry_run import DryRunResult, dry_run_result
 from webflow_conversions.ui.ledger import reading
 from webflow_conversions.ui.overview import Overview
 from webflow_conversions.ui.query import After, Number, PathNumber, Selection, storable
@@ -58,6 +59,15 @@ def description(request: Request) -> dict[str, Any]:
 def overview(run: Number = None) -> Overview:
     """Money is text with its exact decimals. ``run`` is the ledger's number of the run to look at."""
     return overviews.get(run)
+
+
+@router.get("/dry-runs/{number}", summary="The result of a dry run by source: outcomes with examples, verdicts, first payloads")
+def dry_run(number: PathNumber) -> DryRunResult:
+    """``number`` is the ledger's number of the run. Results are kept for a day; user IDs are shortened for everybody."""
+    found = dry_run_result(number)
+    if found is None:
+        raise HTTPException(404, "The ledger has no such dry run.")
+    return found
 
 
 @router.get("/reasons", summary="Every reason with its sentence and what to do")

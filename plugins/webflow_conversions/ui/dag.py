@@ -8,12 +8,16 @@ from webflow_conversions.ui.night import AirflowRun, DagNow
 DAG_ID = "webflow_offsite_conversions"
 
 _RUNS = 20
+"""Last runs that are looked at; dry runs come on top of them."""
+_MOST_RUNS = 1_000
+"""Runs, dry ones included, that are looked through for them."""
+_PAGE = 50
 _FAILED_RUNS = 5
 
 
 def dag_now() -> DagNow:
     """The Dag, its last runs, and which tasks of the failed ones failed."""
-    from airflow.models import DagModel, DagRun, TaskInstance
+    from airflow.models import DagModel, TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
@@ -21,10 +25,11 @@ def dag_now() -> DagNow:
         dag = session.get(DagModel, DAG_ID)
         if dag is None or dag.is_stale:
             return DagNow(is_there=False)
-        runs = session.scalars(
-            select(DagRun).where(DagRun.dag_id == DAG_ID).order_by(DagRun.run_after.desc(), DagRun.id.desc()).limit(_RUNS)
-        ).all()
-        failed = [run.run_id for run in runs if run.state == "failed"][:_FAILED_RUNS]
+        runs = _last_runs(session)
+        failures = [run for run in runs if run.state == "failed"]
+        failed = [
+            run.run_id for is_dry in (False, True) for run in [one for one in failures if _is_dry(one) is is_dry][:_FAILED_RUNS]
+        ]
         tasks = session.execute(
             select(TaskInstance.run_id, TaskInstance.task_id)
             .where(TaskInstance.dag_id == DAG_ID, TaskInstance.run_id.in_(failed), TaskInstance.state == "failed")
@@ -35,6 +40,26 @@ def dag_now() -> DagNow:
             next_run_at=dag.next_dagrun_create_after,
             runs=[_run(run, [task for run_id, task in tasks if run_id == run.run_id]) for run in runs],
         )
+
+
+def _last_runs(session: Any) -> list[Any]:
+    """The last runs, with the dry runs between them: somebody who tries things out must not hide the night."""
+    from airflow.models import DagRun
+    from sqlalchemy import select
+
+    last = select(DagRun).where(DagRun.dag_id == DAG_ID).order_by(DagRun.run_after.desc(), DagRun.id.desc()).limit(_PAGE)
+    found: list[Any] = []
+    real = 0
+    for start in range(0, _MOST_RUNS, _PAGE):
+        page = session.scalars(last.offset(start)).all()
+        for run in page:
+            if real == _RUNS:
+                return found
+            found.append(run)
+            real += not _is_dry(run)
+        if len(page) < _PAGE:
+            break
+    return found
 
 
 def start_run(person: str) -> str:
@@ -66,6 +91,11 @@ def customer_id(destination: str) -> str:
         return "(no connection)"
 
 
+def _is_dry(run: Any) -> bool:
+    """Whether it was asked to be a dry run."""
+    return bool((run.conf or {}).get("dry_run"))
+
+
 def _run(run: Any, failed_tasks: list[str]) -> AirflowRun:
     asked = run.conf or {}
     return AirflowRun(
@@ -76,6 +106,6 @@ def _run(run: Any, failed_tasks: list[str]) -> AirflowRun:
         started_at=run.start_date,
         ended_at=run.end_date,
         failed_tasks=list(dict.fromkeys(failed_tasks)),
-        dry_run=bool(asked.get("dry_run")),
+        dry_run=_is_dry(run),
         is_partial=bool(asked.get("date") or asked.get("sources")),
     )

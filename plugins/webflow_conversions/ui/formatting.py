@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.window import from_milliseconds
 
 
 def number(count: int) -> str:
@@ -75,3 +76,11 @@ def day(when: date) -> str:
 def iso(moment: datetime) -> str:
     """``2026-11-23T23:40:05Z``, for machines."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def milliseconds(moment_ms: int) -> str:
+    """A moment in UTC milliseconds: ``2026-11-23 23:40 UTC``, or the number where no calendar has it."""
+    try:
+        return f"{from_milliseconds(moment_ms):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError):
+        return f"{moment_ms} ms"

@@ -21,7 +21,7 @@ from webflow_conversions.ui.night import AirflowRun, DagNow
 from webflow_conversions.ui.status import FindingView, Status, finding_view, silent, status
 
 LAST_RUNS = 10
-"""Runs in the list of the last runs."""
+"""Runs in the list of the last runs, and in that of the dry runs."""
 HOURS_LEFT = ((0, 3), (3, 6), (6, 12), (12, 24), (24, 49))
 """Bounds in full hours left, half open, by which held conversions are counted."""
 ENOUGH_NIGHTS = 3
@@ -97,7 +97,8 @@ class RunLine:
     """A run as Airflow and the ledger know it.
 
     ``number`` is the ledger's, None for one that never came that far; Airflow forgets runs that the ledger still knows.
-    ``accepted_so_far`` is in place of ``accepted`` while it is too large to be counted, as its pushes count it.
+    ``accepted_so_far`` is in place of ``accepted`` while it is too large to be counted, as its pushes count it. ``to_send`` is
+    what a dry run would send, once it has ended.
     """
 
     run_id: str
@@ -111,7 +112,9 @@ class RunLine:
     number: int | None = None
     window_start: datetime | None = None
     window_end: datetime | None = None
+    sources: Sequence[str] = ()
     dry_run: bool = False
+    to_send: Amount | None = None
     accepted: Amount | None = None
     accepted_so_far: int | None = None
     problems: Sequence[str] = ()
@@ -122,6 +125,7 @@ class RunLine:
 class Overview:
     """The overview as of ``at``. ``run`` is the run whose ``sources``, ``funnels`` and ``reasons`` these are.
 
+    ``dry_runs`` are not among the ``runs``.
     What is not live while a large run goes on: ``uncounted_sources`` have no funnel but for what was read, ``ready`` is of
     ``ready_at`` (else None), and the ``days`` are without the ``accepted_so_far`` (else 0) of runs that have not ended.
     """
@@ -150,6 +154,7 @@ class Overview:
     changed: Amount
     days: Sequence[Day]
     runs: Sequence[RunLine]
+    dry_runs: Sequence[RunLine]
 
     @property
     def matched_sources(self) -> list[str]:
@@ -195,7 +200,8 @@ def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
         sent_again=_sum(data.sent_again),
         changed=_sum(data.changed),
         days=days,
-        runs=lines[:LAST_RUNS],
+        runs=[line for line in lines if not line.dry_run][:LAST_RUNS],
+        dry_runs=[line for line in lines if line.dry_run][:LAST_RUNS],
     )
 
 
@@ -323,6 +329,7 @@ def _line(run: AirflowRun, record: LedgerRun | None, *, is_in_airflow: bool) -> 
         ended_at=run.ended_at,
         failed_tasks=run.failed_tasks,
         is_in_airflow=is_in_airflow,
+        dry_run=run.dry_run,
     )
     if run.failed_tasks:
         line = replace(line, problems=[silent(run.failed_tasks)])
@@ -333,7 +340,9 @@ def _line(run: AirflowRun, record: LedgerRun | None, *, is_in_airflow: bool) -> 
         number=record.id,
         window_start=record.window_start,
         window_end=record.window_end,
-        dry_run=record.dry_run,
+        sources=record.sources,
+        dry_run=record.dry_run if record.is_opened else run.dry_run,
+        to_send=record.to_send,
         accepted=_sum(record.sent) if record.sent_so_far is None and record.is_opened else None,
         accepted_so_far=record.sent_so_far,
         problems=record.problems or line.problems,

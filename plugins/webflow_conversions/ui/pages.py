@@ -1,4 +1,4 @@
-"""The HTML pages: the overview, the list of conversions, a conversion, actions and the action log."""
+"""The HTML pages: the overview, the result of a dry run, the list of conversions, a conversion, actions and the action log."""
 
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from webflow_conversions.ui.cache import overviews
 from webflow_conversions.ui.conversion import conversion_detail, conversions_page
 from webflow_conversions.ui.dag import start_run
 from webflow_conversions.ui.download import csv_lines
+from webflow_conversions.ui.dry_run import LABELS, dry_run_result
 from webflow_conversions.ui.ledger import reading
 from webflow_conversions.ui.query import After, Number, PathNumber, Selection, storable
 from webflow_conversions.ui.rendering import address, render
@@ -31,9 +32,21 @@ acting_router = APIRouter(include_in_schema=False, dependencies=[Depends(may_act
 
 
 @router.get("/")
-def overview(request: Request, can_act: CanAct, csrf_token: CsrfToken, run: Number = None) -> HTMLResponse:
+def overview(request: Request, can_act: CanAct, csrf_token: CsrfToken, run: Number = None) -> Response:
     """The overview of the night."""
-    return render(request, "overview.html", overview=overviews.get(run), can_act=can_act, csrf_token=csrf_token)
+    found = overviews.get(run)
+    if found.run is not None and found.run.dry_run:
+        return RedirectResponse(address(request, f"/dry-runs/{found.run.number}"), 303)
+    return render(request, "overview.html", overview=found, can_act=can_act, csrf_token=csrf_token)
+
+
+@router.get("/dry-runs/{number}")
+def dry_run(request: Request, number: PathNumber, can_act: CanAct, csrf_token: CsrfToken) -> HTMLResponse:
+    """The result of a dry run."""
+    found = dry_run_result(number)
+    if found is None:
+        raise HTTPException(404, "The ledger has no such dry run.")
+    return render(request, "dry_run.html", result=found, labels=LABELS, can_act=can_act, csrf_token=csrf_token)
 
 
 @router.get("/conversions")

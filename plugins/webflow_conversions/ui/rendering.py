@@ -78,6 +78,7 @@ def _environment() -> Environment:
         "short": formatting.short,
         "day": formatting.day,
         "iso": formatting.iso,
+        "milliseconds": formatting.milliseconds,
         "total": _total,
         "json": _json,
     }

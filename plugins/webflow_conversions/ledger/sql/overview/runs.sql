@@ -1,4 +1,4 @@
--- The runs of a Dag since a moment, its last ones, and the requested one; the newest first. For a run that has not ended,
+-- The runs of a Dag since a moment, its last ones but for dry runs, and the requested one; the newest first. For a run that has not ended,
 -- accepted_so_far is the number that its pushes counted.
 SELECT
     id, run_id, run_type, window_start, window_end, sources, dry_run, is_rehearsal, is_whole, forced, started_at, approved_at, ended_at, outcome,
@@ -10,6 +10,6 @@ FROM webflow.runs r
 WHERE dag_id = %(dag_id)s AND (
     started_at >= %(since)s
     OR id = %(run)s
-    OR id = ANY (ARRAY(SELECT id FROM webflow.runs WHERE dag_id = %(dag_id)s ORDER BY id DESC LIMIT %(runs)s))
+    OR id = ANY (ARRAY(SELECT id FROM webflow.runs WHERE dag_id = %(dag_id)s AND NOT dry_run ORDER BY id DESC LIMIT %(runs)s))
 )
 ORDER BY id DESC
