@@ -9,6 +9,7 @@ from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedC
 from webflow_conversions import __version__
 from webflow_conversions.cli.check import check
 from webflow_conversions.cli.forget import forget
+from webflow_conversions.cli.init import init, schema
 from webflow_conversions.errors import ConversionsError, first_line
 
 
@@ -41,6 +42,8 @@ def cli() -> None:
 
 cli.add_command(check)
 cli.add_command(forget)
+cli.add_command(init)
+cli.add_command(schema)
 
 
 def main() -> None:
