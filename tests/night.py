@@ -22,9 +22,9 @@ from webflow_conversions.ledger.preview import TemporaryTable
 from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.ledger.session import Session
-from webflow_conversions.pipeline.attribution import Judged, Policy, attribute
+from webflow_conversions.pipeline.attribution import Credit, Judged, Policy, attribute
 from webflow_conversions.pipeline.causes import Level
-from webflow_conversions.pipeline.dry_run import Credit, DryRunLedger, WithoutLedger, dry_run
+from webflow_conversions.pipeline.dry_run import DryRunLedger, WithoutLedger, dry_run
 from webflow_conversions.pipeline.extraction import extract
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.identification import Identified, identify
@@ -199,7 +199,7 @@ class Night:
 
     def attribute(self, run: Run, policy: Policy = Policy()) -> Judged:  # noqa: B008
         ledger = AttributionOfRun(Session(self.connect), self.session, run, {self.rules.destination: run.sources})
-        return attribute(self.users, self.visits, ledger, policy, self.clock.now)
+        return attribute(self.users, Credit(visits=self.visits, policy=policy), ledger, self.clock.now)
 
     def read(self, name: str = "run", **options: Any) -> Run:
         """A run up to the push."""

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -51,7 +51,8 @@ def _zone(name: str) -> str:
     return name
 
 
-def _written_out(moment: Any) -> Any:
+def moment_written_out(moment: Any) -> Any:
+    """The moment as it was given, if it is a text that begins with a date; a validator."""
     if moment is not None and not (isinstance(moment, str) and re.match(r"\d{4}-\d\d-\d\d", moment)):
         raise ValueError("write the moment as 2026-01-05T09:00:00Z")
     return moment
@@ -62,7 +63,7 @@ ZoneName = Annotated[str, AfterValidator(_zone)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}$")]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.\-]{1,200}$")]
 SqlPath = Annotated[str, StringConstraints(min_length=1)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+Moment = Annotated[AwareDatetime, BeforeValidator(moment_written_out)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
@@ -290,7 +291,7 @@ class ConfigurationFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.configuration = _parse(path)
+        self.configuration = parse_document(path, Configuration, "configuration")
 
     def sql(self, relative: str) -> Query:
         """The text of an SQL file, line for line, without a byte order mark.
@@ -342,28 +343,34 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse(path: Path) -> Configuration:
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_document(path: Path, model: type[M], what: str) -> M:
+    """The content of a YAML file, as a model.
+
+    :param what: what the file is, for people.
+    :raises Unusable: if it cannot be read, or is wrong.
+    """
+    remedy = f": put it there, or name another in {ENVIRONMENT_VARIABLE}" if model is Configuration else ""
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(
-            f"The configuration {path} cannot be read ({_why(error)}): put it there, or name another in {ENVIRONMENT_VARIABLE}."
-        ) from error
+        raise Unusable(f"The {what} {path} cannot be read ({_why(error)}){remedy}.") from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
-        what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
-        raise Unusable(f"The configuration {path} is no YAML{line}: {what}.") from error
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
+        raise Unusable(f"The {what} {path} is no YAML{line}: {problem}.") from error
     if not isinstance(document, dict):
-        raise Unusable(f"The configuration {path} is no mapping with sources and known_users.")
+        needed = [name for name, field in model.model_fields.items() if field.is_required()]
+        raise Unusable(f"The {what} {path} is no mapping with {', '.join(needed[:-1])} and {needed[-1]}.")
     try:
-        return Configuration.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise Unusable(
-            f"The configuration {path} is wrong at {_place(first['loc'], document)}: {_sentence(first)}{more}."
-        ) from error
+        raise Unusable(f"The {what} {path} is wrong at {_place(first['loc'], document)}: {_sentence(first)}{more}.") from error
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:

@@ -13,6 +13,7 @@ from webflow_conversions.configuration import AttributionSettings, Configuration
 from webflow_conversions.hooks.connections import warehouse
 from webflow_conversions.hooks.webflow import WebflowHook
 from webflow_conversions.hooks.webflow_data import WebflowDataHook
+from webflow_conversions.pipeline.attribution import Credit, Policy
 from webflow_conversions.pipeline.readback import compare_goals
 from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
@@ -70,6 +71,15 @@ class Project:
         """The queries that tell what will count; None where the configuration has none."""
         attribution = self.config.attribution
         return None if attribution is None else self._visits(attribution)
+
+    @cached_property
+    def credit(self) -> Credit | None:
+        """How conversions are judged by visits; None where the configuration has none."""
+        attribution = self.config.attribution
+        if attribution is None or self.visits is None:
+            return None
+        policy = Policy(holds_unknown=attribution.unknown == "hold", skips_useless=attribution.will_not_count == "skip")
+        return Credit(visits=self.visits, policy=policy)
 
     def queries(self, sources: Sequence[str], window: Window) -> list[Query]:
         """All queries of a run of these sources."""

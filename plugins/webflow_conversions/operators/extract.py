@@ -10,7 +10,6 @@ from airflow.sdk import Context
 from webflow_conversions.operators.base import ConversionsOperator, now
 
 if TYPE_CHECKING:
-    from webflow_conversions.pipeline.dry_run import Credit
     from webflow_conversions.pipeline.run import Run
 
 
@@ -75,7 +74,7 @@ class ExtractConversionsOperator(ConversionsOperator):
                 table,
                 now,
                 customer_id=api.customer_id,
-                credit=self._credit(),
+                credit=self.project.credit,
                 returns_all=source.returns_all,
                 limits=None if run.force else Limits(**self.config.guards.model_dump()),
             )
@@ -88,17 +87,6 @@ class ExtractConversionsOperator(ConversionsOperator):
             "states": state_counts(preview.states),
             "unseen": preview.unseen.to_json(),
         }
-
-    def _credit(self) -> Credit | None:
-        """How conversions are judged; None where the configuration has no visits."""
-        from webflow_conversions.pipeline.attribution import Policy
-        from webflow_conversions.pipeline.dry_run import Credit
-
-        visits, settings = self.project.visits, self.config.attribution
-        if visits is None or settings is None:
-            return None
-        policy = Policy(holds_unknown=settings.unknown == "hold", skips_useless=settings.will_not_count == "skip")
-        return Credit(visits=visits, policy=policy)
 
     def _summarize(self, context: Context, summary: str) -> None:
         """Set the text that Airflow shows in place of the number of the mapped task."""

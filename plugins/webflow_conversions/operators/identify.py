@@ -76,16 +76,15 @@ class IdentifyConversionsOperator(ConversionsOperator):
     def _attribute(self, context: Context, run: Run, destinations: Mapping[str, Sequence[str]]) -> None:
         """Judge what will count, where the configuration has visits. Nothing waits for visits that cannot be read."""
         from webflow_conversions.ledger.attribution import AttributionOfRun
-        from webflow_conversions.pipeline.attribution import Policy, attribute
+        from webflow_conversions.pipeline.attribution import attribute
         from webflow_conversions.pipeline.causes import Cause
 
-        visits, settings = self.project.visits, self.config.attribution
-        if visits is None or settings is None:
+        credit = self.project.credit
+        if credit is None:
             return
-        policy = Policy(holds_unknown=settings.unknown == "hold", skips_useless=settings.will_not_count == "skip")
         ledger = AttributionOfRun(self.ledger(), self.ledger(), run, destinations)
         try:
-            judged = attribute(self.project.known_users, visits, ledger, policy, now)
+            judged = attribute(self.project.known_users, credit, ledger, now)
             self.log.info("judged: %s", judged)
             self._hint(context, run, Cause.NO_VISITS, judged.hint)
         except Unavailable as error:

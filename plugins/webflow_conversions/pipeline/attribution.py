@@ -37,6 +37,14 @@ class Policy:
     skips_useless: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """How conversions are judged by visits: the queries, and what follows from a verdict."""
+
+    visits: Visits
+    policy: Policy
+
+
 class AttributionLedger(Protocol):
     """The ledger's methods that attribution calls."""
 
@@ -68,15 +76,12 @@ class Judged:
         return f"the visits have none of the users of {self.without_visits:,} conversions: nothing was judged by them"
 
 
-def attribute(
-    users: KnownUsers, visits: Visits, ledger: AttributionLedger, policy: Policy, clock: Callable[[], datetime]
-) -> Judged:
+def attribute(users: KnownUsers, credit: Credit, ledger: AttributionLedger, clock: Callable[[], datetime]) -> Judged:
     """Judge what is about to go out, and again what was sent or waits and whose verdict is not final.
 
     :raises Unavailable: if a warehouse or the ledger went away; recorded verdicts stay.
     """
-    done = Judged()
-    now = clock()
+    visits, done, now = credit.visits, Judged(), clock()
     coverage = visits.coverage(now)
     for page in ledger.unsettled(now, PAGE_ROWS):
         known = users.all_of(page["identity_key"].unique().tolist())
@@ -85,7 +90,7 @@ def attribute(
         has_none = of_users.empty and len(page) >= ENOUGH_WITHOUT_VISITS
         done.without_visits += len(page) if has_none else 0
         reaches = replace(coverage, complete_until_ms=None) if has_none else coverage
-        verdicts = with_consequences(page, judge(page, known, of_users, reaches), policy, now)
+        verdicts = with_consequences(page, judge(page, known, of_users, reaches), credit.policy, now)
         for verdict, rows in verdicts["attribution"].value_counts().items():
             setattr(done, str(verdict), getattr(done, str(verdict)) + int(rows))
         done.held += int((verdicts["state"] == State.HELD).sum())

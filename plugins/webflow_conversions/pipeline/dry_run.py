@@ -5,20 +5,18 @@ no ledger. Both fill a :class:`PreviewTable`, of which the result is a summary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import pandas as pd
 
 from webflow_conversions.errors import Unavailable
-from webflow_conversions.pipeline.attribution import AttributionLedger, Policy, attribute
+from webflow_conversions.pipeline.attribution import AttributionLedger, Credit, attribute
 from webflow_conversions.pipeline.extraction import Met, extract
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.identification import LOOKED_UP, Returned, may_withdraw
 from webflow_conversions.pipeline.preview import EXAMPLES, PAYLOADS, Credited, Outcome, Preview, payload
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
@@ -85,14 +83,6 @@ class PreviewTable(AttributionLedger, Protocol):
 
     def first_events(self, events: int) -> list[Event]:
         """The first events to be sent, those that expire first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credit:
-    """How conversions are judged by visits: the queries, and what follows from a verdict."""
-
-    visits: Visits
-    policy: Policy
 
 
 def dry_run(
@@ -169,7 +159,7 @@ def _withdrawn(page: pd.DataFrame) -> pd.DataFrame:
 def _judge(credit: Credit, users: KnownUsers, table: PreviewTable, clock: Callable[[], datetime]) -> Sequence[str]:
     """Judge what would be sent; sentences about what looks wrong. No run waits for visits that cannot be read."""
     try:
-        judged = attribute(users, credit.visits, table, credit.policy, clock)
+        judged = attribute(users, credit, table, clock)
     except Unavailable as error:
         return [f"the visits could not be read, so not all is judged: {str(error).rstrip('.')}"]
     return [judged.hint] if judged.hint else []
