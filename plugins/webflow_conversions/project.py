@@ -13,8 +13,13 @@ from webflow_conversions.configuration import AttributionSettings, Configuration
 from webflow_conversions.hooks.connections import warehouse
 from webflow_conversions.hooks.webflow import WebflowHook
 from webflow_conversions.hooks.webflow_data import WebflowDataHook
+from webflow_conversions.ledger.preview import TemporaryTable
 from webflow_conversions.pipeline.attribution import Credit, Policy
+from webflow_conversions.pipeline.dry_run import DryRunLedger, dry_run
+from webflow_conversions.pipeline.guards import Limits
+from webflow_conversions.pipeline.preview import Preview
 from webflow_conversions.pipeline.readback import compare_goals
+from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.timestamps import TimestampKind
@@ -47,8 +52,8 @@ class Project:
         """The content of the configuration file."""
         return self.file.configuration
 
-    def source_query(self, source: Source, window: Window) -> SourceQuery:
-        """The query of a source, for the conversions of a window."""
+    def source_query(self, source: Source, window: Window, most_rows: int | None = None) -> SourceQuery:
+        """The query of a source, for the conversions of a window; of ``most_rows`` rows at most."""
         return SourceQuery(
             warehouse=warehouse(source.warehouse_conn_id),
             name=source.name,
@@ -56,6 +61,7 @@ class Project:
             window=window,
             also_required=source.columns_instead,
             zone=source.timestamps.timezone if source.timestamps.kind is TimestampKind.LOCAL else None,
+            most_rows=most_rows,
         )
 
     @cached_property
@@ -80,6 +86,32 @@ class Project:
             return None
         policy = Policy(holds_unknown=attribution.unknown == "hold", skips_useless=attribution.will_not_count == "skip")
         return Credit(visits=self.visits, policy=policy)
+
+    def preview(
+        self,
+        source: Source,
+        run: Run,
+        ledger: DryRunLedger,
+        clock: Callable[[], datetime],
+        *,
+        customer_id: str,
+        most_rows: int | None = None,
+    ) -> Preview:
+        """What the run would do with a source, see :func:`~webflow_conversions.pipeline.dry_run.dry_run`."""
+        with TemporaryTable() as table:
+            return dry_run(
+                run,
+                self.config.rules(source),
+                self.source_query(source, run.window, most_rows),
+                self.known_users,
+                ledger,
+                table,
+                clock,
+                customer_id=customer_id,
+                credit=self.credit,
+                returns_all=source.returns_all,
+                limits=None if run.force else Limits(**self.config.guards.model_dump()),
+            )
 
     def queries(self, sources: Sequence[str], window: Window) -> list[Query]:
         """All queries of a run of these sources."""

@@ -10,6 +10,7 @@ from webflow_conversions import __version__
 from webflow_conversions.cli.check import check
 from webflow_conversions.cli.forget import forget
 from webflow_conversions.cli.init import init, schema
+from webflow_conversions.cli.preview import preview
 from webflow_conversions.errors import ConversionsError, first_line
 
 
@@ -43,6 +44,7 @@ def cli() -> None:
 cli.add_command(check)
 cli.add_command(forget)
 cli.add_command(init)
+cli.add_command(preview)
 cli.add_command(schema)
 
 

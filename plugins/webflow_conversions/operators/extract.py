@@ -55,29 +55,19 @@ class ExtractConversionsOperator(ConversionsOperator):
         """Look at the source, and keep the result in the ledger for the page."""
         from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.dry_run import DryRunExtraction, DryRuns
-        from webflow_conversions.ledger.preview import TemporaryTable
-        from webflow_conversions.pipeline.dry_run import dry_run
-        from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
 
         source, session = self.config.source(self.source), self.ledger()
         rules, api = self.config.rules(source), WebflowHook(source.webflow_conn_id).get_conn()
         results = DryRuns(session)
         results.forget(run, source.name)
-        with TemporaryTable() as table:
-            preview = dry_run(
-                run,
-                rules,
-                self.project.source_query(source, run.window),
-                self.project.known_users,
-                DryRunExtraction(session, run, rules, self.project.config_digest(source.webflow_conn_id)),
-                table,
-                now,
-                customer_id=api.customer_id,
-                credit=self.project.credit,
-                returns_all=source.returns_all,
-                limits=None if run.force else Limits(**self.config.guards.model_dump()),
-            )
+        preview = self.project.preview(
+            source,
+            run,
+            DryRunExtraction(session, run, rules, self.project.config_digest(source.webflow_conn_id)),
+            now,
+            customer_id=api.customer_id,
+        )
         results.record(run, preview, now())
         self.log.info("%s", preview)
         self._summarize(context, f"{preview.tally.read.rows:,} read, {preview.to_send.rows:,} would be sent")

@@ -42,13 +42,22 @@ class DryRunLedger(Protocol):
 
 
 class WithoutLedger:
-    """A ledger in which nothing is: every conversion is new, and nothing waits."""
+    """A ledger in which nothing is: every conversion is new, and nothing waits.
+
+    :param tell: is called with the number of conversions judged so far.
+    """
+
+    def __init__(self, tell: Callable[[int], object] = lambda _: None) -> None:
+        self._tell = tell
+        self._rows = 0
 
     def begin(self) -> None:
         """Do nothing."""
 
     def foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
         """The conversions as they were judged."""
+        self._rows += len(conversions)
+        self._tell(self._rows)
         recorded = conversions[conversions["beside"].isna()]
         said = {f"said_{name}": recorded[name] for name in ("action_timestamp_ms", "identity_key", "value", "detail")}
         return recorded.assign(**said, attempts_in_doubt=0)

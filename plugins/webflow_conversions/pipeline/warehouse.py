@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -48,11 +48,16 @@ class Warehouse(Protocol):
         """Call back with one chunk of rows after the other."""
 
 
+class _EnoughError(Exception):
+    """Ends the reading of a query; the database is told by the end of the connection."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceQuery:
     """The query of one source, for the conversions of a window.
 
-    ``also_required`` are the columns for which the configuration has no value, ``zone`` is that of local times.
+    ``also_required`` are the columns for which the configuration has no value, ``zone`` is that of local times. Reading ends
+    after ``most_rows`` rows; None for all.
     """
 
     warehouse: Warehouse
@@ -61,6 +66,7 @@ class SourceQuery:
     window: Window
     also_required: Sequence[str] = ()
     zone: str | None = None
+    most_rows: int | None = None
 
     @cached_property
     def columns(self) -> list[str]:
@@ -98,7 +104,18 @@ class SourceQuery:
 
     def read(self, handle: Callable[[Chunk], None]) -> None:
         """Call back with one chunk of source rows after the other."""
-        self.warehouse.read(self.query, self._binds, self.columns, handle)
+        columns, left = self.columns, self.most_rows
+
+        def take(chunk: Chunk) -> None:
+            nonlocal left
+            handle({name: values.iloc[:left] for name, values in chunk.items()})
+            if left is not None:
+                left -= min(left, len(chunk[columns[0]]))
+            if left == 0:
+                raise _EnoughError
+
+        with suppress(_EnoughError):
+            self.warehouse.read(self.query, self._binds, columns, take)
 
     @property
     def _binds(self) -> dict[str, Any]:
