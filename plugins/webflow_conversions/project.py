@@ -15,13 +15,13 @@ from webflow_conversions.hooks.webflow import WebflowHook
 from webflow_conversions.hooks.webflow_data import WebflowDataHook
 from webflow_conversions.ledger.preview import TemporaryTable
 from webflow_conversions.pipeline.attribution import Credit, Policy
-from webflow_conversions.pipeline.dry_run import DryRunLedger, dry_run
+from webflow_conversions.pipeline.dry_run import DryRunLedger, PreviewTable, dry_run
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.preview import Preview
 from webflow_conversions.pipeline.readback import compare_goals
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.visits import Visits
-from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
+from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery, SourceRows, Warehouse
 from webflow_conversions.rules.timestamps import TimestampKind
 from webflow_conversions.rules.window import Window
 
@@ -41,11 +41,13 @@ class Query(NamedTuple):
 class Project:
     """What a configuration file names.
 
+    :param open_warehouse: opens the warehouse of a connection.
     :raises Unusable: if the file cannot be read, or is wrong.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, open_warehouse: Callable[[str], Warehouse] = warehouse) -> None:
         self.file = ConfigurationFile(path)
+        self._warehouse = open_warehouse
 
     @property
     def config(self) -> Configuration:
@@ -55,7 +57,7 @@ class Project:
     def source_query(self, source: Source, window: Window, most_rows: int | None = None) -> SourceQuery:
         """The query of a source, for the conversions of a window; of ``most_rows`` rows at most."""
         return SourceQuery(
-            warehouse=warehouse(source.warehouse_conn_id),
+            warehouse=self._warehouse(source.warehouse_conn_id),
             name=source.name,
             sql=self.file.sql(source.sql),
             window=window,
@@ -69,7 +71,7 @@ class Project:
         """The query for known users."""
         known = self.config.known_users
         return KnownUsers(
-            warehouse=warehouse(known.warehouse_conn_id), sql=self.file.sql(known.sql), personal_data=known.personal_data
+            warehouse=self._warehouse(known.warehouse_conn_id), sql=self.file.sql(known.sql), personal_data=known.personal_data
         )
 
     @cached_property
@@ -99,19 +101,34 @@ class Project:
     ) -> Preview:
         """What the run would do with a source, see :func:`~webflow_conversions.pipeline.dry_run.dry_run`."""
         with TemporaryTable() as table:
-            return dry_run(
-                run,
-                self.config.rules(source),
-                self.source_query(source, run.window, most_rows),
-                self.known_users,
-                ledger,
-                table,
-                clock,
-                customer_id=customer_id,
-                credit=self.credit,
-                returns_all=source.returns_all,
-                limits=None if run.force else Limits(**self.config.guards.model_dump()),
-            )
+            rows = self.source_query(source, run.window, most_rows)
+            return self.foresee(source, rows, run, ledger, table, clock, customer_id=customer_id)
+
+    def foresee(
+        self,
+        source: Source,
+        rows: SourceRows,
+        run: Run,
+        ledger: DryRunLedger,
+        table: PreviewTable,
+        clock: Callable[[], datetime],
+        *,
+        customer_id: str,
+    ) -> Preview:
+        """The same of any rows of a source; the table has all of its conversions afterwards."""
+        return dry_run(
+            run,
+            self.config.rules(source),
+            rows,
+            self.known_users,
+            ledger,
+            table,
+            clock,
+            customer_id=customer_id,
+            credit=self.credit,
+            returns_all=source.returns_all,
+            limits=None if run.force else Limits(**self.config.guards.model_dump()),
+        )
 
     def queries(self, sources: Sequence[str], window: Window) -> list[Query]:
         """All queries of a run of these sources."""
@@ -156,7 +173,7 @@ class Project:
 
     def _visits(self, attribution: AttributionSettings) -> Visits:
         return Visits(
-            warehouse=warehouse(attribution.warehouse_conn_id),
+            warehouse=self._warehouse(attribution.warehouse_conn_id),
             sql=self.file.sql(attribution.visits),
             until_sql=self.file.sql(attribution.complete_until),
             history_days=attribution.history_days,

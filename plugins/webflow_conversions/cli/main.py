@@ -11,6 +11,8 @@ from webflow_conversions.cli.check import check
 from webflow_conversions.cli.forget import forget
 from webflow_conversions.cli.init import init, schema
 from webflow_conversions.cli.preview import preview
+from webflow_conversions.cli.testing import test
+from webflow_conversions.cli.trace import trace
 from webflow_conversions.errors import ConversionsError, first_line
 
 
@@ -46,6 +48,8 @@ cli.add_command(forget)
 cli.add_command(init)
 cli.add_command(preview)
 cli.add_command(schema)
+cli.add_command(test)
+cli.add_command(trace)
 
 
 def main() -> None:

@@ -38,28 +38,41 @@ def project_of(config_path: Path | None) -> Project:
     """
     from webflow_conversions.project import Project
 
-    return Project(config_path or _default_path())
+    return Project(path_of(config_path))
 
 
-def window_of(day: str | None, now: datetime) -> Window:
+def window_of(day: str | None, now: datetime, *, sendable_only: bool = True) -> Window:
     """The window of a UTC date, or the last 2 days.
 
-    :raises Unusable: if the text is no date, or nothing of the date can be sent any more.
+    :raises Unusable: if the text is no date, or, with ``sendable_only``, nothing of the date can be sent any more.
     """
     from webflow_conversions.rules.window import Window, WindowError, parse_date
 
     try:
         window = Window.of_date(parse_date(day)) if day else Window.up_to(now)
-        window.refuse_if_hopeless(now)
+        if sendable_only:
+            window.refuse_if_hopeless(now)
     except WindowError as error:
         raise Unusable(str(error)) from None
     return window
 
 
-def _default_path() -> Path:
+def path_of(config_path: Path | None) -> Path:
+    """The configuration file that was given, or the default one."""
     from webflow_conversions.configuration import ENVIRONMENT_VARIABLE
     from webflow_conversions.operators.base import default_config_path
 
-    if not os.environ.get(ENVIRONMENT_VARIABLE) and _OF_THIS_FOLDER.is_file():
+    if config_path is None and not os.environ.get(ENVIRONMENT_VARIABLE) and _OF_THIS_FOLDER.is_file():
         return _OF_THIS_FOLDER
-    return default_config_path()
+    return config_path or default_config_path()
+
+
+def destination_of(name: str) -> tuple[str | None, str]:
+    """The URL and the customer ID of a destination, as far as there is a connection yet."""
+    from webflow_conversions.hooks.webflow import WebflowHook
+
+    try:
+        api = WebflowHook(name).get_conn()
+    except Unusable:
+        return None, "(not known yet)"
+    return api.url, api.customer_id

@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from webflow_conversions.cli.options import config_option, date_option, json_option, project_of, window_of
+from webflow_conversions.cli.options import config_option, date_option, destination_of, json_option, project_of, window_of
 from webflow_conversions.cli.output import Output
-from webflow_conversions.errors import Unusable
 
 if TYPE_CHECKING:
     from webflow_conversions.pipeline.dry_run import WithoutLedger
     from webflow_conversions.pipeline.preview import Credited, Outcome, Preview
-
-_UNKNOWN_CUSTOMER = "(not known yet)"
 
 
 @click.command()
@@ -43,24 +40,13 @@ def preview(config_path: Path | None, sources: tuple[str, ...], day: str | None,
     documents = []
     for name in names:
         source = project.config.source(name)
-        url, customer_id = _destination(source.webflow_conn_id)
+        url, customer_id = destination_of(source.webflow_conn_id)
         with _progress(name) as ledger:
             shown = project.preview(source, run, ledger, lambda: datetime.now(UTC), customer_id=customer_id, most_rows=most_rows)
         _show(output, shown, url, customer_id)
         documents.append({**shown.to_json(), "url": url, "customer_id": customer_id})
     output.line("Nothing was sent and nothing was written. What earlier runs sent is not known to this command.")
     output.document({"window": [run.window.start.isoformat(), run.window.end.isoformat()], "sources": documents})
-
-
-def _destination(name: str) -> tuple[str | None, str]:
-    """The URL and the customer ID of a destination, as far as there is a connection yet."""
-    from webflow_conversions.hooks.webflow import WebflowHook
-
-    try:
-        api = WebflowHook(name).get_conn()
-    except Unusable:
-        return None, _UNKNOWN_CUSTOMER
-    return api.url, api.customer_id
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from webflow_conversions.errors import Unavailable
 from webflow_conversions.ledger.extraction import listed
 from webflow_conversions.ledger.session import statement
 from webflow_conversions.pipeline.extraction import Met
-from webflow_conversions.pipeline.preview import ORDER, Credited, Example, Outcome
+from webflow_conversions.pipeline.preview import ORDER, Credited, Example, Foreseen, Outcome
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.event import Event
@@ -27,7 +27,9 @@ _COLUMNS = (
     "reason", "detail", "attempts_in_doubt", "rank", "alike", "said_action_timestamp_ms", "said_value", "said_identity_key",
     "said_detail",
 )  # fmt: skip
-_VERDICT = ("id", "attribution", "attribution_reason", "state", "reason", "user_domain", "user_id")
+_VERDICT = (
+    "id", "attribution", "attribution_reason", "visit", "minutes_from_activity", "state", "reason", "user_domain", "user_id",
+)  # fmt: skip
 
 
 class TemporaryTable:
@@ -116,6 +118,12 @@ class TemporaryTable:
         ]
         places = {verdict: place for place, verdict in enumerate([*map(str, Attribution), None])}
         return sorted(found, key=lambda one: (places[one.attribution], -one.amount.rows, one.reason or ""))
+
+    def conversions(self) -> Iterator[Foreseen]:
+        """All conversions, in the order in which they came."""
+        for row in self._fetch("conversions"):
+            found = {name: row[name] for name in Foreseen._fields if name in row.keys()}
+            yield Foreseen(**{**found, "value": _money(row["value"])})
 
     def first_events(self, events: int) -> list[Event]:
         """The first events to be sent, those that expire first."""

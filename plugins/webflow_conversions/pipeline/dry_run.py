@@ -17,7 +17,7 @@ from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.identification import LOOKED_UP, Returned, may_withdraw
 from webflow_conversions.pipeline.preview import EXAMPLES, PAYLOADS, Credited, Outcome, Preview, payload
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
+from webflow_conversions.pipeline.warehouse import KnownUsers, SourceRows
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import Event
@@ -97,7 +97,7 @@ class PreviewTable(AttributionLedger, Protocol):
 def dry_run(
     run: Run,
     rules: SourceRules,
-    source: SourceQuery,
+    source: SourceRows,
     users: KnownUsers,
     ledger: DryRunLedger,
     table: PreviewTable,

@@ -9,7 +9,7 @@ from typing import Protocol
 import pandas as pd
 
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.warehouse import Chunk, KnownUsers, SourceQuery
+from webflow_conversions.pipeline.warehouse import Chunk, KnownUsers, SourceRows
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules, evaluate
 from webflow_conversions.rules.identity import with_users
@@ -53,7 +53,7 @@ class ExtractionLedger(Protocol):
 def extract(
     run: Run,
     rules: SourceRules,
-    source: SourceQuery,
+    source: SourceRows,
     users: KnownUsers,
     ledger: ExtractionLedger,
     clock: Callable[[], datetime],

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from webflow_conversions.pipeline.reconciliation import BESIDE, tally_counts
 from webflow_conversions.rules.amounts import Amount, Tally
@@ -33,6 +33,45 @@ ORDER = (
     State.ACCEPTED,
 )
 """The order in which people read how conversions would end."""
+
+
+class Foreseen(NamedTuple):
+    """A conversion of a preview: what became of it, and the user and the verdict that it has.
+
+    ``visit`` is the crediting visit with its moments and readings as JSON, see ``pipeline/attribution.py``.
+    """
+
+    action_id: str
+    conversion_id: str | None
+    event_name: str | None
+    action_timestamp_ms: int | None
+    value: Decimal | None
+    identity_key: str | None
+    user_domain: str | None
+    user_id: str | None
+    state: str
+    reason: str | None
+    detail: str | None
+    attribution: str | None
+    attribution_reason: str | None
+    visit: str | None
+    minutes_from_activity: int | None
+
+    @property
+    def event(self) -> Event | None:
+        """The event that would be sent; None if none would."""
+        if self.state != State.READY:
+            return None
+        if self.event_name is None or self.user_domain is None or self.user_id is None or self.action_timestamp_ms is None:
+            return None
+        return Event(
+            event_name=self.event_name,
+            user_domain=self.user_domain,
+            user_id=self.user_id,
+            action_id=self.action_id,
+            action_timestamp_ms=self.action_timestamp_ms,
+            value=self.value,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

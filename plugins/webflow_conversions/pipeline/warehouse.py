@@ -48,6 +48,16 @@ class Warehouse(Protocol):
         """Call back with one chunk of rows after the other."""
 
 
+class SourceRows(Protocol):
+    """The rows of a source."""
+
+    def check(self) -> None:
+        """Refuse a query that cannot work, without reading a row."""
+
+    def read(self, handle: Callable[[Chunk], None]) -> None:
+        """Call back with one chunk of source rows after the other."""
+
+
 class _EnoughError(Exception):
     """Ends the reading of a query; the database is told by the end of the connection."""
 

@@ -21,5 +21,7 @@ CREATE TABLE conversions (
     said_detail              TEXT,
     is_unseen                INTEGER NOT NULL DEFAULT 0,
     attribution              TEXT,
-    attribution_reason       TEXT
+    attribution_reason       TEXT,
+    visit                    TEXT,
+    minutes_from_activity    INTEGER
 )

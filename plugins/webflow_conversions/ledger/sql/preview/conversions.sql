@@ -1,0 +1,2 @@
+-- SQLite. All conversions, in the order in which they came.
+SELECT * FROM conversions ORDER BY id
