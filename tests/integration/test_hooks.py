@@ -414,6 +414,51 @@ def test_a_connection_that_does_not_exist_is_named_with_the_way_to_create_it() -
         WebflowHook("nowhere").get_conn()
 
 
+QUOTE = r"write #, /, \?, :, @ and % of a user or password as %23"
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ('{"conn_type": "postgres", "password": "s3cret", ', r"is no connection: its JSON breaks at character 4\d \(Expecting"),
+        ('{"conn_type": "postgres", "password": "s3cret"', r"is no connection: its JSON breaks at character 4\d \(Expecting"),
+        ('{"conn_type": "postgres", "login": 123456789}', r"is no connection: its login has to be text, in quotes"),
+        ('{"conn_type": "postgres", "password": ["s3cret"]}', r"is no connection: its password has to be text, in quotes"),
+        ('{"conn_type": "postgres", "port": "s3cret"}', r"is no connection: its port has to be a number"),
+        ("postgres://u:s3cret#x@host/db", rf"is no connection: in its address, {QUOTE}"),
+        ("postgres://u:s3cret/x@host:5432/db", rf"is no connection: in its address, {QUOTE}"),
+        ("postgres://u:5432#s3cret@host/db", r"AIRFLOW_CONN_WEBFLOW_LEDGER holds a #, which ends an address: write it as %23"),
+        ('{"conn_type": "postgres", "extra": "sslmode=require"}', r"The extra of connection webflow_ledger is no JSON object"),
+        ('{"conn_type": "postgres", "extra": "[1]"}', r"The extra of connection webflow_ledger is no JSON object"),
+        (
+            '{"conn_type": "postgres", "extra": {"ssl_mode": "require"}}',
+            r"is nothing that PostgreSQL knows \(.*invalid connection option \"ssl_mode\"\): correct it",
+        ),
+    ],
+)
+def test_a_connection_that_is_there_and_cannot_be_read_says_why_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", value)
+    with pytest.raises(Unusable, match=sentence) as error:
+        ledger_session()
+    assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgres://u:p%23%2F@host:5432/db?sslmode=require",
+        '{"conn_type": "postgres", "password": "p#/?:@", "extra": {"sslmode": "require"}}',
+        '{"conn_type": "postgres", "extra": ""}',
+        "postgres://",
+    ],
+)
+def test_a_connection_that_can_be_read_is_taken(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", value)
+    ledger_session()
+
+
 def test_a_ledger_is_postgresql_and_a_warehouse_speaks_sql(monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, "webflow_ledger", conn_type="sqlite", host="/tmp/x.db")
     with pytest.raises(Unusable, match=r"Connection webflow_ledger is of type sqlite: the ledger needs PostgreSQL"):

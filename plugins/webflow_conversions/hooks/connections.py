@@ -1,5 +1,7 @@
 """Airflow's connections, as the product uses them: the ledger's sessions and any warehouse."""
 
+import json
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,9 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg2.extensions import connection as PostgresConnection
+from psycopg2.extensions import make_dsn
 
-from webflow_conversions.errors import Unusable
+from webflow_conversions.errors import Unusable, first_line
 from webflow_conversions.ledger.session import Connect, Session
 
 if TYPE_CHECKING:
@@ -33,14 +36,38 @@ _NETWORK_GONE: dict[str, Any] = {
 def connection_named(name: str) -> Connection:
     """The connection of this ID.
 
-    :raises Unusable: if there is none.
+    :raises Unusable: if there is none, or it cannot be read.
     """
+    variable = f"AIRFLOW_CONN_{name.upper()}"
     try:
-        return BaseHook.get_connection(name)
+        connection = BaseHook.get_connection(name)
     except AirflowNotFoundException as error:
-        raise Unusable(
-            f"There is no connection {name}: create it under Admin > Connections, or as AIRFLOW_CONN_{name.upper()}."
-        ) from error
+        if text := os.environ.get(variable):
+            raise Unusable(f"{variable} is set, and is no connection: {_why_unreadable(text)}.") from None
+        raise Unusable(f"There is no connection {name}: create it under Admin > Connections, or as {variable}.") from error
+    if "#" in os.environ.get(variable, "").partition("{")[0]:
+        raise Unusable(f"{variable} holds a #, which ends an address: write it as %23, or the connection as JSON.")
+    try:
+        is_well = isinstance(json.loads(connection.extra or "{}"), dict)
+    except ValueError:
+        is_well = False
+    if not is_well:
+        raise Unusable(f'The extra of connection {name} is no JSON object: write it like {{"sslmode": "require"}}.')
+    return connection
+
+
+def _why_unreadable(text: str) -> str:
+    """What is wrong with the value of an ``AIRFLOW_CONN_…``, without the secrets in it."""
+    if not text.startswith("{"):
+        return "in its address, write #, /, ?, :, @ and % of a user or password as %23, %2F, %3F, %3A, %40 and %25, or use JSON"
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"its JSON breaks at character {error.pos + 1} ({error.msg})"
+    for field in ("conn_type", "host", "login", "password", "schema"):
+        if not isinstance(fields.get(field, ""), str | None):
+            return f"its {field} has to be text, in quotes"
+    return "its port has to be a number, and its extra an object"
 
 
 def is_connection(name: str) -> bool:
@@ -128,4 +155,11 @@ def _opener(name: str) -> Callable[[], PostgresConnection]:
         "application_name": "webflow_conversions",
         **_NETWORK_GONE,
     }
+    try:
+        make_dsn(**arguments | extra)
+    except (psycopg2.ProgrammingError, TypeError) as error:
+        raise Unusable(
+            f"The extra of connection {name} is nothing that PostgreSQL knows ({first_line(error)}): correct it, for example to "
+            '{"sslmode": "require"}.'
+        ) from None
     return partial(psycopg2.connect, **arguments | extra)
