@@ -4,6 +4,7 @@ A test asks for ``anew`` and finds the Dag unpaused and idle, the warehouse fill
 simulator without events, the sample configuration and working connections, whatever the test before has done to them.
 """
 
+import json
 import socketserver
 import threading
 import time
@@ -20,6 +21,13 @@ from demo.airflow_stack import REPOSITORY
 from demo.stage import DAG_ID, Stage
 
 LONGEST_TEST = timedelta(minutes=1)
+EXAMPLES = REPOSITORY / "docs" / "examples"
+LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
+BUNDLES = [
+    {"name": "dags-folder", "classpath": LOCAL, "kwargs": {}},
+    {"name": "examples", "classpath": LOCAL, "kwargs": {"path": str(EXAMPLES)}},
+]
+"""Where Airflow finds Dags: the project's, and the examples of ``docs/own-dag.md``."""
 SAMPLE = (REPOSITORY / "include" / "conversions.yaml").read_text()
 
 
@@ -64,6 +72,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, configuration: Path, statsd:
     """The stage, its Dag still paused."""
     environment = {
         "WEBFLOW_CONVERSIONS_CONFIG": str(configuration),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
         "AIRFLOW__API__EXPOSE_CONFIG": "True",
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
@@ -126,14 +135,14 @@ def begin_anew(stage: Stage, configuration: Path) -> None:
     stage.load_warehouse(datetime.now(UTC))
 
 
-def night(stage: Stage, run_id: str) -> Night:
+def night(stage: Stage, run_id: str, *, dag_id: str = DAG_ID) -> Night:
     """What there is to know of a run that has ended."""
     (ledger,) = stage.ledger("SELECT to_regclass('webflow.conversions') IS NOT NULL AS is_there")
     records = stage.ledger("SELECT * FROM webflow.runs WHERE run_id = %s", run_id) if ledger.is_there else []
     return Night(
-        run=stage.airflow.get(f"/dags/{DAG_ID}/dagRuns/{run_id}"),
-        tasks=stage.airflow.task_instances(DAG_ID, run_id),
-        failures=stage.airflow.failures(DAG_ID, run_id),
+        run=stage.airflow.get(f"/dags/{dag_id}/dagRuns/{run_id}"),
+        tasks=stage.airflow.task_instances(dag_id, run_id),
+        failures=stage.airflow.failures(dag_id, run_id),
         record=records[0] if records else None,
         conversions=stage.ledger("SELECT * FROM webflow.conversions ORDER BY id") if ledger.is_there else [],
         events=stage.simulator.events(),

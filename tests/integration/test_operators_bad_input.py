@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from demo.postgres import USER, free_port
-from tests.night import CUSTOMER_ID
+from tests.night import CUSTOMER_ID, TOKEN
 from tests.surroundings import CONFIGURATION, PEOPLE, SALES, Surroundings
 from webflow_conversions.errors import ConversionsError, Stopped, Unavailable, Unusable
 
@@ -162,6 +162,25 @@ def test_the_token_is_refused(around: Surroundings) -> None:
         "Webflow refuses the token (HTTP 401): put a valid off-site conversion token (Insights > Tracking settings) "
         "into connection webflow_default."
     )
+    assert_nothing_happened(around)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"login": TOKEN, "password": CUSTOMER_ID},
+            "Customer ID and token of connection webflow_default look swapped: a customer",
+        ),
+        ({"login": "me@example.com"}, "Connection webflow_default has an e-mail address as customer ID: put your"),
+        ({"password": "${WEBFLOW_TOKEN}"}, "Customer ID or token of connection webflow_default is a placeholder"),
+    ],
+    ids=["swapped", "e-mail", "placeholder"],
+)
+def test_the_connection_is_mixed_up(around: Surroundings, fields: dict[str, str], sentence: str) -> None:
+    good = {"conn_type": "webflow", "host": around.simulator.url, "login": CUSTOMER_ID, "password": TOKEN}
+    around.connect("webflow_default", **good | fields)
+    assert refusal(around.plan, Unusable).startswith(sentence)
     assert_nothing_happened(around)
 
 
