@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
@@ -227,6 +228,21 @@ def test_an_answer_that_comes_byte_by_byte_ends_with_the_time_out(monkeypatch: p
         with pytest.raises(Unavailable, match=r"timed out after 5\d\d milliseconds"):
             read()
         assert "timed out after 5" in try_it()[1]
+
+
+def test_a_list_without_an_end_is_given_up_when_the_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: bytes) -> bytes:
+        time.sleep(0.1)
+        return document({"goals": [], "nextCursor": "more"})
+
+    with Server(slow) as server:
+        connect(monkeypatch, server.url)
+        with (
+            WebflowDataHook().get_conn(patience_seconds=0.25) as analyze,
+            pytest.raises(Unavailable, match=r"takes more than 0\.25 s for a list"),
+        ):
+            analyze.goals()
+        assert len(server.got) == 3
 
 
 def test_a_whole_read_uses_one_connection_and_one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

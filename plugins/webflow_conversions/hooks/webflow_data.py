@@ -118,7 +118,7 @@ class Analyze:
         ends_at = monotonic() + self._patience_seconds
         for _ in range(MOST_PAGES):
             if monotonic() > ends_at:
-                raise Unavailable(f"{self._api.url} takes more than {self._patience_seconds:,.0f} s for a list: try again later.")
+                raise Unavailable(f"{self._api.url} takes more than {self._patience_seconds:g} s for a list: try again later.")
             document = self._get(path, asked)
             _check_days(document)
             if not isinstance(document.get(name), list):
