@@ -4,16 +4,20 @@ Tasks and command alike build what they work with here.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from webflow_conversions.configuration import AttributionSettings, Configuration, ConfigurationFile, Source, digest
+from webflow_conversions.configuration import AttributionSettings, Configuration, ConfigurationFile, InDoubt, Source, digest
+from webflow_conversions.delivery.push import Push
+from webflow_conversions.delivery.settings import PushSettings
 from webflow_conversions.hooks.connections import warehouse
 from webflow_conversions.hooks.webflow import WebflowHook
 from webflow_conversions.hooks.webflow_data import WebflowDataHook
 from webflow_conversions.ledger.preview import TemporaryTable
+from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
+from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.attribution import Credit, Policy
 from webflow_conversions.pipeline.dry_run import DryRunLedger, PreviewTable, dry_run
 from webflow_conversions.pipeline.guards import Limits
@@ -24,6 +28,7 @@ from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery, SourceRows, Warehouse
 from webflow_conversions.rules.timestamps import TimestampKind
 from webflow_conversions.rules.window import Window
+from webflow_conversions.transport.libcurl import CurlTransport
 
 
 class Query(NamedTuple):
@@ -129,6 +134,40 @@ class Project:
             returns_all=source.returns_all,
             limits=None if run.force else Limits(**self.config.guards.model_dump()),
         )
+
+    def push(self, run: Run, worker: Worker, ledger: Callable[[], Session]) -> Push:
+        """A push of the run, ready to go.
+
+        :param ledger: makes sessions on the ledger; a push needs two.
+        """
+        api, delivery = WebflowHook(worker.destination).get_conn(), self.config.delivery
+        resend = delivery.in_doubt is InDoubt.RESEND
+        queue = PushQueue(
+            ledger(),
+            run,
+            worker,
+            resend=resend,
+            attempts_per_run=delivery.attempts_per_run,
+            config_digest=self.config_digest(worker.destination),
+        )
+        transport = CurlTransport(
+            api.url,
+            [f"{name}: {value}" for name, value in api.headers.items()],
+            most=api.concurrency,
+            timeout_seconds=api.timeout_seconds,
+        )
+        settings = PushSettings(
+            destination=worker.destination,
+            customer_id=api.customer_id,
+            concurrency=api.concurrency,
+            requests_per_second=api.requests_per_second,
+            timeout_seconds=api.timeout_seconds,
+            resend=resend,
+            patience_seconds=delivery.patience_seconds,
+            clock_offset=run.clock_offset or timedelta(),
+            token=api.token,
+        )
+        return Push(queue, transport, settings, RunForecasts(ledger(), run, worker))
 
     def queries(self, sources: Sequence[str], window: Window) -> list[Query]:
         """All queries of a run of these sources."""

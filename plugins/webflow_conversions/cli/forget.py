@@ -1,12 +1,12 @@
 """``webflow-conversions forget``: removes a person from the ledger."""
 
-import sys
 from collections import Counter
 from datetime import UTC, datetime
 from itertools import chain
 
 import click
 
+from webflow_conversions.cli.options import is_terminal
 from webflow_conversions.errors import Unfinished
 from webflow_conversions.ledger.erasure import Erasure, Kept, KeptConversion, People
 from webflow_conversions.rules.window import from_milliseconds
@@ -54,11 +54,6 @@ def forget(users: tuple[tuple[str, str], ...], identity_keys: tuple[str, ...], d
             f"{'it is' if removed.busy == 1 else 'they are'} being worked on at this moment: "
             f"run it again in {removed.wait_minutes} minute{'' if removed.wait_minutes == 1 else 's'}."
         )
-
-
-def is_terminal() -> bool:
-    """Whether there is somebody to ask."""
-    return sys.stdin.isatty()
 
 
 def _erasure(people: People) -> Erasure:

@@ -9,7 +9,7 @@ import click
 
 from webflow_conversions.cli import questions as answer
 from webflow_conversions.cli.dialects import DIALECTS
-from webflow_conversions.cli.forget import is_terminal
+from webflow_conversions.cli.options import is_terminal
 from webflow_conversions.cli.questions import Questions
 from webflow_conversions.cli.starters import (
     LOADERS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write the re
 date_option = click.option(
     "--date", "day", metavar="YYYY-MM-DD", help="Conversions of this UTC date only. Default: the last 2 days."
 )
+
+
+def is_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
 
 
 def project_of(config_path: Path | None) -> Project:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from webflow_conversions.cli.forget import is_terminal
+from webflow_conversions.cli.options import is_terminal
 from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.timestamps import TimestampKind, zone_named
 

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from webflow_conversions.cli.options import config_option, date_option, destination_of, json_option, project_of, window_of
+from webflow_conversions.cli.options import (
+    config_option,
+    date_option,
+    destination_of,
+    is_terminal,
+    json_option,
+    project_of,
+    window_of,
+)
 from webflow_conversions.cli.output import Output
 from webflow_conversions.errors import Unavailable
 
@@ -63,8 +71,12 @@ class Traced:
     "--source", "sources", multiple=True, metavar="NAME", help="Look in this source only. May be repeated. Default: all."
 )
 @date_option
+@click.option("--send", "sends", is_flag=True, help="Send it now, through the ledger, after asking.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def trace(text: str, config_path: Path | None, sources: tuple[str, ...], day: str | None, as_json: bool) -> None:
+def trace(
+    text: str, config_path: Path | None, sources: tuple[str, ...], day: str | None, sends: bool, yes: bool, as_json: bool
+) -> None:
     """Follow one conversion from the warehouse to Webflow.
 
     ID is a conversion ID, an order number as people write it, an identity key, or an action ID. Shows the source row, the moment,
@@ -87,6 +99,23 @@ def trace(text: str, config_path: Path | None, sources: tuple[str, ...], day: st
     output.document([one.to_json() for one in found])
     if not found:
         raise SystemExit(1)
+    if sends:
+        _send(output, project, found, yes=yes)
+
+
+def _send(output: Output, project: Project, found: Sequence[Traced], *, yes: bool) -> None:
+    from webflow_conversions.cli.sending import refuse_unsendable, send
+
+    recorded = found[0].recorded if len(found) == 1 else None
+    refuse_unsendable(project, found[0].source, [one.conversion for one in found], recorded)
+    if not (yes or is_terminal()):
+        raise click.UsageError("There is no terminal to ask on: give --yes.")
+    (one,) = found
+    url, customer_id = destination_of(project.config.source(one.source).webflow_conn_id)
+    if not yes:
+        click.confirm(f"Send it to {url}, customer ID {customer_id}? It cannot be taken back.", abort=True)
+    sent = send(project, one.source, one.conversion)
+    output.line(f"Webflow received it (HTTP {sent.http_status}); the ledger has it as {sent.state}.")
 
 
 def traces(project: Project, name: str, text: str, run: Run) -> list[Traced]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from webflow_conversions.operators.base import ConversionsOperator, now, tell
 
 if TYPE_CHECKING:
     from webflow_conversions.delivery.push import Push
-    from webflow_conversions.ledger.push import Worker
     from webflow_conversions.ledger.runs import Runs
     from webflow_conversions.pipeline.run import Run
     from webflow_conversions.transport.api import Api
@@ -60,7 +58,7 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             number=self.work["worker"],
             try_number=context["ti"].try_number,
         )
-        self._push = self._prepare(run, api, worker)
+        self._push = self.project.push(run, worker, self.ledger)
         if self._is_killed:
             self._push.stop()
         started = monotonic()
@@ -91,38 +89,3 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             for _, event in first:
                 self.log.info("would send %s", payload(event, api.customer_id))
         return {"would_send": amount.to_json()}
-
-    def _prepare(self, run: Run, api: Api, worker: Worker) -> Push:
-        from webflow_conversions.configuration import InDoubt
-        from webflow_conversions.delivery.push import Push
-        from webflow_conversions.delivery.settings import PushSettings
-        from webflow_conversions.ledger.push import PushQueue, RunForecasts
-        from webflow_conversions.transport.libcurl import CurlTransport
-
-        delivery = self.config.delivery
-        queue = PushQueue(
-            self.ledger(),
-            run,
-            worker,
-            resend=delivery.in_doubt is InDoubt.RESEND,
-            attempts_per_run=delivery.attempts_per_run,
-            config_digest=self.project.config_digest(worker.destination),
-        )
-        transport = CurlTransport(
-            api.url,
-            [f"{name}: {value}" for name, value in api.headers.items()],
-            most=api.concurrency,
-            timeout_seconds=api.timeout_seconds,
-        )
-        settings = PushSettings(
-            destination=worker.destination,
-            customer_id=api.customer_id,
-            concurrency=api.concurrency,
-            requests_per_second=api.requests_per_second,
-            timeout_seconds=api.timeout_seconds,
-            resend=delivery.in_doubt is InDoubt.RESEND,
-            patience_seconds=delivery.patience_seconds,
-            clock_offset=run.clock_offset or timedelta(),
-            token=api.token,
-        )
-        return Push(queue, transport, settings, RunForecasts(self.ledger(), run, worker))

@@ -15,12 +15,13 @@ class Scope:
     """Conversions of one destination's sources in an interval (``ledger/sql/parts/in_scope.sql``).
 
     A run has one scope for each destination, with the sources that the configuration sends there. Rows of a destination
-    that their source no longer uses are in no scope: no push claims them.
+    that their source no longer uses are in no scope: no push claims them. ``only`` is the action ID of a run for one conversion.
     """
 
     destination: str
     sources: Sequence[str]
     interval: Interval
+    only: str | None = None
 
     def parameters(self) -> dict[str, Any]:
         """The values that a statement with ``in_scope`` binds."""
@@ -29,6 +30,7 @@ class Scope:
             "sources": list(self.sources),
             "start_ms": self.interval.start_ms,
             "end_ms": self.interval.end_ms,
+            "only": self.only,
         }
 
 
@@ -38,7 +40,8 @@ class Run:
 
     ``id`` is its number in the ledger, ``run_id`` Airflow's name for it.
     ``is_rehearsal``: plan found ``delivery.mode: rehearse``, and the run sends nothing.
-    ``clock_offset`` is the API's clock minus ours when the run began; None if it was not seen.
+    ``clock_offset`` is the API's clock minus ours when the run began; None if it was not seen. ``only`` is the action ID of the
+    one conversion that the run is about; None for all.
     """
 
     id: int
@@ -49,21 +52,22 @@ class Run:
     force: bool
     is_rehearsal: bool = False
     clock_offset: timedelta | None = None
+    only: str | None = None
 
     def planned(self, destination: str, sources: Sequence[str]) -> Scope:
         """The run's whole window."""
-        return Scope(destination=destination, sources=sources, interval=self.window.interval)
+        return Scope(destination=destination, sources=sources, interval=self.window.interval, only=self.only)
 
     def sendable(self, destination: str, sources: Sequence[str], now: datetime) -> Scope:
         """What may be sent at ``now``: the part of the window that is neither older than 2 days nor in the future."""
         interval = self.window.interval & sendable(now, self.clock_offset)
-        return Scope(destination=destination, sources=sources, interval=interval)
+        return Scope(destination=destination, sources=sources, interval=interval, only=self.only)
 
     def due(self, destination: str, sources: Sequence[str], now: datetime) -> Scope:
         """What should have been sent by ``now``: the part of the window that is not in the future, however old it is."""
         planned = self.window.interval
         interval = Interval(start_ms=planned.start_ms, end_ms=min(planned.end_ms, sendable(now, self.clock_offset).end_ms))
-        return Scope(destination=destination, sources=sources, interval=interval)
+        return Scope(destination=destination, sources=sources, interval=interval, only=self.only)
 
     def to_json(self) -> dict[str, Any]:
         """For an XCom."""
