@@ -168,6 +168,12 @@ def _lookup(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     return measured(pieces.lookup, stage.place, plan, options.events)
 
 
+def _attribution(_: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks import attribution  # not in the processes of the others, whose memory is measured
+
+    return measured(attribution.judging, options.events)
+
+
 def _page(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     """The median of every request of the page; there is no rate."""
     from benchmarks import page  # not in the processes of the others, whose memory is measured
@@ -183,6 +189,7 @@ PIECES: dict[str, Piece] = {
     "wrk": _wrk,
     "extract": _extract,
     "lookup": _lookup,
+    "attribution": _attribution,
     "page": _page,
 }
 
@@ -215,6 +222,7 @@ def _all() -> Iterator[list[list[str]]]:
     yield [_push_of(1_000_000)]
     yield [_extract_of(1_000_000)]
     yield [["lookup", "--events", "1000000"]]
+    yield [["attribution", "--events", "100000"], ["attribution", "--events", "1000000"]]
 
 
 def _large() -> Iterator[list[list[str]]]:

@@ -1,17 +1,12 @@
-"""Measures the verdict: 1,000,000 conversions against 10,000,000 visits, in pages, as a run judges them.
+"""The verdict on conversions, against ten visits each, in pages, as a run judges them. Reading the visits is not in it."""
 
-python -m benchmarks.attribution      prints one line of JSON: seconds in the verdict, and the memory over the imports
-"""
-
-import json
-import resource
-import sys
 import time
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from webflow_conversions.pipeline.attribution import PAGE_ROWS
 from webflow_conversions.rules.attribution import Coverage, judge
 
 DAY_MS = 86_400_000
@@ -19,28 +14,21 @@ NOW_MS = 1_795_467_600_000
 VISITS_OF_A_USER = 10
 
 
-def judging(conversions: int = 1_000_000, page: int = 10_000) -> dict[str, Any]:
+def judging(conversions: int) -> dict[str, Any]:
     """Judge conversions of 2 days, a user each, against visits of 30 days in random order; a third of them shows no variation."""
-    dice = np.random.default_rng(1)
-    seconds, before = 0.0, _memory_mb()
-    for number in range(conversions // page):
-        frames = _page(dice, number, page)
+    dice, seconds = np.random.default_rng(1), 0.0
+    for first in range(0, conversions, PAGE_ROWS):
+        frames = _page(dice, first, min(PAGE_ROWS, conversions - first))
         start = time.perf_counter()
         judge(*frames, Coverage(complete_until_ms=NOW_MS - DAY_MS, complete_from_ms=NOW_MS - 40 * DAY_MS))
         seconds += time.perf_counter() - start
-    return {
-        "piece": "attribution",
-        "conversions": conversions,
-        "visits": conversions * VISITS_OF_A_USER,
-        "seconds": round(seconds, 1),
-        "memory_mb": round(_memory_mb() - before),
-    }
+    return {"events": conversions, "visits": conversions * VISITS_OF_A_USER, "seconds": seconds}
 
 
-def _page(dice: np.random.Generator, number: int, page: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def _page(dice: np.random.Generator, first: int, page: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     visits = page * VISITS_OF_A_USER
-    keys = pd.Series([f"key-{number}-{place}" for place in range(page)], dtype=object)
-    ids = pd.Series([f"user-{number}-{place}" for place in range(page)], dtype=object)
+    keys = pd.Series([f"key-{first + place}" for place in range(page)], dtype=object)
+    ids = pd.Series([f"user-{first + place}" for place in range(page)], dtype=object)
     started = NOW_MS - dice.integers(0, 30 * DAY_MS, visits)
     viewed = pd.arrays.IntegerArray(started + 1_000, dice.random(visits) < 1 / 3)
     return (
@@ -59,13 +47,3 @@ def _page(dice: np.random.Generator, number: int, page: int) -> tuple[pd.DataFra
             }
         ),
     )
-
-
-def _memory_mb() -> float:
-    """The greatest memory of this process so far, in megabytes."""
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
-if __name__ == "__main__":
-    print(json.dumps(judging()))

@@ -16,6 +16,7 @@ import pytest
         ("transport --tls --concurrency 8", 200),
         ("push --concurrency 8 --workers 2 --history 500", 200),
         ("extract", 500),
+        ("attribution", 500),
     ],
 )
 def test_a_line_of_the_benchmark_can_be_measured(line: str, events: int) -> None:
