@@ -34,6 +34,7 @@ from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.personal_data import PersonalData, PersonalDataInIds
 from webflow_conversions.rules.query import Query
+from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, zone_named
 
 ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
@@ -157,7 +158,7 @@ class AttributionSettings(_Part):
     visits: SqlPath
     complete_until: SqlPath
     warehouse_conn_id: ConnectionId = "warehouse"
-    reading: Literal["strict", "wide", "lenient"] = "strict"
+    reading: Reading = Reading.STRICT
     unknown: Literal["send", "hold"] = "send"
     will_not_count: Literal["send", "skip"] = "send"
     history_days: Annotated[int, Field(ge=1, le=365, strict=True)] = 30

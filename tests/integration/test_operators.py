@@ -282,6 +282,21 @@ def test_the_query_for_known_users_is_looked_at_once_for_users_and_verdicts(
     assert asked.count(PEOPLE) == 2
 
 
+def test_the_run_knows_the_reading_that_the_page_follows(around: Surroundings) -> None:
+    (around.folder / "sql" / "visits.sql").write_text(
+        "SELECT 'crm' AS user_domain, 'u1' AS user_id, now() AS started_at, now() AS last_active_at, now() AS first_viewed_at"
+    )
+    (around.folder / "sql" / "until.sql").write_text("SELECT now() AS complete_until")
+    around.configure(CONFIGURATION + "attribution: {visits: visits.sql, complete_until: until.sql, reading: wide}\n")
+    around.plan()
+    around.extract()
+    around.identify()
+    assert around.sql("SELECT reading FROM webflow.runs") == [("wide",)]
+    around.configure(CONFIGURATION)
+    around.identify()
+    assert around.sql("SELECT reading FROM webflow.runs") == [(None,)]
+
+
 def test_the_record_of_the_run_has_its_money(around: Surroundings) -> None:
     around.configure(CONFIGURATION)
     (around.folder / "sql" / "sales.sql").write_text(

@@ -700,8 +700,9 @@ def read_nothing(night: Night) -> None:
 
 def test_the_funnel_ends_in_credited(client: Callable[..., TestClient], page_night: Night):
     read_nothing(page_night)
-    judged(page_night, "sure", "will_count")
-    judged(page_night, "idle", "may_count", "session_idle")
+    page_night.sql("UPDATE webflow.runs SET reading = 'strict'")
+    judged(page_night, "sure", "will_count", visit='{"readings": ["strict", "wide", "lenient"]}')
+    judged(page_night, "idle", "may_count", "session_idle", visit='{"readings": ["wide", "lenient"]}')
     judged(page_night, "never", "will_not_count", "no_view")
     judged(page_night, "new", None)
     browser = client("victor")
@@ -721,6 +722,9 @@ def test_the_funnel_ends_in_credited(client: Callable[..., TestClient], page_nig
         ("will_not_count", "no_view"),
         ("may_count", "session_idle"),
     ]
+    assert {reading: amount["rows"] for reading, amount in found["credited"].items()} == {"strict": 1, "wide": 2, "lenient": 2}
+    assert "Webflow credits 1 conversion (worth 10.00) under the strict reading (25 %)" in text
+    assert f"<strong>{found['headline']}</strong>" in text
     for one in found["reasons"]:
         assert one["meaning"] in text
         assert one["remedy"] in text

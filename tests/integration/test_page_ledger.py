@@ -352,13 +352,15 @@ def test_what_identify_found_is_known_by_source(night: Night):
     )
 
 
-def judge(night: Night, conversion_id: str, attribution: str, reason: str | None = None, minutes: int | None = None) -> None:
+def judge(night: Night, conversion_id: str, attribution: str, reason: str | None = None, minutes: int | None = None, readings: list[str] | None = None,
+) -> None:  # fmt: skip
     night.sql(
-        "UPDATE webflow.conversions SET attribution = %s, attribution_reason = %s, minutes_from_activity = %s"
+        "UPDATE webflow.conversions SET attribution = %s, attribution_reason = %s, minutes_from_activity = %s, visit = %s"
         " WHERE conversion_id = %s",
         attribution,
         reason,
         minutes,
+        json.dumps({"readings": readings}) if readings else None,
         conversion_id,
     )
 
@@ -387,14 +389,38 @@ def test_the_accepted_ones_are_known_by_verdict_now_and_as_the_run_ended(
     assert funnel(live).accepted == funnel(recorded).accepted == Amount(rows=5, value=Decimal("50.00"))
 
 
+def test_the_accepted_ones_are_known_by_the_readings_that_credit_them(
+    night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+):
+    run = a_night(night, simulator)
+    judge(night, "good-0", "will_count", readings=["strict", "wide", "lenient"])
+    judge(night, "good-1", "may_count", "other_session", readings=["lenient"])
+    judge(night, "good-2", "may_count", "session_idle", readings=["wide", "lenient"])
+    judge(night, "good-3", "will_not_count", "no_view")
+    judge(night, "stranger", "may_count", "edge", readings=["strict", "wide", "lenient"])
+    expected = {"strict": (1, Decimal("10.00")), "wide": (2, Decimal("20.00")), "lenient": (3, Decimal("30.00"))}
+
+    (live,) = overview_data(night).extractions
+    night.runs.end(run, Verdict(), counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run)))
+    judge(night, "good-3", "will_count", readings=["strict", "wide", "lenient"])
+    monkeypatch.setattr(overview_module, "LARGEST_LIVE_RUN", 3)
+    (recorded,) = overview_data(night).extractions
+
+    assert {reading: (one.rows, one.value) for reading, one in live.credited.items()} == expected
+    assert recorded.credited == live.credited
+    assert live.attribution is not None
+    assert sum(amount.rows for amount in live.attribution.values()) == 5
+
+
 def test_a_run_of_an_earlier_release_has_no_verdicts(night: Night, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch):
     run = a_night(night, simulator)
     record = counts(night.runs.accounts(run, {DESTINATION: run.sources}, NOW), night.runs.pushes(run))
-    del record["sources"]["sales"]["attribution"]
+    del record["sources"]["sales"]["attribution"], record["sources"]["sales"]["credited"]
     night.runs.end(run, Verdict(), record)
     monkeypatch.setattr(overview_module, "LARGEST_LIVE_RUN", 3)
 
-    assert overview_data(night).extractions[0].attribution == {}
+    (found,) = overview_data(night).extractions
+    assert found.attribution == found.credited == {}
 
 
 def test_the_time_since_the_last_activity_is_counted_by_event_and_day(night: Night, simulator: SimulatorProcess):

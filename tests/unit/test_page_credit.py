@@ -15,6 +15,7 @@ from webflow_conversions.ledger.overview import OverviewData, ReadbackDay, Sourc
 from webflow_conversions.ledger.search import HistoryEntry
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.credit import ACTIVITY_MINUTES, HOW_TO_KNOW, Attribution, AttributionReason
+from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.window import to_milliseconds
 from webflow_conversions.ui.conversion import conversion_view
 from webflow_conversions.ui.credit import LABELS, Credit, activities, credit, selection
@@ -33,7 +34,7 @@ SHOP = {
 }
 
 
-def extraction(source: str, attribution: Any) -> SourceExtraction:
+def extraction(source: str, attribution: Any, **more: Any) -> SourceExtraction:
     nothing = Amount()
     return SourceExtraction(
         source=source,
@@ -45,6 +46,7 @@ def extraction(source: str, attribution: Any) -> SourceExtraction:
         too_old=nothing,
         states={},
         attribution=attribution,
+        **more,
     )
 
 
@@ -91,6 +93,45 @@ def test_sources_add_up_and_what_is_not_counted_of_one_is_not_of_all():
     assert both.total.verdicts["will_count"] == amount(100)
     assert large.total is None
     assert [one.source for one in large.sources] == ["shop"]
+
+
+CREDITED = {Reading.STRICT: amount(51), Reading.WIDE: amount(58), Reading.LENIENT: amount(59)}
+
+
+@pytest.mark.parametrize(
+    ("reading", "sentence"),
+    [
+        ("strict", ("Of 84 accepted, Webflow credits 51 conversions (worth EUR 510.00) under the strict reading (60.7 %); "
+         "58 under the wide one, 59 under the lenient one. Of 21 it is not known.")),
+        ("lenient", ("Of 84 accepted, Webflow credits 59 conversions (worth EUR 590.00) under the lenient reading (70.2 %); "
+         "51 under the strict one, 58 under the wide one. Of 21 it is not known.")),
+    ],
+)  # fmt: skip
+def test_the_headline_follows_the_reading_of_the_configuration(reading: str, sentence: str):
+    crm = extraction("crm", {(Attribution.WILL_NOT_COUNT, AttributionReason.NO_VIEW): amount(1)})
+
+    found = credit_of(
+        extraction("shop", SHOP, credited=CREDITED), crm, shown=ledger_run(reading=Reading(reading)), currency="EUR"
+    )
+
+    assert found.headline == sentence
+    assert found.credited == CREDITED
+
+
+@pytest.mark.parametrize(
+    ("reading", "attribution"),
+    [
+        (None, SHOP),
+        (Reading.STRICT, None),
+        (Reading.STRICT, {(None, None): amount(5)}),
+        (Reading.STRICT, {}),
+    ],
+    ids=["no reading was recorded", "too many to count", "nothing was judged", "nothing was accepted"],
+)
+def test_there_is_no_headline_where_it_is_not_known(reading: Reading | None, attribution: Any):
+    found = credit_of(extraction("shop", attribution), shown=ledger_run(reading=reading))
+
+    assert (found.headline, found.credited) == ("", {})
 
 
 def test_where_nothing_is_judged_one_sentence_says_what_it_would_take():

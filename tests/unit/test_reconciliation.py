@@ -9,6 +9,7 @@ from webflow_conversions.pipeline.reconciliation import (
     counts,
     source_counts,
 )
+from webflow_conversions.rules.readings import Reading
 
 # What the guards look at
 
@@ -58,14 +59,19 @@ def test_the_record_is_json_with_exact_money_by_source_state_and_reason():
 def test_the_record_has_the_verdicts_on_what_was_accepted_and_the_time_since_the_last_activity():
     attribution = {("will_count", None): amount(3, "30"), ("may_count", "edge"): amount(1, "10"), (None, None): amount(1, "10")}
     activity = {"offline-purchase": {"2026-11-23": [3, 1]}}
+    credited = {Reading.STRICT: amount(3, "30"), Reading.WIDE: amount(4, "40")}
 
-    record = counts({"shop": account(attribution=attribution)}, [], activity)
+    record = counts({"shop": account(attribution=attribution, credited=credited)}, [], activity)
 
     assert json.loads(json.dumps(record)) == record
     assert record["sources"]["shop"]["attribution"] == {
         "": {"": {"rows": 1, "value": "10"}},
         "may_count": {"edge": {"rows": 1, "value": "10"}},
         "will_count": {"": {"rows": 3, "value": "30"}},
+    }
+    assert record["sources"]["shop"]["credited"] == {
+        "strict": {"rows": 3, "value": "30"},
+        "wide": {"rows": 4, "value": "40"},
     }
     assert record["activity"] == activity
     assert "activity" not in counts({"shop": account()}, [])

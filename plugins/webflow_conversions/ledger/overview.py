@@ -9,7 +9,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.delivery.forecast import Forecast, forecasts_of
 from webflow_conversions.ledger.retention import EXTRACTED_KEPT
-from webflow_conversions.ledger.runs import USUAL_WEEKS, amounts_by, identified_in, identified_of, usual_of
+from webflow_conversions.ledger.runs import USUAL_WEEKS, amounts_by, credited_by, identified_in, identified_of, usual_of
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.failures import failures_of
 from webflow_conversions.pipeline.identification import SourceIdentified
@@ -17,6 +17,7 @@ from webflow_conversions.pipeline.judgement import Usual
 from webflow_conversions.pipeline.reconciliation import amount_in
 from webflow_conversions.pipeline.verdict import Finding, Verdict, causes
 from webflow_conversions.rules.amounts import Amount
+from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import from_milliseconds, sendable
 
@@ -49,6 +50,7 @@ class LedgerRun:
     ``is_rehearsal``: it sent nothing; ``addresses`` are where its conversions go, by destination.
     ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
     ``identified`` is what identification found, by source; ``SourceExtraction`` has it with what its extraction found.
+    ``reading`` is the one that the headline of credited conversions follows; None where nothing was judged.
     """
 
     id: int
@@ -73,6 +75,7 @@ class LedgerRun:
     identified: Mapping[str, SourceIdentified] = field(default_factory=dict)
     is_rehearsal: bool = False
     addresses: Mapping[str, Address] = field(default_factory=dict)
+    reading: Reading | None = None
 
     @property
     def is_opened(self) -> bool:
@@ -114,6 +117,11 @@ class LedgerRun:
             for reason, amount in reasons.items()
         }
 
+    def credited(self, source: str) -> Mapping[Reading, Amount]:
+        """The accepted conversions of a source that each reading credited at the end of the run."""
+        record = self.counts.get("sources", {}).get(source, {}).get("credited", {})
+        return {Reading(reading): _amount(amount) for reading, amount in record.items()}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceExtraction:
@@ -122,7 +130,7 @@ class SourceExtraction:
     ``duplicates``, ``conflicting``, ``outside`` (the window) and ``too_old`` (for the ledger) are rows that got no conversion
     of this run. ``newest_at`` is the moment of the newest conversion of the run that is not in the future; None where there is
     none, or where there are too many to look through. ``identified`` is what the last look before the sending found.
-    ``attribution`` is of the accepted ones; None where ``states`` is.
+    ``attribution`` is of the accepted ones; None where ``states`` is. ``credited`` are those that each reading credits.
     """
 
     source: str
@@ -136,6 +144,7 @@ class SourceExtraction:
     newest_at: datetime | None = None
     identified: SourceIdentified = field(default_factory=SourceIdentified)
     attribution: Attributions | None = None
+    credited: Mapping[Reading, Amount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,12 +352,14 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
             continue
         record = run.states(source)
         at, states, newest_at, attribution = now, None, None, None
+        credited: Mapping[Reading, Amount] = {}
         if run.ended_at and record is not None and (row.recorded_rows > LARGEST_LIVE_RUN or _is_past(run, now)):
-            at, states, attribution = run.ended_at, record, run.attribution(source)
+            at, states, attribution, credited = run.ended_at, record, run.attribution(source), run.credited(source)
         elif row.recorded_rows <= LARGEST_LIVE_RUN:
             counted = fetch("overview/states", extraction=row.id)
             states = amounts_by(counted, "state", "reason")
             attribution = amounts_by((one for one in counted if one.state == State.ACCEPTED), "attribution", "attribution_reason")
+            credited = credited_by(counted)
             newest_at = max((from_milliseconds(one.newest_ms) for one in counted if one.newest_ms is not None), default=None)
         extractions.append(
             SourceExtraction(
@@ -363,6 +374,7 @@ def _extractions(run: LedgerRun, now: datetime, fetch: Any) -> list[SourceExtrac
                 newest_at=newest_at,
                 identified=identified_in(run.identified, source, row),
                 attribution=attribution,
+                credited=credited,
             )
         )
     return extractions
@@ -433,4 +445,5 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         identified=identified_of(row.identified),
         is_rehearsal=row.is_rehearsal,
         addresses={name: Address(**address) for name, address in row.addresses.items()},
+        reading=Reading(row.reading) if row.reading else None,
     )

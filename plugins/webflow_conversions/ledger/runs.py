@@ -19,6 +19,7 @@ from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.credit import ACTIVITY_MINUTES
 from webflow_conversions.rules.event import Event
+from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import MAX_AGE, Window
 
@@ -116,6 +117,10 @@ class Runs:
         """Approve the run for sending."""
         self._session.execute("runs/approve", {"run": run.id})
 
+    def record_reading(self, run: Run, reading: Reading | None) -> None:
+        """Keep the reading of Webflow's rule that the page's headline follows; None where nothing is judged."""
+        self._session.execute("runs/record_reading", {"run": run.id, "reading": reading})
+
     def note(self, run: Run, problem: str) -> None:
         """Note a problem that did not stop the run; reconcile reports it."""
         self._session.execute("runs/add_note", {"run": run.id, "note": problem})
@@ -196,6 +201,7 @@ class Runs:
                 attribution=amounts_by(
                     (row for row in stands.get(source, ()) if row.state == State.ACCEPTED), "attribution", "attribution_reason"
                 ),
+                credited=credited_by(stands.get(source, ())),
             )
             for source in run.sources
         }
@@ -298,6 +304,12 @@ def amounts_by(rows: Iterable[Any], first: str, second: str, part: str = "") -> 
             key = (getattr(row, first), getattr(row, second))
             found[key] = found.get(key, Amount()) + amount
     return found
+
+
+def credited_by(rows: Iterable[Any]) -> dict[Reading, Amount]:
+    """The accepted conversions that each reading credits; a wider one also credits what a narrower one does."""
+    narrowest = [(Reading(row.reading), Amount.of_row(row)) for row in rows if row.reading]
+    return {wide: sum((amount for reading, amount in narrowest if reading.is_within(wide)), Amount()) for wide in Reading}
 
 
 def _by_state(rows: Iterable[Any], part: str) -> dict[tuple[str, str | None], Amount]:

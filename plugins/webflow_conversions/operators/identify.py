@@ -64,6 +64,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
                 raise
             self.log.error("%s What is ready goes out all the same.", error)
             runs.note(run, f"identify: {error}")
+        runs.record_reading(run, self.config.attribution.reading if self.config.attribution else None)
         self._attribute(context, run, destinations)
         self._guard(run, runs, destinations, limits)
         runs.approve(run)

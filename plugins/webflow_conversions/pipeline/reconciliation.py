@@ -8,6 +8,7 @@ from typing import Any
 from webflow_conversions.pipeline.guards import SourceCounts
 from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.rules.amounts import Amount, Tally
+from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.states import State
 
 BESIDE = ("duplicates", "conflicting", "outside", "too_old")
@@ -38,7 +39,8 @@ class SourceAccount:
     ``would_send`` is in place of ``ready`` where the run is a rehearsal, and what is ready is to stay so.
     ``identified`` is what the run found of conversions that wait, its extraction's look-ups included; ``returned``: conversions
     that had been withdrawn since the source did not return them, and that it returned again. ``attribution`` is of the
-    accepted ones, by verdict and its reason; no verdict where nothing was judged.
+    accepted ones, by verdict and its reason; no verdict where nothing was judged. ``credited`` are those of them that each
+    reading credits.
     """
 
     tally: Tally | None
@@ -55,6 +57,7 @@ class SourceAccount:
     identified: SourceIdentified = field(default_factory=SourceIdentified)
     returned: int = 0
     attribution: Mapping[tuple[str | None, str | None], Amount] = field(default_factory=dict)
+    credited: Mapping[Reading, Amount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,7 @@ def counts(
                 "changed_after_sent": account.changed_after_sent,
                 "states": state_counts(account.states),
                 "attribution": attribution_counts(account.attribution),
+                "credited": {str(reading): amount.to_json() for reading, amount in account.credited.items()},
                 "sent": account.sent.to_json(),
                 "sent_again": account.sent_again,
                 "ready": sum(account.ready.values(), Amount()).to_json(),

@@ -19,6 +19,11 @@ class Reading(StrEnum):
     WIDE = "wide"
     LENIENT = "lenient"
 
+    def is_within(self, other: "Reading") -> bool:
+        """Whether the other reading credits all that this one does."""
+        order = list(Reading)
+        return order.index(self) <= order.index(other)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:

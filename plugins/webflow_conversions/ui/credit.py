@@ -17,7 +17,7 @@ from webflow_conversions.rules.credit import (
 )
 from webflow_conversions.rules.readings import Observation, Reading, estimate
 from webflow_conversions.rules.states import State
-from webflow_conversions.ui.formatting import number, percent
+from webflow_conversions.ui.formatting import conversions, number, percent
 
 NOT_JUDGED = "not_judged"
 """In place of a verdict where nothing was judged."""
@@ -127,11 +127,14 @@ class EventActivity:
 class Credit:
     """What Webflow credits, as far as it is known. ``how_to_know`` is what it would take where nothing is judged, else empty.
 
-    ``readback`` is what Webflow itself shows of each goal and day, the newest day first; ``read_at`` when the last was read,
-    and ``reading`` says which reading of Webflow's rule explains it.
+    ``headline`` says how many of the accepted conversions are credited under the reading of the configuration, ``credited`` has
+    all three; both are empty where that is not known. ``readback`` is what Webflow itself shows of each goal and day, the newest
+    day first; ``read_at`` when the last was read, and ``reading`` says which reading of Webflow's rule explains it.
     """
 
     how_to_know: str
+    headline: str = ""
+    credited: Mapping[Reading, Amount] = field(default_factory=dict)
     total: SourceCredit | None = None
     sources: Sequence[SourceCredit] = ()
     reasons: Sequence[CreditReason] = ()
@@ -150,15 +153,38 @@ def credit(data: OverviewData, today: date) -> Credit:
     readback: dict[str, list[ReadbackDay]] = {}
     for day in sorted(data.readback, key=lambda day: (day.event_name, -day.day.toordinal())):
         readback.setdefault(day.event_name, []).append(day)
+    total = _total(sources) if sources and is_counted else None
+    follows = data.shown.reading if data.shown and total and total.is_judged else None
+    credited = {
+        reading: sum((one.credited.get(reading, Amount()) for one in data.extractions), Amount())
+        for reading in Reading
+        if follows
+    }
     return Credit(
         how_to_know="" if is_judged or not is_counted else HOW_TO_KNOW,
-        total=_total(sources) if sources and is_counted else None,
+        headline=_headline(follows, credited, total, data.currency) if follows and total else "",
+        credited=credited,
+        total=total,
         sources=sources,
         reasons=_reasons(data.extractions),
         activity=activity,
         readback=readback,
         read_at=max((day.read_at for day in data.readback), default=None),
         reading=estimate([_observed(day) for day in data.readback]).sentence if data.readback else "",
+    )
+
+
+def _headline(follows: Reading, credited: Mapping[Reading, Amount], total: SourceCredit, currency: str | None) -> str:
+    """How many are credited under the reading that the configuration names, and under the others."""
+    of_it, accepted = credited[follows], total.accepted
+    unknown = sum(total.verdicts[verdict].rows for verdict in (Attribution.UNKNOWN, NOT_JUDGED))
+    others = ", ".join(
+        f"{number(amount.rows)} under the {reading} one" for reading, amount in credited.items() if reading != follows
+    )
+    open_ = f" Of {number(unknown)} it is not known." if unknown else ""
+    return (
+        f"Of {number(accepted.rows)} accepted, Webflow credits {conversions(of_it, currency)} under the {follows} reading "
+        f"({percent(of_it.rows / accepted.rows)}); {others}.{open_}"
     )
 
 

@@ -109,6 +109,7 @@ CREATE TABLE webflow.runs (
     forced          boolean NOT NULL DEFAULT false,
     clock_offset_ms bigint,
     currency        text CHECK (currency ~ '^[A-Z]{3}$'),
+    reading         text CHECK (reading IN ('strict', 'wide', 'lenient')),
     started_at      timestamptz NOT NULL,
     approved_at      timestamptz,
     ended_at        timestamptz,
@@ -145,6 +146,7 @@ COMMENT ON COLUMN webflow.runs.is_whole IS
 COMMENT ON COLUMN webflow.runs.last_extraction_before IS
     'The last extraction of the run when plan opened it anew; only those after it count. In the order in which extractions began, since each machine has its own clock.';
 COMMENT ON COLUMN webflow.runs.currency IS 'The currency that the configuration names for people; the API knows none.';
+COMMENT ON COLUMN webflow.runs.reading IS 'The reading of Webflow''s rule that the page''s headline follows (attribution.reading); null where nothing is judged.';
 COMMENT ON COLUMN webflow.runs.clock_offset_ms IS 'The API''s Date header minus our clock, when the run began.';
 COMMENT ON COLUMN webflow.runs.approved_at IS 'When the guards approved the run for sending; a push of a run that is not approved sends nothing.';
 

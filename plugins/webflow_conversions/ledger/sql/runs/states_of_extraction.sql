@@ -1,5 +1,5 @@
--- Where the conversions of an extraction stand now, and the verdicts on the accepted ones, with the money that was read; state is
--- null for what is missing.
+-- Where the conversions of an extraction stand now, and the verdicts on the accepted ones with the narrowest reading that credits
+-- them, with the money that was read; state is null for what is missing.
 -- Of the window is what happened within that of the run; new is what this run brought into its state.
 -- Altered conversions have another value in the ledger, although it was to follow this extraction, and no later extraction
 -- touched them.
@@ -8,6 +8,7 @@ SELECT
     reason,
     attribution,
     attribution_reason,
+    reading,
     count(*) AS rows,
     coalesce(sum(was_read), 0) AS value,
     count(*) FILTER (WHERE is_of_window) AS window_rows,
@@ -23,6 +24,7 @@ FROM (
         c.reason,
         CASE WHEN c.state = 'accepted' THEN c.attribution END AS attribution,
         CASE WHEN c.state = 'accepted' THEN c.attribution_reason END AS attribution_reason,
+        CASE WHEN c.state = 'accepted' THEN c.visit -> 'readings' ->> 0 END AS reading,
         e.value AS was_read,
         c.value AS stands,
         c.action_timestamp_ms >= %(start_ms)s AND c.action_timestamp_ms < %(end_ms)s AS is_of_window,
@@ -36,4 +38,4 @@ FROM (
     LEFT JOIN webflow.conversions c ON c.id = e.conversion
     WHERE e.extraction = %(extraction)s AND e.beside IS NULL
 ) recorded
-GROUP BY state, reason, attribution, attribution_reason
+GROUP BY state, reason, attribution, attribution_reason, reading

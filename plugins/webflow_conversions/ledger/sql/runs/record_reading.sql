@@ -1,0 +1,1 @@
+UPDATE webflow.runs SET reading = %(reading)s WHERE id = %(run)s
