@@ -47,8 +47,8 @@ def test_every_mistake_is_told_at_once(around: Surroundings) -> None:
     around.connect("webflow_default", conn_type="webflow", host=around.simulator.url, login="123456789", password="wrong-token")
     result, found = run(), checked()
     wrong = {about for about, one in found.items() if one["level"] == "wrong"}
-    assert wrong == {"query of source sales", "query of known_users", "destination webflow_default"}
-    assert (result.exit_code, "3 of 6 checks found something wrong." in result.output) == (1, True)
+    assert wrong == {"query of source sales", "query of known_users", "rows of source sales", "destination webflow_default"}
+    assert (result.exit_code, "4 of 7 checks found something wrong." in result.output) == (1, True)
 
 
 def test_a_ledger_is_not_needed(around: Surroundings) -> None:
@@ -80,3 +80,27 @@ def test_what_a_database_says_is_text_and_steers_no_terminal(around: Surrounding
     (around.folder / "sql" / "sales.sql").write_text('SELECT "[red]\x1b[31msales[/red]" FROM sales')
     output = run().output
     assert ("\x1b" in output, "[red]" in output) == (False, True)
+
+
+def test_the_first_rows_tell_which_values_are_not_understood(around: Surroundings) -> None:
+    (around.folder / "sql" / "sales.sql").write_text(
+        "SELECT conversion_id, 'soon' AS occurred_at, identity_key FROM sales UNION ALL SELECT 'c2', (now() - interval '1 hour')::text, 'k1'"
+    )
+    found = checked()["rows of source sales"]
+    assert (found["level"], run().exit_code) == ("note", 0)
+    assert found["found"] == "1 of the first 2 rows would be sent; 1 rejected (invalid_timestamp: occurred_at = soon)"
+
+
+def test_a_source_of_which_nothing_could_be_sent_is_wrong(around: Surroundings) -> None:
+    around.sql("TRUNCATE people")
+    found = checked()["rows of source sales"]
+    assert (found["level"], found["found"]) == ("wrong", "0 of the first 1 rows would be sent; 1 held (unknown_user)")
+
+
+def test_a_source_without_rows_is_noted(around: Surroundings) -> None:
+    around.sql("TRUNCATE sales")
+    assert checked()["rows of source sales"] == {
+        "about": "rows of source sales",
+        "level": "note",
+        "found": "no row of the last 2 days",
+    }

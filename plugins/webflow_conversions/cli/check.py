@@ -1,4 +1,4 @@
-"""``webflow-conversions check``: whether a night could succeed, without reading a table or sending a conversion."""
+"""``webflow-conversions check``: whether a night could succeed, without a ledger and without sending a conversion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webflow_conversions.cli.output import Output
 from webflow_conversions.errors import ConversionsError
 
 if TYPE_CHECKING:
-    from webflow_conversions.configuration import Configuration, NoticeTo
+    from webflow_conversions.configuration import Configuration, NoticeTo, Source
     from webflow_conversions.project import Project, Query
 
 
@@ -29,6 +29,9 @@ class Level(StrEnum):
     NOTE = "note"
     WRONG = "wrong"
 
+
+SAMPLE_ROWS = 200
+"""Rows of each source that are read."""
 
 _STYLES = {Level.RIGHT: "green", Level.NOTE: "yellow", Level.WRONG: "bold red"}
 
@@ -48,8 +51,8 @@ class Checked:
 def check(config_path: Path | None, as_json: bool) -> None:
     """Check configuration, queries, connections and token.
 
-    Reads no table and sends no conversion. Webflow's API is asked with an event that lacks all but the customer ID, and so counts
-    for nobody. Exit status 1 if a run could not succeed.
+    Reads the first rows of each source, and sends no conversion. Webflow's API is asked with an event that lacks all but the
+    customer ID, and so counts for nobody. Exit status 1 if a run could not succeed.
     """
     output = Output(as_json=as_json)
     project = project_of(config_path)
@@ -75,6 +78,8 @@ def checks(project: Project, now: datetime) -> Iterator[Checked]:
     yield Checked(about="configuration", level=Level.RIGHT, found=_described(project))
     for query in project.queries(sources, Window.up_to(now)):
         yield _checked(f"query of {query.about}", partial(_looked_at, query))
+    for source in config.sources:
+        yield _checked(f"rows of source {source.name}", partial(_tried, project, source, now))
     for destination, names in config.destinations(sources).items():
         yield _checked(f"destination {destination}", partial(_asked, destination, names))
     if config.readback is not None:
@@ -103,6 +108,27 @@ def _looked_at(query: Query) -> tuple[Level, str]:
     built = query.build()
     built.check()
     return Level.RIGHT, f"{query.file}, over connection {query.warehouse_conn_id}: {', '.join(built.columns)}"
+
+
+def _tried(project: Project, source: Source, now: datetime) -> tuple[Level, str]:
+    """What would become of the first rows: values that are not understood, and keys without a user."""
+    from webflow_conversions.pipeline.dry_run import WithoutLedger
+    from webflow_conversions.pipeline.run import Run
+    from webflow_conversions.rules.states import State
+    from webflow_conversions.rules.window import Window
+
+    run = Run(id=0, run_id="check", window=Window.up_to(now), sources=[source.name], dry_run=True, force=False)
+    shown = project.preview(source, run, WithoutLedger(), lambda: now, customer_id="", most_rows=SAMPLE_ROWS)
+    if not shown.tally.read.rows:
+        return Level.NOTE, "no row of the last 2 days"
+    parts = [f"{shown.to_send.rows:,} of the first {shown.tally.read.rows:,} rows would be sent"]
+    for one in shown.outcomes:
+        if one.reason is not None:
+            detail = next((f": {example.detail}" for example in one.examples if example.detail), "")
+            parts.append(f"{one.amount.rows:,} {one.state} ({one.reason}{detail})")
+    is_wrong = not shown.to_send.rows
+    is_noted = any(one.state == State.REJECTED for one in shown.outcomes) or shown.hints
+    return Level.WRONG if is_wrong else Level.NOTE if is_noted else Level.RIGHT, "; ".join([*parts, *shown.hints])
 
 
 def _asked(destination: str, sources: list[str]) -> tuple[Level, str]:
