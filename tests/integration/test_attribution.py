@@ -78,14 +78,21 @@ def test_the_user_of_the_visit_that_credits_it_goes_out(site: Night) -> None:
     assert site.row("a").user_id == "u1"
 
 
-def test_what_is_in_doubt_keeps_its_user(site: Night) -> None:
+@pytest.mark.parametrize("went_out", ["state = 'accepted'", "state = 'sending'", "attempts = 1, attempts_in_doubt = 1"])
+@pytest.mark.parametrize(("visitor", "expected"), [("u1", ("will_not_count", "no_view")), ("u2", ("will_count", None))])
+def test_what_went_out_keeps_its_user_and_is_judged_by_this_one_alone(
+    site: Night, went_out: str, visitor: str, expected: tuple[str, str | None]
+) -> None:
     site.person("k1", "u2", ago=timedelta(days=1))
     site.sale("a", ago=HOUR)
-    visit(site, ago=HOUR + 5 * MINUTE, user_id="u1")
-    run = site.read()
-    site.sql("UPDATE webflow.conversions SET attempts = 1, attempts_in_doubt = 1")
-    site.attribute(run)
-    assert (site.row("a").user_id, verdict(site)) == ("u2", ("will_count", None))
+    load(site, ago=2 * HOUR)
+    judged(site)
+    site.sql(f"UPDATE webflow.conversions SET {went_out}")
+    visit(site, ago=HOUR + 5 * MINUTE, user_id=visitor)
+    site.clock.at = NOW + MINUTE
+    load(site)
+    judged(site, "second")
+    assert (site.row("a").user_id, verdict(site)) == ("u2", expected)
 
 
 def test_a_verdict_changes_no_state_unless_the_configuration_says_so(site: Night) -> None:

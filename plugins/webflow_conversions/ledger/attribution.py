@@ -33,8 +33,8 @@ class AttributionOfRun:
     def unsettled(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
         """What is ready in the window, and what waits or was sent and may be judged otherwise since, in pages.
 
-        Columns: ``id``, ``state``, ``event_name``, ``action_timestamp_ms``, ``identity_key``, ``attempts_in_doubt``,
-        ``attribution``.
+        Columns: ``id``, ``state``, ``event_name``, ``action_timestamp_ms``, ``identity_key``, ``user_domain``, ``user_id``,
+        ``attempts_in_doubt``, ``attribution``.
         """
         since = {"since_ms": to_milliseconds(now - JUDGED_FOR), "judged_before": now, "rows": page_rows}
         for destination, sources in self._destinations.items():

@@ -84,19 +84,33 @@ def attribute(users: KnownUsers, credit: Credit, ledger: AttributionLedger, cloc
     visits, done, now = credit.visits, Judged(), clock()
     coverage = visits.coverage(now)
     for page in ledger.unsettled(now, PAGE_ROWS):
-        known = users.all_of(page["identity_key"].unique().tolist())
+        asked, known = with_candidates(page, users)
         first = from_milliseconds(int(page["action_timestamp_ms"].min())) - timedelta(days=visits.history_days + 1)
         of_users = visits.of(known["user_id"].unique().tolist(), first, now)
         has_none = of_users.empty and len(page) >= ENOUGH_WITHOUT_VISITS
         done.without_visits += len(page) if has_none else 0
         reaches = replace(coverage, complete_until_ms=None) if has_none else coverage
-        verdicts = with_consequences(page, judge(page, known, of_users, reaches), credit.policy, now)
+        verdicts = with_consequences(page, judge(asked, known, of_users, reaches), credit.policy, now)
         for verdict, rows in verdicts["attribution"].value_counts().items():
             setattr(done, str(verdict), getattr(done, str(verdict)) + int(rows))
         done.held += int((verdicts["state"] == State.HELD).sum())
         done.skipped += int((verdicts["state"] == State.REJECTED).sum())
         ledger.record(verdicts, now)
     return done
+
+
+def with_candidates(page: pd.DataFrame, users: KnownUsers) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Conversions and the users who can get them credited, as :func:`~webflow_conversions.rules.attribution.judge` takes them.
+
+    Any user of its key can get a conversion credited that has not left yet. What has left, or may have, is with Webflow under one
+    user, so it gets a key of its own, with this user alone.
+    """
+    has_left = page["state"].isin([State.SENDING, State.ACCEPTED]) | (page["attempts_in_doubt"] > 0)
+    own_key = "\0" + page["id"].astype(str)
+    own = page.loc[has_left, ["user_domain", "user_id"]].assign(identity_key=own_key[has_left])
+    of_keys = users.all_of(page.loc[~has_left, "identity_key"].unique().tolist())
+    asked = page.assign(identity_key=page["identity_key"].mask(has_left, own_key))
+    return asked, pd.concat([of_keys, own], ignore_index=True)
 
 
 def with_consequences(page: pd.DataFrame, verdicts: pd.DataFrame, policy: Policy, now: datetime) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 -- What waits or was sent in the last days, and whose verdict more data may change, page by page.
-SELECT c.id, c.state, c.event_name, c.action_timestamp_ms, c.identity_key, c.attempts_in_doubt, c.attribution
+SELECT
+    c.id, c.state, c.event_name, c.action_timestamp_ms, c.identity_key, c.user_domain, c.user_id, c.attempts_in_doubt, c.attribution
 FROM webflow.conversions c
 WHERE c.attribution IN ('unknown', 'may_count')
   AND c.state IN ('ready', 'held', 'sending', 'accepted')
