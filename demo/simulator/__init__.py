@@ -18,7 +18,7 @@ It stores received events in a SQLite file. Beside the endpoint it has pages tha
 ``POST …/site/people``                random people from a seed, who visit the site
 ``GET|PUT …/site/goals``              the custom goals with their names over time
 ``POST …/site/import``                imports what was received before ``at_ms``, as each midnight UTC does by itself
-``GET …/site/credits``                what the imports credited
+``GET|DELETE …/site/credits``         what the imports credited; DELETE undoes the imports
 ====================================  =================================================================================
 
 Webflow's Data API is under ``/v2``, with the data token. Webflow's Data Exports are the tables that ``exports`` writes.

@@ -203,6 +203,10 @@ class SimulatorProcess:
             if len(read) < MOST_CREDITS_READ:
                 return rows
 
+    def clear_credits(self) -> None:
+        """Undo the imports: the received events wait for the next one."""
+        self._call("DELETE", "/simulator/site/credits")
+
     def clear_site(self) -> None:
         """Delete the site, its goals and settings, and the results of the imports."""
         self._call("DELETE", "/simulator/site")

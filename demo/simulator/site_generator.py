@@ -5,13 +5,20 @@ view in the very millisecond of a sale.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from demo.simulator.site import IDLE_MS, LONGEST_MS, Kind, Report, User
 
 MINUTE_MS = 60_000
 _PAUSES_MS = [1, 20_000, 3 * MINUTE_MS, 20 * MINUTE_MS, IDLE_MS - MINUTE_MS, IDLE_MS - 1, IDLE_MS, IDLE_MS + 1, 45 * MINUTE_MS]
+_BEFORE_SALE_MS = [
+    *(minutes * MINUTE_MS for minutes in (1, 3, 5, 10, 15, 20, 25, 40)),
+    4 * 3_600_000,
+    20 * 3_600_000,
+    2 * LONGEST_MS,
+]
+"""Milliseconds between the start of a visit and a sale that it leads to."""
 _PAGES = ["/", "/pricing", "/product", "/blog/news", "/contact"]
 _VARIATIONS = [("headline B", "homepage headline"), ("base", "homepage headline"), ("short form", "contact form")]
 
@@ -31,6 +38,21 @@ def generate(seed: int, people: int, from_ms: int, to_ms: int, domain: str = "sa
     dice = random.Random(seed)
     for number in range(people):
         yield _person(dice, f"person-{seed}-{number}", from_ms, to_ms, domain)
+
+
+def visits_of(seed: int, people: Iterable[Person], from_ms: int, to_ms: int, before_sale: float) -> Iterator[Report]:
+    """The reports of people whose users and moments of sales are given, each with one browser; all lie in ``[from_ms, to_ms)``.
+
+    :param before_sale: share of the sales that follow a visit. Some people also visit the site at random.
+    """
+    dice = random.Random(seed)
+    for person in people:
+        visitor = Person(person.key, users=[*person.users])
+        starts = [moment - dice.choice(_BEFORE_SALE_MS) for moment in person.moments if dice.random() < before_sale]
+        starts += [dice.randrange(from_ms, to_ms) for _ in range(dice.choice([0, 0, 0, 0, 0, 1]))]
+        for start in starts:
+            _visit(dice, visitor, f"{person.key}-browser", start - dice.randrange(MINUTE_MS), is_known=True)
+        yield from (report for report in visitor.reports if from_ms <= report.at_ms < to_ms)
 
 
 def _person(dice: random.Random, key: str, from_ms: int, to_ms: int, domain: str) -> Person:

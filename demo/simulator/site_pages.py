@@ -53,6 +53,7 @@ class SitePages:
             (b"PUT", b"/simulator/site/goals"): self._set_goals,
             (b"POST", b"/simulator/site/import"): self._import,
             (b"GET", b"/simulator/site/credits"): self._credits,
+            (b"DELETE", b"/simulator/site/credits"): self._forget_credits,
         }
 
     def receive(self, connection: Connection, request: Request, path: bytes) -> None:
@@ -129,6 +130,11 @@ class SitePages:
             raise ValueError(f"limit must be from 0 to {MOST_CREDITS_READ}, offset not negative.")
         self._account.catch_up(self._clock.now_ms())
         return [credit._asdict() for credit in self._account.credits()[offset : offset + limit]]
+
+    def _forget_credits(self, _: Request) -> Any:
+        """Undo the imports, so that the events wait for the next one."""
+        self._account.forget_imports()
+        return []
 
 
 def _object(request: Request) -> dict[str, Any]:

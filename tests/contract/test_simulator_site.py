@@ -302,6 +302,16 @@ def test_an_import_on_command_takes_the_given_clock_and_reading(simulator: Simul
     assert credited(simulator) == ["a1", "a2"]
 
 
+def test_an_import_can_be_undone_and_done_again_under_another_reading(simulator: SimulatorProcess) -> None:
+    send(simulator, "a1", 20 * MINUTE)
+    send(simulator, "a2", 50 * MINUTE)
+    assert simulator.run_import(at_ms=NINE + DAY, reading="wide")["credited"] == 2
+    simulator.clear_credits()
+    assert credited(simulator) == []
+    assert simulator.run_import(at_ms=NINE + DAY, reading="strict") == {"at_ms": NINE + DAY, "events": 2, "credited": 1}
+    assert credited(simulator) == ["a1"]
+
+
 def test_events_that_webflow_ignores_are_not_imported(simulator: SimulatorProcess) -> None:
     send(simulator, "old", -46 * HOUR)
     send(simulator, "future", 4 * HOUR)
