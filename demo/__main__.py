@@ -2,7 +2,8 @@
 
     python -m demo
 
-It prints the state of every conversion. The exit status is 1 if a run failed, or if the ledger and the simulator disagree.
+It prints the state of every conversion, and what was foreseen of it beside what the simulator's import of the night credits. The
+exit status is 1 if a run failed, or if the ledger and the simulator disagree.
 On a terminal, Airflow runs until Ctrl-C.
 """
 
@@ -14,14 +15,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from demo import account
+from demo import account, credit, sample_configuration
 from demo.airflow_stack import REPOSITORY
 from demo.stage import DAG_ID, Stage
 
@@ -40,16 +41,29 @@ def main() -> int:
     say = Narrator()
     with ExitStack() as opened:
         folder = opened.enter_context(_temporary_folder())
-        stage = opened.enter_context(Stage(folder, say=say))
+        environment = {"WEBFLOW_CONVERSIONS_CONFIG": str(sample_configuration.write(folder / "include"))}
+        stage = opened.enter_context(Stage(folder, environment=environment, say=say))
         opened.callback(_ignore_signals)
-        wrong = [*_run(stage, say), *account.tell(stage)]
-        for sentence in wrong:
-            print(f"NOT AS IT SHOULD BE: {sentence}", flush=True)
+        status = conclude(stage, _run(stage, say))
         if sys.stdout.isatty() and os.environ.get("CI", "").lower() != "true":
             _leave_up(stage)
-        if wrong:
+        if status:
             _keep(folder)
         say("closing down")
+    return status
+
+
+def conclude(stage: Stage, failed: Sequence[str] = ()) -> int:
+    """Print what became of every conversion, what the import credits, and a sentence for each problem.
+
+    :param failed: sentences on failed runs.
+    :returns: the exit status.
+    """
+    wrong = [*failed, *account.tell(stage)]
+    wrong = wrong or credit.tell(stage)
+    print()
+    for sentence in wrong:
+        print(f"NOT AS IT SHOULD BE: {sentence}", flush=True)
     return 1 if wrong else 0
 
 
@@ -69,16 +83,26 @@ def _run(stage: Stage, say: Narrator) -> list[str]:
     :returns: a sentence for each failed run.
     """
     airflow = stage.airflow
-    say("filling the warehouse with sales and deals of the last days up to now")
-    stage.load_warehouse(datetime.now(UTC))
+    say("filling the warehouse with sales and deals of the last days up to now, and the site with the visits of their customers")
+    now = datetime.now(UTC)
+    stage.load_warehouse(now)
+    visits = stage.visit_site(now)
+    exported_until = midnight_before_the_run(now)
+    stage.land_exports(visits, until=exported_until)
     say("unpausing the Dag: the scheduler starts the run that was due last")
     airflow.unpause(DAG_ID)
     scheduled = airflow.wait_for_first_run(DAG_ID)
     states = {scheduled: airflow.wait_for_run(DAG_ID, scheduled, say=say)}
-    say("triggering the Dag by hand, for what came since")
+    say("loading the visits since then, and triggering the Dag by hand, for what came since")
+    stage.land_exports(visits, since=exported_until)
     by_hand = airflow.trigger(DAG_ID)
     states[by_hand] = airflow.wait_for_run(DAG_ID, by_hand, say=say)
     return [f"run {run_id} {state}: {_failure(stage, run_id)}" for run_id, state in states.items() if state != "success"]
+
+
+def midnight_before_the_run(now: datetime) -> datetime:
+    """The midnight UTC before the run that was due last, up to which the Data Exports were loaded at that run."""
+    return (now - timedelta(hours=22)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _failure(stage: Stage, run_id: str) -> str:

@@ -48,7 +48,6 @@ def tell(stage: Stage) -> list[str]:
         print(
             f"\nThe ledger and the simulator agree: {len(accepted):,} conversions, each received once, with the ledger's payload."
         )
-    print()
     return wrong
 
 
@@ -120,7 +119,7 @@ def disagreements(accepted: Iterable[Any], events: Sequence[Mapping[str, Any]], 
             event["action_id"] for event in events if not event["counts"]
         },
     }
-    return [f"{len(names):,} {what}: {_some(names)}" for what, names in found.items() if names]
+    return [f"{len(names):,} {what}: {some(names)}" for what, names in found.items() if names]
 
 
 def _document(row: Any, customer_id: str) -> dict[str, Any]:
@@ -136,7 +135,8 @@ def _document(row: Any, customer_id: str) -> dict[str, Any]:
     return document if row.value is None else {**document, "value": row.value}
 
 
-def _some(names: set[str]) -> str:
+def some(names: set[str]) -> str:
+    """The first of the names, for a sentence."""
     return ", ".join(sorted(names)[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 

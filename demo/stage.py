@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from psycopg2.extras import NamedTupleCursor
 
-from demo import warehouse
+from demo import visits, warehouse
 from demo.airflow_stack import AirflowStack
 from demo.postgres import USER, PostgresServer
 from demo.simulator import SimulatorProcess
+from demo.simulator.site import Report
 
 DAG_ID = "webflow_offsite_conversions"
 CUSTOMER_ID = "123456789"
@@ -98,6 +99,18 @@ class Stage:
     def load_warehouse(self, now: datetime, **amounts: int) -> None:
         """Refill the warehouse, see :func:`demo.warehouse.load`."""
         warehouse.load(self.postgres, now, **amounts)
+
+    def visit_site(self, now: datetime) -> list[Report]:
+        """Let the warehouse's users visit the simulated site up to ``now``, which gets its goals; returns what they did."""
+        reports = visits.make(self.postgres, now)
+        self.simulator.clear_site()
+        self.simulator.goals(visits.GOALS)
+        self.simulator.report(reports)
+        return reports
+
+    def land_exports(self, reports: list[Report], *, since: datetime | None = None, until: datetime | None = None) -> None:
+        """Load the site's Data Exports into the warehouse, see :func:`demo.visits.land`."""
+        visits.land(self.postgres, reports, CUSTOMER_ID, since=since, until=until)
 
     def ledger(self, sql: str, *parameters: Any) -> list[Any]:
         """Execute a statement on the ledger.
