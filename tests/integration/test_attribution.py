@@ -122,6 +122,19 @@ def test_what_is_unknown_is_judged_again_once_the_visits_are_loaded(site: Night,
     assert len(told(site)) == 1
 
 
+@pytest.mark.parametrize("state", ["accepted", "sending"])
+def test_what_will_not_count_is_judged_again_since_a_visitor_may_be_identified_later(site: Night, state: str) -> None:
+    site.sale("a", ago=HOUR)
+    judged(site)
+    assert verdict(site) == ("will_not_count", "no_view")
+    site.sql("UPDATE webflow.conversions SET state = %s", state)
+    visit(site, ago=HOUR + 5 * MINUTE)
+    site.clock.at = NOW + 20 * HOUR
+    load(site)
+    judged(site, "second")
+    assert (verdict(site), told(site)) == (("will_count", None), [("will_count, was will_not_count",)])
+
+
 def test_a_verdict_that_is_not_final_is_left_alone_after_three_days(site: Night) -> None:
     site.sale("a", ago=HOUR)
     load(site, ago=2 * HOUR)

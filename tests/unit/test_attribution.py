@@ -195,12 +195,16 @@ def test_an_end_of_the_data_in_the_future_is_not_believed(reported, believed):
     assert Coverage.at(NINE, complete_until_ms=reported and NINE + reported).complete_until_ms == (believed and NINE + believed)
 
 
-def test_a_verdict_near_an_edge_is_final_when_the_data_are_past_the_edge():
-    assert not verdict(29 * MINUTE, visit(0), coverage=until(30 * MINUTE - 1)).is_final
-    assert verdict(29 * MINUTE, visit(0), coverage=until(30 * MINUTE)).is_final
-    assert verdict(10 * MINUTE, visit(0), coverage=until(None)).is_final
-    assert not verdict(10 * MINUTE, coverage=until(0)).is_final
-    assert verdict(10 * MINUTE, coverage=until(10 * MINUTE)).is_final
+@pytest.mark.parametrize("t", [10 * MINUTE, 29 * MINUTE, HOUR], ids=["positive", "edge", "idle"])
+def test_a_verdict_other_than_will_count_is_final_when_every_session_around_it_is_over(t):
+    """Whoever is identified later in a session has been its user all along."""
+    is_positive = t == 10 * MINUTE
+    assert verdict(t, visit(0), coverage=until(None)).is_final == is_positive
+    assert verdict(t, visit(0), coverage=until(t + DAY - 1)).is_final == is_positive
+    assert verdict(t, visit(0), coverage=until(t + DAY)).is_final
+    assert not verdict(t, coverage=until(t + DAY - 1)).is_final
+    assert verdict(t, coverage=until(t + DAY)).is_final
+    assert not verdict(t, coverage=until(t - 1)).is_final
 
 
 # The visit

@@ -9,6 +9,7 @@ of the rule. A **visit** is one session of a user. It credits a conversion at ``
 
 One visit suffices, under any user that the conversion's identity key has. What happens after ``t`` cannot change a positive.
 A negative is only known where the visits are complete up to ``t`` and reach back far enough; until then it is ``unknown``.
+It is final a day later, when every session around ``t`` is over: who is identified late in one has been its user all along.
 """
 
 from collections.abc import Mapping, Sequence
@@ -152,10 +153,8 @@ def judge(conversions: pd.DataFrame, users: pd.DataFrame, visits: pd.DataFrame, 
         ("lenient", lenient, is_complete & reaches_back),
     ):
         result[name] = pd.arrays.BooleanArray(credits_it & has_goal, has_goal & ~(credits_it | is_known))
-    settled = known & np.full(count, until is not None) & (t <= (until or 0) - EDGE_MS)
-    result["is_final"] = (
-        (attribution == A.WILL_COUNT) | (attribution == A.WILL_NOT_COUNT) | ((attribution == A.MAY_COUNT) & settled)
-    )
+    is_over = known & np.full(count, until is not None) & (t <= (until or 0) - SESSION_MAX_MS)
+    result["is_final"] = (attribution == A.WILL_COUNT) | ~has_goal | (is_over & (attribution != A.UNKNOWN))
     no_moments = np.full(len(visits), -1, dtype=np.int64)
     visit = pairs.best(found, _clipped(visits["identified_at"]) if "identified_at" in visits else no_moments)
     has_visit = visit >= 0

@@ -1,8 +1,9 @@
--- What waits or was sent in the last days, and whose verdict more data may change, page by page.
+-- What waits or was sent in the last days, and whose verdict more data may change, page by page. A visitor who is identified late
+-- has been the user all along, so this concerns each verdict but the positive one.
 SELECT
     c.id, c.state, c.event_name, c.action_timestamp_ms, c.identity_key, c.user_domain, c.user_id, c.attempts_in_doubt, c.attribution
 FROM webflow.conversions c
-WHERE c.attribution IN ('unknown', 'may_count')
+WHERE c.attribution <> 'will_count'
   AND c.state IN ('ready', 'held', 'sending', 'accepted')
   AND c.destination = %(destination)s
   AND c.source = ANY (%(sources)s)

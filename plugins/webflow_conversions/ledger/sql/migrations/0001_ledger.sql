@@ -84,7 +84,7 @@ CREATE INDEX conversions_user ON webflow.conversions USING hash (user_id) WHERE 
 CREATE INDEX conversions_judged ON webflow.conversions (attribution, id) WHERE attribution IS NOT NULL;
 
 -- Verdicts that more data may still change.
-CREATE INDEX conversions_unsettled ON webflow.conversions (action_timestamp_ms, id) WHERE attribution IN ('unknown', 'may_count');
+CREATE INDEX conversions_unsettled ON webflow.conversions (action_timestamp_ms, id) WHERE attribution <> 'will_count';
 
 COMMENT ON COLUMN webflow.conversions.attribution IS
     'Whether Webflow will credit it to a variation that the visitor saw; null where nothing was judged (docs/attribution.md).';
