@@ -33,6 +33,7 @@ WORKERS = 4
 
 
 TOGETHER = {
+    "tests/e2e/test_attribution.py": "nights",
     "tests/e2e/test_bad_input.py": "nights",
     "tests/e2e/test_nights.py": "nights",
     "tests/e2e/test_connections.py": "page in a browser",

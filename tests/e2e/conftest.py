@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from demo import sample_configuration
 from demo.airflow_api import FINAL_STATES
 from demo.airflow_stack import REPOSITORY
+from demo.sample_configuration import SAMPLE
 from demo.stage import DAG_ID, Stage
 
 LONGEST_TEST = timedelta(minutes=1)
@@ -28,16 +30,12 @@ BUNDLES = [
     {"name": "examples", "classpath": LOCAL, "kwargs": {"path": str(EXAMPLES)}},
 ]
 """Where Airflow finds Dags: the project's, and the examples of ``docs/own-dag.md``."""
-SAMPLE = (REPOSITORY / "include" / "conversions.yaml").read_text()
 
 
 @pytest.fixture(scope="package")
 def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The configuration that the stage's Airflow reads, the sample's SQL beside it; a test may change it."""
-    file = tmp_path_factory.mktemp("include") / "conversions.yaml"
-    file.write_text(SAMPLE)
-    (file.parent / "sql").symlink_to(REPOSITORY / "include" / "sql")
-    return file
+    return sample_configuration.write(tmp_path_factory.mktemp("include"), SAMPLE)
 
 
 class StatsdHandler(socketserver.BaseRequestHandler):
