@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from demo.airflow_stack import REPOSITORY
 from demo.browser import logged_in
@@ -83,11 +83,12 @@ def _show_trigger_form(page: Page, url: str) -> None:
     take(page, "trigger")
 
 
-def take(page: Page, name: str) -> None:
-    """Save a picture of the browser's page."""
+def take(shown: Page | Locator, name: str) -> None:
+    """Save a picture of what the browser shows of a page, or of an element."""
+    page = shown if isinstance(shown, Page) else shown.page
     page.wait_for_timeout(2_000)  # animations
     FOLDER.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=FOLDER / f"{name}.png")
+    shown.screenshot(path=FOLDER / f"{name}.png")
     print(f"took {FOLDER / name}.png")
 
 

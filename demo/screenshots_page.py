@@ -1,5 +1,5 @@
-"""Takes pictures of the conversions page, light, dark and on a phone, while a real Airflow sends a night's conversions:
-``make screenshots``, or ``python -m demo.screenshots_page``."""
+"""Takes pictures of the conversions page, light, dark and on a phone, while a real Airflow sends a night's conversions, and of
+what will count when it has ended: ``make screenshots``, or ``python -m demo.screenshots_page``."""
 
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from demo import sample_configuration
 from demo.browser import logged_in
 from demo.past_nights import write_nights
 from demo.screenshots import take
@@ -27,10 +28,11 @@ FAULTS = (
 
 
 def main() -> None:
-    """Write two weeks of past nights, run a night, and take pictures while it runs."""
+    """Write two weeks of past nights, run a night, and take pictures while it runs and when it has ended."""
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="webflow-screenshots-")))
-        stage = opened.enter_context(Stage(folder, say=print))
+        environment = {"WEBFLOW_CONVERSIONS_CONFIG": str(sample_configuration.write(folder / "include"))}
+        stage = opened.enter_context(Stage(folder, environment=environment, say=print))
         print("writing two weeks of past nights")
         _prepare(stage)
         light = opened.enter_context(logged_in(stage.airflow, **DESK))
@@ -45,18 +47,29 @@ def main() -> None:
         take(dark, "page-dark")
         phone.goto(f"{stage.airflow.url}/webflow/")
         take(phone, "page-phone")
-        light.frame_locator("iframe").get_by_role("link", name="Conversions", exact=True).click()
-        refused = f"{address}/webflow/conversions?state=rejected&reason=refused_422"
-        light.goto(refused)
-        light.frame_locator("iframe").locator("table.conversions th a").first.click()
-        light.frame_locator("iframe").locator("ol.timeline").wait_for()
-        take(light, "page-conversion")
+        _show_conversion(light, address, "page-conversion", "state=rejected&reason=refused_422")
+        print("waiting for the end of the run")
+        stage.airflow.wait_for_run(DAG_ID, stage.airflow.wait_for_first_run(DAG_ID))
+        _show_conversion(light, address, "page-credited", "state=accepted&attribution=will_count")
+        for page, suffix in ((light, ""), (dark, "-dark")):
+            page.goto(f"{stage.airflow.url}/webflow/")
+            take(page.locator("section.card", has=page.locator(".funnels")), f"page-funnel{suffix}")
+            take(page.locator("section[aria-labelledby=activity]"), f"page-minutes{suffix}")
+
+
+def _show_conversion(page: Page, address: str, name: str, selection: str) -> None:
+    """Save a picture of the first conversion of a list."""
+    page.goto(f"{address}/webflow/conversions?{selection}")
+    page.frame_locator("iframe").locator("table.conversions th a").first.click()
+    page.frame_locator("iframe").locator("ol.timeline").wait_for()
+    take(page, name)
 
 
 def _prepare(stage: Stage) -> None:
-    """Fill the warehouse, delete half of the CRM's known users, write past nights, and give the simulator faults."""
+    """Fill the warehouse and the site, delete half of the CRM's known users, write past nights, and give the simulator faults."""
     now = datetime.now(UTC)
     stage.load_warehouse(now)
+    stage.land_exports(stage.visit_site(now))
     stage.warehouse(
         "DELETE FROM site_users WHERE user_domain = 'salesforce' AND identified_at IS NOT NULL AND hashtext(user_id) % 2 = 0"
     )
