@@ -40,6 +40,7 @@ TOGETHER = {
     "tests/e2e/test_notices.py": "notices",
     "tests/e2e/test_own_dag.py": "nights",
     "tests/e2e/test_page.py": "page in a browser",
+    "tests/integration/test_mistakes.py": "MariaDB",
     "tests/integration/test_page.py": "page",
     "tests/integration/test_roles.py": "roles",
     "tests/integration/test_tls.py": "TLS",

@@ -45,7 +45,7 @@ class MariaDBServer:
             capture_output=True,
         )
         options = [
-            f"--port={self.port}", f"--socket={self._folder / 'socket'}", "--bind-address=127.0.0.1", "--skip-grant-tables",
+            f"--port={self.port}", f"--socket={self._folder / 'socket'}", "--bind-address=127.0.0.1",
             f"--default-time-zone={ZONE}", "--innodb-flush-log-at-trx-commit=0", f"--log-error={self._folder / 'log'}",
         ]  # fmt: skip
         self._process = subprocess.Popen(

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from demo.postgres import PostgresServer
-from webflow_conversions.errors import Unavailable
+from webflow_conversions.errors import NotLetIn, Unavailable
 from webflow_conversions.hooks.connections import ledger_session, warehouse
 from webflow_conversions.ledger.migrations import migrate
 
@@ -109,5 +109,5 @@ def test_a_server_that_cannot_prove_who_it_is_gets_nothing(
     connection(**{name: str(tmp_path / "other.pem") if value == "other" else value for name, value in changes.items()})
     with pytest.raises(Unavailable, match=why):
         migrate(ledger_session())
-    with pytest.raises(Unavailable, match=why):
+    with pytest.raises(NotLetIn, match=rf"{why}.* Correct connection warehouse: its .*sslmode"):
         warehouse("warehouse").columns("SELECT 1 AS one", {})

@@ -56,15 +56,18 @@ def test_a_failure_says_which_task_it_is_of_and_about_what(about, key, said):
     assert failures_of(json.loads(json.dumps({found.key: found.to_json()}))) == [found]
 
 
-def test_the_errors_behind_an_error_are_told_the_nearest_first():
+def test_the_errors_behind_an_error_are_told_the_nearest_first_up_to_one_in_whose_place_another_was_raised():
     def fail() -> None:
         try:
             try:
-                raise OSError("third")
+                try:
+                    raise KeyError("anna@example.com")
+                except KeyError:
+                    raise OSError("third") from None
             except OSError as error:
                 raise ValueError("second") from error
         except ValueError:
-            raise Unavailable("first") from None
+            raise Unavailable("first")  # noqa: B904
 
     with pytest.raises(Unavailable) as raised:
         fail()

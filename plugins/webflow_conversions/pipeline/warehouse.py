@@ -191,7 +191,8 @@ class KnownUsers:
             self.warehouse.columns(self.query, {"identity_keys": [""]})
         except Unusable as error:
             raise Unusable(
-                f"{error} known_users is asked for keys that are text: compare CAST(… AS text) with :identity_keys."
+                f"The {self.query.at()} returns identity_key as text, and compares :identity_keys with something else: "
+                "compare CAST(… AS text) with :identity_keys, or return the column as it is."
             ) from error
 
     def of(self, conversions: pd.DataFrame) -> pd.DataFrame:

@@ -22,10 +22,6 @@ class Query(str):
 
     def at(self, *lines: int) -> str:
         """Its name, with lines of its file: ``query of source shop (sql/shop.sql, line 3)``."""
-        if not self.file:
-            place = ""
-        elif not lines:
-            place = f" ({self.file})"
-        else:
-            place = f" ({self.file}, {'line' if len(lines) == 1 else 'lines'} {' and '.join(map(str, lines))})"
-        return f"query{f' of {self.of}' if self.of else ''}{place}"
+        numbers = " and ".join(filter(None, (", ".join(map(str, lines[:-1])), *map(str, lines[-1:]))))
+        place = ", ".join(filter(None, (self.file, numbers and f"{'line' if len(lines) == 1 else 'lines'} {numbers}")))
+        return f"query{f' of {self.of}' if self.of else ''}{f' ({place})' if self.file else ''}"

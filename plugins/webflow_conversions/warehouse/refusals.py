@@ -22,12 +22,13 @@ class Mistake(Enum):
     TYPE = "Values of different types are compared or combined: CAST one of them"
     AMBIGUOUS = "Write the table's name before the column's"
     TWICE = "Name each column once"
-    SYNTAX = "Correct the SQL there; it runs as SELECT … FROM (the query), so it has to be one SELECT"
+    SYNTAX = "Correct the SQL there, or right before"
+    END = "Close what is open in it, a parenthesis or a CASE, or complete its last part"
     PERMISSION = "Let the owner GRANT SELECT on it to the user of the connection"
     CHANGE = "A query may only read: leave out what changes data or locks rows"
-    VALUE = "A value of a row does not fit there: let the query convert it so that it cannot fail, or leave such rows out"
+    VALUE = "Run the query by hand to see the value, and let it leave such rows out or convert them so that it cannot fail"
     TIME = "Let the query read less, or give the connection's user more time"
-    OWN = "A function or view of the warehouse raises this error by itself: ask who wrote it"
+    OWN = "A function of the warehouse raises this error: run the query by hand to read it"
     OTHER = ""
 
     @property
@@ -79,6 +80,11 @@ _WORDS: Sequence[tuple[Mistake, str]] = (
 """What databases without codes say, and those whose codes are not known here."""
 
 _LINE = re.compile(r"\bline[ :]+(\d+)|\bat \[(\d+):\d+\]", re.IGNORECASE)
+_NAME = re.compile(
+    r"""["'`]([^"'`]+)["'`]|(?:(?:column|table|function) (?:name:?)?|(?:column|table|function|name|near):) ?([\w.]+)""",
+    re.IGNORECASE,
+)
+_FEW = 3
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d.,]*\b|\b0x[0-9a-f]+\b")
 
 
@@ -93,8 +99,9 @@ class Refusal:
 
     @property
     def told(self) -> str:
-        """Its words, with the code where they were withheld or hold a value."""
-        return f"{self.words} (SQLSTATE {self.code})" if self.code and not self.mistake.is_about_names else self.words
+        """Its words, with the code where they may not say all."""
+        has_code = self.code and self.mistake in (Mistake.VALUE, Mistake.OWN, Mistake.OTHER)
+        return f"{self.words} (SQLSTATE {self.code})" if has_code else self.words
 
     @property
     def remedy(self) -> str:
@@ -108,6 +115,8 @@ def refusal(error: BaseException, statement: Statement) -> Refusal:
     code = sqlstate(error)
     mistake = _mistake(error, code, text)
     words = _words(error, text, mistake)
+    if mistake is Mistake.SYNTAX and _is_behind(text, words, statement):
+        return Refusal(mistake=Mistake.END, words="syntax error at its end", lines=[statement.last_line], code=code)
     return Refusal(
         mistake=mistake,
         words=_without_values(words, mistake, statement),
@@ -134,7 +143,7 @@ def _mistake(error: BaseException, code: str, text: str) -> Mistake:
     of_code = next((mistake for beginning, mistake in _SQLSTATES if code.startswith(beginning)), None)
     of_number = _MYSQL_CODES.get(mysql_code(error) or 0)
     of_words = next((mistake for mistake, words in _WORDS if re.search(words, text, re.IGNORECASE)), Mistake.OTHER)
-    return of_code or of_number or (Mistake.OTHER if code else of_words)
+    return of_code or of_number or (Mistake.OTHER if getattr(error, "pgcode", None) else of_words)
 
 
 def _words(error: Any, text: str, mistake: Mistake) -> str:
@@ -154,22 +163,33 @@ def _words(error: Any, text: str, mistake: Mistake) -> str:
 
 
 def _without_values(words: str, mistake: Mistake, statement: Statement) -> str:
-    words = words.strip().rstrip(".")
+    words = words.strip().rstrip(".!?")
     if mistake.is_about_names:
         return words
     shown = without_data(words, statement.words | {"source_rows", *re.findall(r'encoding "(\w+)"', words.lower())})
     return _NUMBER.sub("…", shown) if mistake in (Mistake.VALUE, Mistake.OTHER) else shown
 
 
-def _lines(text: str, words: str, statement: Statement) -> list[int]:
-    """The line that the database names, less that of the SELECT around the query; else those that hold the word it quotes."""
+def _line(text: str) -> int | None:
+    """The line of the file that the database names; it is one less than that of what was sent."""
     told = _LINE.search(text)
-    if told:
-        line = int(told[1] or told[2]) - 1
-        return [min(line, statement.last_line)] if line > 0 else []
-    for found in re.finditer(r"""["'`]([^"'`]+)["'`]|(?:column|table|function|name|near):? ([\w.]+)""", words, re.IGNORECASE):
-        name = (found[1] or found[2]).rpartition(".")[2].strip()
+    return int(told[1] or told[2]) - 1 if told else None
+
+
+def _is_behind(text: str, words: str, statement: Statement) -> bool:
+    """Whether the database stumbles over what is behind the query."""
+    line = _line(text)
+    return "source_rows" in words or "incomplete" in words or (line is not None and line > statement.last_line)
+
+
+def _lines(text: str, words: str, statement: Statement) -> list[int]:
+    """The line that the database names, else those that hold the name it tells, if they are few."""
+    line = _line(text)
+    if line is not None:
+        return [line] if 0 < line <= statement.last_line else []
+    for found in _NAME.finditer(words):
+        name = next(filter(None, found.groups())).rpartition(".")[2].strip()
         lines = statement.lines_of(name) if name else []
-        if lines:
-            return lines[:3]
+        if 0 < len(lines) <= _FEW:
+            return lines
     return []

@@ -23,6 +23,7 @@ _OTHER_STATEMENTS = re.compile(
 _CHANGES_DATA = re.compile(
     r"[()]\s*((?:INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+[^\s()]+(?:\s+(?:AS\s+)?\w+)?\s+SET)\b)", re.IGNORECASE
 )
+_LOCKS = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?UPDATE\b|\bFOR\s+(?:KEY\s+)?SHARE\b|\bLOCK\s+IN\s+SHARE\s+MODE\b", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{-?\s*[A-Za-z_][\w.]*\s*(?:[(|\[]|-?\}\})|\{%-?\s*[a-z]+\s|\{#")
 _TYPOGRAPHIC = re.compile("[\u2018-\u201f\u00ab\u00bb]")
 _INVISIBLE = re.compile("[\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff]")
@@ -180,6 +181,9 @@ class Statement:
         if changes:
             what = changes[1].split()[0].upper()
             raise self._refusal(f"changes data with {what}: a query may only read", changes.start(1))
+        locks = _LOCKS.search(self._code)
+        if locks:
+            raise self._refusal(f"locks rows with {locks[0].upper()}: a query may only read", locks.start())
         quote = _TYPOGRAPHIC.search(self._code)
         if quote:
             raise self._refusal(
