@@ -41,6 +41,12 @@ INSERT INTO site_users VALUES ('k3', 3, 'u3', '2026-11-01 00:00:00')
 POSTGRES = """
 CREATE TABLE payroll (LIKE orders);
 CREATE FUNCTION checked(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no such customer: %'', $1; END';
+CREATE FUNCTION broken(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN
+
+
+
+    RETURN (SELECT nope || $1);
+END';
 DROP ROLE IF EXISTS shop_reader;
 CREATE ROLE shop_reader LOGIN;
 GRANT SELECT ON orders, refunds, site_users TO shop_reader;

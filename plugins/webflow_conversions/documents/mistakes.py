@@ -362,6 +362,13 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
             databases=("postgres",),
         ),
         Example(
+            written="A mistake in a function of the warehouse",
+            sql=_source("customer_no AS", "broken(customer_no) AS"),
+            says=_theirs('column "nope" does not exist', Mistake.COLUMN),
+            when="extract",
+            databases=("postgres",),
+        ),
+        Example(
             written="A query that takes longer than its user may",
             sql=_source("customer_no AS", "customer_no || pg_sleep(5) AS"),
             says=_theirs("canceling statement due to statement timeout", Mistake.TIME).replace("refuses", "ended"),

@@ -1,7 +1,13 @@
-"""Whether a database that does not let anybody in will do so later, or only after a person changed the connection."""
+"""Opens connections, and tells a database that is away from one that lets nobody in before a person corrects the connection."""
 
 import re
+from typing import Any
 
+import psycopg2
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from webflow_conversions.errors import NotLetIn, Unavailable, first_line
 from webflow_conversions.warehouse.refusals import mysql_code, sqlstate
 
 _STATES = ("28", "3D000", "42501", "08004")
@@ -41,3 +47,26 @@ def what_to_correct(error: BaseException) -> str | None:
     if named or sqlstate(error).startswith(_STATES) or mysql_code(error) in _MYSQL_CODES or isinstance(error, TypeError):
         return named or "it"
     return None
+
+
+def connect(engine: Engine, name: str) -> Connection:
+    """A connection of the engine; one of psycopg2 gives text as UTF-8.
+
+    :param name: the ID of Airflow's connection.
+    :raises NotLetIn: if that has to be corrected.
+    :raises Unavailable: if the database does not answer.
+    """
+    try:
+        connection = engine.connect()
+        if engine.dialect.driver == "psycopg2":
+            postgres: Any = connection.connection.driver_connection
+            postgres.set_client_encoding("UTF8")
+        return connection
+    except (sa.exc.DBAPIError, psycopg2.Error, TypeError) as error:
+        driver_s = getattr(error, "orig", None) or error
+        wrong = what_to_correct(driver_s)
+        if wrong is None:
+            raise Unavailable(f"The warehouse (connection {name}) does not answer: {first_line(driver_s)}.") from error
+        raise NotLetIn(
+            f"The warehouse (connection {name}) does not let us in: {first_line(driver_s)}. Correct connection {name}: {wrong}."
+        ) from error

@@ -17,11 +17,12 @@ import sqlalchemy as sa
 from psycopg2.extensions import encodings
 from sqlalchemy.engine import Connection, Engine
 
-from webflow_conversions.errors import NotLetIn, Unavailable, Unusable, first_line
+from webflow_conversions.errors import Unavailable, Unusable, first_line
 from webflow_conversions.rules.personal_data import looks_like_personal_data
+from webflow_conversions.rules.query import Query
 from webflow_conversions.rules.text import as_text, is_storable
 from webflow_conversions.warehouse.copy import Lines
-from webflow_conversions.warehouse.reaching import what_to_correct
+from webflow_conversions.warehouse.reaching import connect
 from webflow_conversions.warehouse.refusals import Mistake, refusal
 from webflow_conversions.warehouse.sessions import prepare_sessions
 from webflow_conversions.warehouse.statement import Statement, Text
@@ -88,7 +89,7 @@ class Warehouse:
         """
         statement = self._statement(sql)
         bound = statement.bound(parameters, "SELECT * FROM", "source_rows WHERE 1 = 0")
-        with self._connect() as connection:
+        with connect(self._engine, self._name) as connection:
             result = self._execute(connection, bound, statement)
             names = [column[0] for column in result.cursor.description]
             known = [name.lower() for name in result.keys()]
@@ -138,7 +139,7 @@ class Warehouse:
         statement, quote = self._statement(sql), self._engine.dialect.identifier_preparer.quote_identifier
         own_names = ", ".join(quote(self._columns[sql][name].name) for name in columns)
         bound = statement.bound(parameters, f"SELECT {own_names} FROM", "source_rows")
-        with self._connect() as connection:
+        with connect(self._engine, self._name) as connection:
             if self._is_copied:
                 types = {name: self._type(sql, name) for name in columns}
                 self._copy(connection, bound, statement, hand_over, chunk_rows, types)
@@ -146,9 +147,11 @@ class Warehouse:
                 self._stream(connection, bound, statement, hand_over, chunk_rows, columns)
 
     def _statement(self, sql: str) -> Statement:
-        if sql not in self._statements:
-            self._statements[sql] = Statement(sql, self._engine.dialect.name)
-        return self._statements[sql]
+        query = Query(sql)
+        known = self._statements.get(query)
+        if known is None or known.query.at() != query.at():
+            known = self._statements[query] = Statement(query, self._engine.dialect.name)
+        return known
 
     def _type(self, sql: str, column: str) -> ColumnType:
         found = self._columns.get(sql, {}).get(column)
@@ -157,20 +160,6 @@ class Warehouse:
     @property
     def _is_copied(self) -> bool:
         return (self._engine.dialect.name, self._engine.dialect.driver) == ("postgresql", "psycopg2")
-
-    def _connect(self) -> Connection:
-        try:
-            connection = self._engine.connect()
-            if self._is_copied:
-                postgres: Any = connection.connection.driver_connection
-                postgres.set_client_encoding("UTF8")
-            return connection
-        except (sa.exc.DBAPIError, psycopg2.Error, TypeError) as error:
-            why = f"The warehouse (connection {self._name}) does not {{}}: {_first_line(error)}."
-            wrong = what_to_correct(getattr(error, "orig", None) or error)
-            if wrong is not None:
-                raise NotLetIn(f"{why.format('let us in')} Correct connection {self._name}: {wrong}.") from error
-            raise Unavailable(why.format("answer")) from error
 
     def _execute(self, connection: Connection, bound: Text, statement: Statement) -> sa.CursorResult[Any]:
         try:

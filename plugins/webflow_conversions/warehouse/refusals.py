@@ -59,7 +59,12 @@ _MYSQL_CODES = {
 """Codes of MySQL and MariaDB (their server error references)."""
 
 _WORDS: Sequence[tuple[Mistake, str]] = (
-    (Mistake.VALUE, r"conversion error|out of range|invalid input error|malformed json|integer overflow|numeric value"),
+    (Mistake.OWN, r"^invalid input error"),
+    (
+        Mistake.VALUE,
+        r"conversion error|out of range|malformed json|integer overflow|numeric value|conversion failed|cast_invalid",
+    ),
+    (Mistake.VALUE, r"\bbad \w+ value|could not cast|invalid number|is not recognized"),
     (Mistake.COLUMN, r"no such column|referenced column|unrecognized name|invalid identifier|invalid column name"),
     (Mistake.COLUMN, r"unresolved_column|column .* cannot be resolved"),
     (
@@ -85,7 +90,8 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _FEW = 3
-_NUMBER = re.compile(r"(?<![\w.])-?\d[\d.,]*\b|\b0x[0-9a-f]+\b")
+_NUMBER = re.compile(r"(?<=value: ).+|(?<![\w.])-?\d[\d.,]*\b|\b0x[0-9a-f]+\b")
+"""What may be a value without quotes: a number, bytes, what BigQuery has behind ``Bad int64 value:``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,18 +117,24 @@ class Refusal:
 
 def refusal(error: BaseException, statement: Statement) -> Refusal:
     """What a driver's error says of a statement."""
-    text = str(error)
-    code = sqlstate(error)
+    text, code = _text(error), sqlstate(error)
     mistake = _mistake(error, code, text)
-    words = _words(error, text, mistake)
-    if mistake is Mistake.SYNTAX and _is_behind(text, words, statement):
+    words, line = _words(error, text, mistake), _line(error, text)
+    is_behind = "source_rows" in words or "incomplete" in words or (line or 0) > statement.last_line
+    if mistake is Mistake.SYNTAX and is_behind:
         return Refusal(mistake=Mistake.END, words="syntax error at its end", lines=[statement.last_line], code=code)
     return Refusal(
         mistake=mistake,
         words=_without_values(words, mistake, statement),
-        lines=_lines(text, words, statement),
+        lines=_lines_of_name(words, statement) if line is None else [line] if line <= statement.last_line else [],
         code=code,
     )
+
+
+def _text(error: BaseException) -> str:
+    """What the driver says; some give a code before it."""
+    said = error.args[1] if len(error.args) > 1 else error
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
 
 
 def sqlstate(error: BaseException) -> str:
@@ -156,10 +168,11 @@ def _words(error: Any, text: str, mistake: Mistake) -> str:
         return f"{diagnosis.message_primary}. {hint}" if hint.startswith("Perhaps you meant") else diagnosis.message_primary
     if mysql_code(error) is not None:
         near = re.search(r"to use near '(\S*)", text)
-        return f"syntax error near '{near[1]}'" if near else first_line(Exception(error.args[1]))
+        return f"syntax error near '{near[1]}'" if near else first_line(Exception(text))
     told = re.split(r"\n\s*\n|\n\s*LINE \d", text.strip())[0]
     lines = [line.strip() for line in told.splitlines() if line.strip()]
-    return " ".join(lines[:2] if mistake.is_about_names else lines[:1]) or first_line(error)
+    has_more = mistake.is_about_names or (lines and lines[0].endswith(":"))
+    return " ".join(lines[: 2 if has_more else 1]) or first_line(error)
 
 
 def _without_values(words: str, mistake: Mistake, statement: Statement) -> str:
@@ -170,23 +183,21 @@ def _without_values(words: str, mistake: Mistake, statement: Statement) -> str:
     return _NUMBER.sub("…", shown) if mistake in (Mistake.VALUE, Mistake.OTHER) else shown
 
 
-def _line(text: str) -> int | None:
-    """The line of the file that the database names; it is one less than that of what was sent."""
-    told = _LINE.search(text)
-    return int(told[1] or told[2]) - 1 if told else None
+def _line(error: Any, text: str) -> int | None:
+    """The line of the file that the database names: one less than that of what was sent. None for that of a function's code."""
+    diagnosis = getattr(error, "diag", None)
+    if diagnosis is not None and not diagnosis.statement_position:
+        return None
+    told = list(_LINE.finditer(text))
+    if not told:
+        return None
+    # MySQL's line comes last, behind a piece of the query.
+    line = told[-1 if mysql_code(error) else 0]
+    return int(line[1] or line[2]) - 1 or None
 
 
-def _is_behind(text: str, words: str, statement: Statement) -> bool:
-    """Whether the database stumbles over what is behind the query."""
-    line = _line(text)
-    return "source_rows" in words or "incomplete" in words or (line is not None and line > statement.last_line)
-
-
-def _lines(text: str, words: str, statement: Statement) -> list[int]:
-    """The line that the database names, else those that hold the name it tells, if they are few."""
-    line = _line(text)
-    if line is not None:
-        return [line] if 0 < line <= statement.last_line else []
+def _lines_of_name(words: str, statement: Statement) -> list[int]:
+    """The lines with the first name of the words that the statement has, if they are few."""
     for found in _NAME.finditer(words):
         name = next(filter(None, found.groups())).rpartition(".")[2].strip()
         lines = statement.lines_of(name) if name else []

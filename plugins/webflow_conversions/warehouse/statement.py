@@ -33,7 +33,8 @@ _BIND = re.compile(rf"(?<![\w:{HIDDEN}'\"`\])\\]):(?P<name>[^\W\d]\w*)")
 """A bind in masked SQL. Behind a name, a quote or a bracket a colon is a path (``payload:id``), a slice or a struct's."""
 
 _OPENED = re.compile(
-    r"(?:\bIN\b|(?<![<>!=])=\s*(?:ANY|SOME)\b(?=\s*\())(?P<openers>(?:\s*(?:(?:SELECT\s+(?:\*\s+FROM\s+)?)?UNNEST|CAST)?\s*\()*)\s*\Z",
+    r"(?:\bIN\b|(?<![<>!=])=\s*(?:ANY|SOME)\b(?=\s*\())"
+    r"(?P<openers>(?:\s*(?:(?:(?:SELECT\s+(?:\*\s+FROM\s+)?)?UNNEST|CAST)\s*)?\()*)\s*\Z",
     re.IGNORECASE,
 )
 """What may stand before a list: ``IN``, ``IN (``, ``= ANY(``, ``IN UNNEST(``, ``= ANY(CAST(``."""
