@@ -42,10 +42,10 @@ POSTGRES = """
 CREATE TABLE payroll (LIKE orders);
 CREATE FUNCTION checked(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no such customer: %'', $1; END';
 CREATE FUNCTION broken(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN
-
-
-
-    RETURN (SELECT nope || $1);
+    RETURN (
+        SELECT
+            nope || $1
+    );
 END';
 DROP ROLE IF EXISTS shop_reader;
 CREATE ROLE shop_reader LOGIN;
