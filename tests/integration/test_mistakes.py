@@ -20,7 +20,6 @@ from webflow_conversions.configuration import ConfigurationFile
 from webflow_conversions.documents.mistakes import CONNECTIONS, DATABASES, EXAMPLES, PORT, WORKS, ConnectionExample, Example, page
 from webflow_conversions.errors import NotLetIn, Unavailable, Unusable
 from webflow_conversions.hooks.connections import warehouse
-from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.personal_data import PersonalData
@@ -28,7 +27,7 @@ from webflow_conversions.rules.query import Query
 from webflow_conversions.rules.window import Window
 from webflow_conversions.warehouse.reader import Warehouse
 
-RUN = Run(id=1, run_id="run", window=Window.up_to(NOW), sources=["shop"], dry_run=False, force=False, clock_offset=None)
+WINDOW = Window.up_to(NOW)
 
 SHOP = """
 CREATE TABLE orders (order_no varchar(20), paid_at {moment}, customer_no varchar(20), total decimal(9, 2));
@@ -121,7 +120,7 @@ def ask(example: Example, folder: Path, engine: sa.Engine) -> Iterator[Any]:
         yield users.check()
         yield users.all_of(["anna@example.com", "k2"])["user_id"].tolist()
     else:
-        query = SourceQuery(warehouse=reader, name="shop", sql=sql, run=RUN)
+        query = SourceQuery(warehouse=reader, name="shop", sql=sql, window=WINDOW)
         yield query.check()
         rows: list[Any] = []
         query.read(lambda chunk: rows.extend(zip(chunk["conversion_id"], chunk["identity_key"], strict=True)))
@@ -160,7 +159,7 @@ def test_each_query_is_named_where_its_database_refuses_it(name: str) -> None:
     fine = "SELECT 'd' AS user_domain, 'u' AS user_id, 's' AS session_id, 1 AS started_at, 2 AS last_active_at"
     fine = f"SELECT * FROM ({fine}, 3 AS first_viewed_at) v WHERE user_id IN :user_ids"
     queries: dict[str, Any] = {
-        "source shop": SourceQuery(warehouse=reader, name="shop", sql=sql, run=RUN),
+        "source shop": SourceQuery(warehouse=reader, name="shop", sql=sql, window=WINDOW),
         "known_users": KnownUsers(warehouse=reader, sql=sql, personal_data=PersonalData.REJECT),
         "attribution.visits": Visits(warehouse=reader, sql=sql, until_sql="SELECT 1", history_days=30),
         "attribution.complete_until": Visits(warehouse=reader, sql=fine, until_sql=sql, history_days=30),
@@ -221,7 +220,7 @@ def connected(strict_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) ->
         given = {"conn_type": "postgres", "host": "127.0.0.1", "port": strict_server.port, "login": "postgres", "schema": "shop"}
         monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(given | fields))
         sql = "SELECT 'o1' AS conversion_id, now() AS occurred_at, 'k1' AS identity_key"
-        return SourceQuery(warehouse=warehouse("warehouse"), name="shop", sql=sql, run=RUN)
+        return SourceQuery(warehouse=warehouse("warehouse"), name="shop", sql=sql, window=WINDOW)
 
     return connect
 
@@ -282,6 +281,6 @@ def test_mariadb_s_codes_tell_a_mistake_in_a_connection(mariadb: MariaDBServer, 
         cursor.execute("CREATE DATABASE IF NOT EXISTS shop")
         cursor.execute("CREATE OR REPLACE USER guest@localhost")
     engine = sa.create_engine(f"mysql+pymysql://{login}@127.0.0.1:{mariadb.port}/{database}", poolclass=sa.NullPool)
-    query = SourceQuery(warehouse=Warehouse(engine, "warehouse"), name="shop", sql="SELECT 1", run=RUN)
+    query = SourceQuery(warehouse=Warehouse(engine, "warehouse"), name="shop", sql="SELECT 1", window=WINDOW)
     with pytest.raises(Unusable, match=f"does not let us in: .* Correct connection warehouse: {remedy}"):
         query.check()

@@ -2,8 +2,9 @@
 
 import pytest
 
+from webflow_conversions.rules.mistakes import Mistake
 from webflow_conversions.warehouse.reaching import what_to_correct
-from webflow_conversions.warehouse.refusals import Mistake, refusal
+from webflow_conversions.warehouse.refusals import refusal
 from webflow_conversions.warehouse.statement import Statement
 
 SQL = "SELECT\n    paid_att AS occurred_at\nFROM shop_orders\nWHERE total > 5\n"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webflow_conversions.documents.markdown import table
-from webflow_conversions.warehouse.refusals import Mistake
+from webflow_conversions.rules.mistakes import Mistake
 
 DATABASES = {"postgres": "PostgreSQL", "duckdb": "DuckDB", "sqlite": "SQLite", "mariadb": "MariaDB"}
 """The databases on which every mistake is made, with their names."""
@@ -445,12 +445,6 @@ CONNECTIONS: Sequence[ConnectionExample] = (
         fields={"extra": {"sslmode": "on"}},
         why='invalid sslmode value: "on"',
         remedy="its TLS: sslmode, sslrootcert, and the server's certificate",
-    ),
-    ConnectionExample(
-        written="`ssl_mode` for `sslmode`",
-        fields={"extra": {"ssl_mode": "require"}},
-        why='invalid dsn: invalid connection option "ssl_mode"',
-        remedy="its extras",
     ),
 )
 

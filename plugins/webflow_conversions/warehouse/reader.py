@@ -18,12 +18,13 @@ from psycopg2.extensions import encodings
 from sqlalchemy.engine import Connection, Engine
 
 from webflow_conversions.errors import Unavailable, Unusable, first_line
+from webflow_conversions.rules.mistakes import Mistake
 from webflow_conversions.rules.personal_data import looks_like_personal_data
 from webflow_conversions.rules.query import Query
 from webflow_conversions.rules.text import as_text, is_storable
 from webflow_conversions.warehouse.copy import Lines
 from webflow_conversions.warehouse.reaching import connect
-from webflow_conversions.warehouse.refusals import Mistake, refusal
+from webflow_conversions.warehouse.refusals import refusal
 from webflow_conversions.warehouse.sessions import prepare_sessions
 from webflow_conversions.warehouse.statement import Statement, Text
 from webflow_conversions.warehouse.types import OTHER, ColumnType, column_type
