@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
-from functools import partial
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from psycopg2.extensions import connection as PostgresConnection
 from psycopg2.extensions import make_dsn
 
@@ -31,6 +31,12 @@ _NETWORK_GONE: dict[str, Any] = {
     "tcp_user_timeout": 25_000,
 }
 """libpq's parameters that end a connection to an unreachable server after about 25 seconds (the last one: milliseconds)."""
+
+
+_OUT_OF_REACH = re.compile(
+    "refused|time-?out|timed out|translate|unreachable|no route|database system is|closed the connection", re.IGNORECASE
+)
+"""Words of libpq for a server that did not get as far as asking who it is."""
 
 
 def connection_named(name: str) -> Connection:
@@ -92,7 +98,7 @@ def ledger_connect(name: str = LEDGER) -> Connect:
     connection = connection_named(name)
     if connection.conn_type not in ("postgres", "postgresql"):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: the ledger needs PostgreSQL (type postgres).")
-    return _opener(name)
+    return _Opener(name)
 
 
 def ledger_session(name: str = LEDGER) -> Session:
@@ -127,7 +133,7 @@ def _engine(hook: DbApiHook, connection: Connection, name: str) -> sa.Engine:
     # SQLAlchemy's errors end up in the task's log, and a query's parameters are identity keys.
     arguments: dict[str, Any] = {"poolclass": sa.NullPool, "hide_parameters": True}
     if isinstance(hook, PostgresHook):
-        return sa.create_engine("postgresql+psycopg2://", creator=_opener(name), **arguments)
+        return sa.create_engine("postgresql+psycopg2://", creator=_Opener(name), **arguments)
     if connection.conn_type == "sqlite":
         return sa.create_engine("sqlite://", creator=hook.get_conn, **arguments)
     if connection.conn_type == "duckdb":
@@ -136,16 +142,40 @@ def _engine(hook: DbApiHook, connection: Connection, name: str) -> sa.Engine:
     return hook.get_sqlalchemy_engine(arguments)
 
 
-def _opener(name: str) -> Callable[[], PostgresConnection]:
-    """A function that opens psycopg2 connections, with all parameters of Airflow's connection.
+class _Opener:
+    """Opens psycopg2 connections, with all parameters of Airflow's connection.
 
-    Airflow is asked once, so that a session can reconnect while Airflow's API server is away. The provider's own
-    ``get_conn()`` is psycopg 3 wherever that is installed.
+    Airflow is asked once, so that a session can reconnect while Airflow's API server is away, and again when the database lets
+    nobody in: passwords are replaced, and tokens end after some minutes. The provider's own ``get_conn()`` is psycopg 3 wherever
+    that is installed.
+
+    :raises Unusable: if there is no such connection any more, or libpq does not know one of its parameters.
     """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._parameters = _parameters(name)
+
+    def __call__(self) -> PostgresConnection:
+        try:
+            return psycopg2.connect(**self._parameters)
+        except psycopg2.OperationalError as error:
+            if _OUT_OF_REACH.search(str(error)):
+                raise
+            with suppress(Unusable, AirflowException):
+                changed = _parameters(self._name)
+                if changed != self._parameters:
+                    self._parameters = changed
+                    return psycopg2.connect(**changed)
+            raise
+
+
+def _parameters(name: str) -> dict[str, Any]:
+    """libpq's parameters of a connection."""
     hook = PostgresHook(postgres_conn_id=name, sqlalchemy_scheme="postgresql+psycopg2")
     url = hook.sqlalchemy_url
     extra = {key: value for key, value in hook.connection.extra_dejson.items() if key not in hook.ignored_extra_options}
-    arguments: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "host": url.host,
         "port": url.port,
         "user": url.username,
@@ -154,12 +184,14 @@ def _opener(name: str) -> Callable[[], PostgresConnection]:
         "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
         "application_name": "webflow_conversions",
         **_NETWORK_GONE,
+        **extra,
+        "client_encoding": "UTF8",
     }
     try:
-        make_dsn(**arguments | extra)
+        make_dsn(**parameters)
     except (psycopg2.ProgrammingError, TypeError) as error:
         raise Unusable(
             f"The extra of connection {name} is nothing that PostgreSQL knows ({first_line(error)}): correct it, for example to "
             '{"sslmode": "require"}.'
         ) from None
-    return partial(psycopg2.connect, **arguments | extra)
+    return parameters

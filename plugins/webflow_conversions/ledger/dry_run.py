@@ -61,15 +61,12 @@ class DryRunExtraction:
 
     def _foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
         for _ in range(RACES):
-            with suppress(UniqueViolation), self._session.transaction() as cursor:
+            with suppress(UniqueViolation), self._session.transaction(is_kept=False) as cursor:
                 self._recording.stage(cursor, conversions)
                 self._recording.merge(cursor, now)
                 cursor.execute(statement("dry_run/foreseen"))
-                found = pd.DataFrame(
-                    cursor.fetchall(), columns=[column.name for column in cursor.description or ()], dtype=object
-                )
-                cursor.connection.rollback()
-                return found
+                names = [column.name for column in cursor.description or ()]
+                return pd.DataFrame(cursor.fetchall(), columns=names, dtype=object)
         raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
 
     def _due(self, now: datetime) -> dict[str, Any]:

@@ -85,7 +85,9 @@ def _apply(cursor: Cursor, known: Sequence[Migration]) -> list[str]:
         )
     cursor.execute("SELECT to_regclass('webflow.schema_migrations') IS NOT NULL")
     if not cursor.fetchone()[0]:
-        cursor.execute("CREATE SCHEMA IF NOT EXISTS webflow")
+        cursor.execute("SELECT to_regnamespace('webflow') IS NOT NULL")
+        if not cursor.fetchone()[0]:  # IF NOT EXISTS asks for rights on the database even where the schema is there
+            cursor.execute("CREATE SCHEMA webflow")
         cursor.execute(
             "CREATE TABLE webflow.schema_migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
             " applied_at timestamptz NOT NULL DEFAULT now())"

@@ -17,13 +17,15 @@ from webflow_conversions.errors import Unavailable, first_line
 Connect = Callable[[], Connection]
 
 _SETTINGS = """
-SET TIME ZONE 'UTC';
-SET synchronous_commit = on;
-SET jit = off;
-SET enable_seqscan = off;
-SET enable_mergejoin = off
+SET LOCAL TIME ZONE 'UTC';
+SET LOCAL synchronous_commit = on;
+SET LOCAL jit = off;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_mergejoin = off
 """
-"""Commits survive a crash of the server: a claim that it forgets would let an event out twice without a word.
+"""Of every transaction, and of nothing after it: a pooler hands the server's session on to others (pgbouncer, transaction mode).
+
+Commits survive a crash of the server: a claim that it forgets would let an event out twice without a word.
 Every statement reaches its rows by an index. Left alone, the planner turns from some thousand rows on to a
 hash or merge join over the whole table, and the cost of a row would grow with the history."""
 
@@ -54,31 +56,53 @@ def statement(name: str, **parts: str) -> str:
 class Session:
     """One connection, opened when it is first needed and again after it broke.
 
-    Not for use by two threads at a time.
+    Not for use by two threads at a time. What it needs of the server's session it sets in each transaction.
 
     :param lock_seconds: how long a statement may wait for a lock before the ledger counts as away; None for any time.
+    :param statement_seconds: how long a statement, and the client between two of them, may take; None for any time.
+    :param is_reading: whether transactions only read, each from a single snapshot.
     """
 
-    def __init__(self, connect: Connect, *, lock_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        lock_seconds: float | None = None,
+        statement_seconds: float | None = None,
+        is_reading: bool = False,
+    ) -> None:
         self._connect = connect
-        self._lock_seconds = lock_seconds
         self._connection: Connection | None = None
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if is_reading else "BEGIN"
+        limits = {
+            "lock_timeout": lock_seconds,
+            "statement_timeout": statement_seconds,
+            "idle_in_transaction_session_timeout": statement_seconds,
+        }
+        bounds = [f"SET LOCAL {name} = {int(seconds * 1000)}" for name, seconds in limits.items() if seconds is not None]
+        self._begin_with = ";\n".join([begin, _SETTINGS.strip(), *bounds])
 
     def waiting(self, lock_seconds: float) -> "Session":
         """Another session on the same ledger, which waits ``lock_seconds`` for a lock."""
         return Session(self._connect, lock_seconds=lock_seconds)
 
     @contextmanager
-    def transaction(self) -> Iterator[Cursor]:
+    def transaction(self, *, is_kept: bool = True) -> Iterator[Cursor]:
         """A cursor in a transaction: committed at the end, rolled back on an error.
 
+        :param is_kept: False to roll back in any case.
         :raises Unavailable: if the server cannot be reached or goes away; what was done is not committed, or it
             is not known whether it was if the connection broke in the commit.
         """
         try:
-            connection = self._open()
-            with connection, connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
-                yield cursor
+            with self._begin() as cursor:
+                try:
+                    yield cursor
+                except BaseException:
+                    with suppress(psycopg2.Error):
+                        cursor.execute("ROLLBACK")
+                    raise
+                cursor.execute("COMMIT" if is_kept else "ROLLBACK")
         except _FAULTS_OF_A_STATEMENT:
             raise
         except psycopg2.Error as error:
@@ -104,11 +128,18 @@ class Session:
                 self._connection.close()
             self._connection = None
 
-    def _open(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            connection = self._connect()
-            with connection, connection.cursor() as cursor:
-                cursor.execute(_SETTINGS)
-                cursor.execute("SET lock_timeout = %s", (int((self._lock_seconds or 0) * 1000),))
-            self._connection = connection
-        return self._connection
+    def _begin(self) -> Cursor:
+        """A cursor in a new transaction. A connection that died since its last use is replaced: nothing was done on it yet."""
+        if self._connection is not None:
+            try:
+                return self._begin_on(self._connection)
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                self.close()
+        self._connection = self._connect()
+        self._connection.autocommit = True  # BEGIN, the settings and COMMIT are sent from here
+        return self._begin_on(self._connection)
+
+    def _begin_on(self, connection: Connection) -> Cursor:
+        cursor: Cursor = connection.cursor(cursor_factory=NamedTupleCursor)
+        cursor.execute(self._begin_with)
+        return cursor

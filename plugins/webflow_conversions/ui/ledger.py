@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
-from typing import Any
 
 from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedTable
 
 from webflow_conversions.errors import Unavailable, first_line
-from webflow_conversions.ledger.session import Connect, Session
+from webflow_conversions.ledger.session import Session
 
 MOST_CONNECTIONS = 8
 """Of one API server process; PostgreSQL has 100 for everybody by default."""
 WAIT_SECONDS = 5.0
-READ_TIMEOUT = "10s"
-ACT_TIMEOUT = "60s"
+READ_SECONDS = 10.0
+ACT_SECONDS = 60.0
+"""Of one statement."""
 
 
 class NoLedger(Unavailable):
@@ -31,7 +31,7 @@ def reading() -> Iterator[Session]:
     :raises Unusable: if there is no connection ``webflow_ledger``.
     :raises Unavailable: if the ledger is away, or too many people are asking.
     """
-    with _session(READ_TIMEOUT, isolation_level="REPEATABLE READ", readonly=True) as session:
+    with _session(READ_SECONDS, is_reading=True) as session:
         yield session
 
 
@@ -42,15 +42,15 @@ def acting() -> Iterator[Session]:
     :raises Unusable: if there is no connection ``webflow_ledger``.
     :raises Unavailable: if the ledger is away, or too many people are asking.
     """
-    with _session(ACT_TIMEOUT) as session:
+    with _session(ACT_SECONDS) as session:
         yield session
 
 
 @contextmanager
-def _session(timeout: str, **characteristics: Any) -> Iterator[Session]:
+def _session(statement_seconds: float, *, is_reading: bool = False) -> Iterator[Session]:
     from webflow_conversions.hooks.connections import ledger_connect
 
-    session = Session(_bounded(ledger_connect(), timeout, characteristics))
+    session = Session(ledger_connect(), statement_seconds=statement_seconds, is_reading=is_reading)
     if not _free.acquire(timeout=WAIT_SECONDS):
         raise Unavailable("Too many people are asking the ledger at this moment: try again in some seconds.")
     try:
@@ -64,17 +64,3 @@ def _session(timeout: str, **characteristics: Any) -> Iterator[Session]:
     finally:
         session.close()
         _free.release()
-
-
-def _bounded(connect: Connect, timeout: str, characteristics: dict[str, Any]) -> Connect:
-    """The same connections, with a limit to each statement."""
-
-    def bounded() -> Any:
-        connection = connect()
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SET statement_timeout = %s", (timeout,))
-            cursor.execute("SET idle_in_transaction_session_timeout = %s", (timeout,))
-        connection.set_session(**characteristics)
-        return connection
-
-    return bounded

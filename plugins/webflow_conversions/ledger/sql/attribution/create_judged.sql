@@ -1,4 +1,4 @@
-CREATE TEMPORARY TABLE IF NOT EXISTS judged (
+CREATE TEMPORARY TABLE judged (
     id                    bigint NOT NULL,
     was                   text,
     attribution           text NOT NULL,
@@ -10,4 +10,4 @@ CREATE TEMPORARY TABLE IF NOT EXISTS judged (
     reason                text,
     user_domain           text,
     user_id               text
-) ON COMMIT DELETE ROWS
+) ON COMMIT DROP

@@ -1,4 +1,4 @@
-CREATE TEMPORARY TABLE IF NOT EXISTS staged (
+CREATE TEMPORARY TABLE staged (
     action_id           text COLLATE "C" NOT NULL,
     event_name          text,
     conversion_id       text,
@@ -13,4 +13,4 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged (
     alike               integer NOT NULL,
     rank                smallint NOT NULL,
     beside              text
-) ON COMMIT DELETE ROWS
+) ON COMMIT DROP

@@ -1,7 +1,7 @@
-CREATE TEMPORARY TABLE IF NOT EXISTS identified (
+CREATE TEMPORARY TABLE identified (
     id          bigint NOT NULL,
     user_domain text,
     user_id     text,
     reason      text,
     user_before text
-) ON COMMIT DELETE ROWS
+) ON COMMIT DROP
