@@ -170,5 +170,5 @@ def _judge(credit: Credit, users: KnownUsers, table: PreviewTable, clock: Callab
     try:
         judged = attribute(users, credit, table, clock)
     except Unavailable as error:
-        return [f"the visits could not be read, so not all is judged: {str(error).rstrip('.')}"]
-    return [judged.hint] if judged.hint else []
+        return [f"The visits could not be read, so not all is judged: {str(error).rstrip('.')}"]
+    return [f"{judged.hint[0].upper()}{judged.hint[1:]}"] if judged.hint else []

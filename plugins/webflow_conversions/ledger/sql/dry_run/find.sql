@@ -10,7 +10,7 @@ SELECT
     r.failures,
     r.currency,
     coalesce(
-        (SELECT jsonb_object_agg(d.source, d.preview) FROM webflow.dry_runs d WHERE d.run = r.id AND d.at >= %(since)s), '{}'
+        (SELECT json_object_agg(d.source, d.preview) FROM webflow.dry_runs d WHERE d.run = r.id AND d.at >= %(since)s), '{}'
     ) AS previews
 FROM webflow.runs r
 WHERE r.dag_id = %(dag_id)s AND r.id = %(number)s AND r.dry_run

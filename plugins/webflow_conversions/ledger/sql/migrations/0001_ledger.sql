@@ -299,7 +299,7 @@ CREATE TABLE webflow.dry_runs (
     run     bigint NOT NULL REFERENCES webflow.runs ON DELETE CASCADE,
     source  text NOT NULL,
     at      timestamptz NOT NULL,
-    preview jsonb NOT NULL,
+    preview json NOT NULL,
     PRIMARY KEY (run, source)
 );
 
