@@ -136,7 +136,6 @@ with DAG(
     reconcile = ReconcileConversionsOperator(
         task_id="reconcile",
         plan=run,
-        extracted=extract.output,
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
         outlets=[Asset("webflow_offsite_conversions")],
     )

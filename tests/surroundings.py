@@ -117,8 +117,8 @@ class Surroundings:
     def push(self, work: Any) -> WebflowPushConversionsOperator:
         return WebflowPushConversionsOperator(task_id="push", plan=self.xcoms["run"], work=work)
 
-    def reconcile(self, *, extracted: Any = None) -> Any:
-        task = ReconcileConversionsOperator(task_id="reconcile", plan=self.xcoms["run"], extracted=extracted, outlets=[ASSET])
+    def reconcile(self) -> Any:
+        task = ReconcileConversionsOperator(task_id="reconcile", plan=self.xcoms["run"], outlets=[ASSET])
         return task.execute(self.context())
 
     def written(self) -> int:

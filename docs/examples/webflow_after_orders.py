@@ -35,8 +35,6 @@ with DAG(
     extract = ExtractConversionsOperator.partial(task_id="extract", plan=run).expand(source=plan.output)
     identify = IdentifyConversionsOperator(task_id="identify", plan=run, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     push = WebflowPushConversionsOperator.partial(task_id="push", plan=run).expand(work=identify.output)
-    reconcile = ReconcileConversionsOperator(
-        task_id="reconcile", plan=run, extracted=extract.output, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
-    )
+    reconcile = ReconcileConversionsOperator(task_id="reconcile", plan=run, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     extract >> identify
     push >> reconcile

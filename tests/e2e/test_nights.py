@@ -109,6 +109,7 @@ def test_a_dry_run_shows_payloads_and_changes_nothing(anew: Stage) -> None:
     shown = {source["source"]: source for source in extracted(anew, dry)}
     would_send = sum(source["states"]["ready"][""]["rows"] for source in shown.values())
     assert would_send == pytest.approx(len(dry.due(*window(dry))), abs=edge(dry))
+    assert (dry.record.outcome, dry.record.problems) == ("succeeded", [])
     kept = {row.source: row.preview for row in anew.ledger("SELECT source, preview FROM webflow.dry_runs")}
     assert set(kept) == set(shown)
     assert kept["offline_sales"]["payloads"][0]["eventName"] == "offline-purchase"

@@ -153,9 +153,10 @@ def test_a_dry_run_keeps_its_result_for_the_page_and_returns_counts_alone(
     shown = around.extract()
 
     assert around.identify() == []
-    document = around.reconcile(extracted=[shown])
 
-    assert document == {"sources": {"sales": shown}}
+    assert around.sql("SELECT outcome, counts FROM webflow.runs") == [
+        ("succeeded", {"sources": {"sales": {name: part for name, part in shown.items() if name != "source"}}})
+    ]
     assert set(shown) == {"source", "read", "recorded", *BESIDE, "states", "unseen"}
     ((source, kept),) = around.sql("SELECT source, preview FROM webflow.dry_runs")
     assert source == "sales"
@@ -175,8 +176,11 @@ def test_a_dry_run_keeps_its_result_for_the_page_and_returns_counts_alone(
     assert around.xcoms["dry_run"].endswith("/webflow/dry-runs/1)")
     assert around.sql("SELECT count(*) FROM webflow.conversions") == [(0,)]
     assert around.simulator.events() == []
-    with pytest.raises(Unfinished, match="sales: was not read to its end"):
-        around.reconcile(extracted=None)
+    around.sql("DELETE FROM webflow.dry_runs")
+    for task in (around.identify, around.reconcile):
+        with pytest.raises(Unfinished, match="sales: was not read to its end"):
+            task()
+    assert around.sql("SELECT outcome FROM webflow.runs") == [("failed",)]
 
 
 def test_a_guard_stops_the_run_and_force_goes_past_it(around: Surroundings) -> None:

@@ -55,7 +55,6 @@ class ExtractConversionsOperator(ConversionsOperator):
         """Look at the source, and keep the result in the ledger for the page."""
         from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.dry_run import DryRunExtraction, DryRuns
-        from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
 
         source, session = self.config.source(self.source), self.ledger()
         rules, api = self.config.rules(source), WebflowHook(source.webflow_conn_id).get_conn()
@@ -71,12 +70,7 @@ class ExtractConversionsOperator(ConversionsOperator):
         results.record(run, preview, now())
         self.log.info("%s", preview)
         self._summarize(context, f"{preview.tally.read.rows:,} read, {preview.to_send.rows:,} would be sent")
-        return {
-            "source": source.name,
-            **tally_counts(preview.tally),
-            "states": state_counts(preview.states),
-            "unseen": preview.unseen.to_json(),
-        }
+        return {"source": source.name, **preview.counts()}
 
     def _summarize(self, context: Context, summary: str) -> None:
         """Set the text that Airflow shows in place of the number of the mapped task."""

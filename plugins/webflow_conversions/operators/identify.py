@@ -9,6 +9,7 @@ from airflow.sdk import Context
 
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.operators.base import ConversionsOperator, now
+from webflow_conversions.operators.dry_run import end_dry_run
 
 if TYPE_CHECKING:
     from webflow_conversions.ledger.runs import Runs
@@ -40,7 +41,7 @@ class IdentifyConversionsOperator(ConversionsOperator):
 
         run = Run.from_json(self.plan)
         if run.dry_run:
-            self.log.info("a dry run sends nothing")
+            end_dry_run(context, run, self.ledger())
             return []
         session = self.ledger()
         runs = Runs(session, context["dag_run"].dag_id)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from airflow.sdk import Context, conf
+from airflow.sdk import Context
 
 from webflow_conversions.errors import Unfinished
-from webflow_conversions.hooks.scheduler import DRY_RUN
 from webflow_conversions.operators.base import ConversionsOperator, now, tell
+from webflow_conversions.operators.dry_run import end_dry_run
 
 if TYPE_CHECKING:
     from webflow_conversions.pipeline.run import Run
@@ -23,19 +22,17 @@ class ReconcileConversionsOperator(ConversionsOperator):
     """Counts, proves, records, cleans up; returns the run's counts.
 
     :param plan: the run, as the plan task pushed it.
-    :param extracted: what the extract tasks returned, for the record of a dry run.
     """
 
-    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "plan", "extracted")
+    template_fields: Sequence[str] = (*ConversionsOperator.template_fields, "plan")
 
-    def __init__(self, *, plan: Any, extracted: Any, **kwargs: Any) -> None:
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
-        self.extracted = extracted
 
     def perform(self, context: Context) -> dict[str, Any]:
         from webflow_conversions.ledger.identification import Identification
-        from webflow_conversions.ledger.retention import hash_people, remove_old, remove_previews
+        from webflow_conversions.ledger.retention import hash_people, remove_old
         from webflow_conversions.ledger.runs import Runs
         from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.judgement import judge
@@ -43,19 +40,12 @@ class ReconcileConversionsOperator(ConversionsOperator):
         from webflow_conversions.pipeline.preview import PAYLOADS
         from webflow_conversions.pipeline.reconciliation import as_table, counts
         from webflow_conversions.pipeline.run import Run
-        from webflow_conversions.pipeline.verdict import unread
 
         run = Run.from_json(self.plan)
         session = self.ledger()
-        runs = Runs(session, context["dag_run"].dag_id)
         if run.dry_run:
-            shown = {document["source"]: document for document in self.extracted or ()}
-            verdict = unread(source for source in run.sources if source not in shown)
-            runs.end(run, verdict, {"sources": shown})
-            remove_previews(session, now())
-            context["ti"].xcom_push(key=DRY_RUN, value=_note(run, shown))
-            self._tell(context, run, {"sources": shown}, verdict)
-            return {"sources": shown}
+            return end_dry_run(context, run, session)
+        runs = Runs(session, context["dag_run"].dag_id)
         destinations = self.config.destinations(run.sources)
         is_rehearsal = runs.rehearses(run, asked=self.config.delivery.is_rehearsal)
         Identification(session, session, run, destinations).expire(now())
@@ -94,14 +84,3 @@ class ReconcileConversionsOperator(ConversionsOperator):
         for asset in self.outlets:
             flags = {"dry_run": run.dry_run, "is_rehearsal": is_rehearsal}
             context["outlet_events"][asset].extra = {"run_id": run.run_id, **flags, **document}
-
-
-def _note(run: Run, shown: Mapping[str, Mapping[str, Any]]) -> str:
-    """What a dry run showed, for the run's note in Airflow, with a link to the page."""
-    from webflow_conversions.pipeline.reconciliation import amount_in
-    from webflow_conversions.rules.amounts import Amount
-    from webflow_conversions.rules.states import State
-
-    to_send = sum((amount_in(counts["states"], State.READY) for counts in shown.values()), Amount())
-    prefix = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-    return f"{to_send} would be sent, and nothing was. [Tables, examples and payloads]({prefix}/webflow/dry-runs/{run.id})"

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
 
-from webflow_conversions.pipeline.reconciliation import BESIDE, tally_counts
+from webflow_conversions.pipeline.reconciliation import BESIDE, state_counts, tally_counts
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.credit import explain_attribution
 from webflow_conversions.rules.event import Event, shortened
@@ -216,6 +216,10 @@ class Preview:
     def unseen(self) -> Amount:
         """Conversions of the outcomes that wait in the ledger, and that the source did not return."""
         return sum((outcome.unseen for outcome in self.outcomes), Amount())
+
+    def counts(self) -> dict[str, Any]:
+        """The counts of the rows read and of the outcomes, for the run's record."""
+        return {**tally_counts(self.tally), "states": state_counts(self.states), "unseen": self.unseen.to_json()}
 
     def to_json(self) -> dict[str, Any]:
         """For a record; money as text, exactly."""
