@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 from psycopg2.errors import UniqueViolation
@@ -17,15 +16,11 @@ from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.failures import Failure, failures_of
 from webflow_conversions.pipeline.preview import Preview
 from webflow_conversions.pipeline.run import Run
-from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.evaluation import SourceRules
 
 
 class DryRunExtraction:
-    """A :class:`~webflow_conversions.pipeline.dry_run.DryRunLedger`: foresees what recording a chunk makes of its conversions.
-
-    A temporary table with the action IDs of the conversions outlives a chunk.
-    """
+    """A :class:`~webflow_conversions.pipeline.dry_run.DryRunLedger`: foresees what recording a chunk makes of its conversions."""
 
     def __init__(self, session: Session, run: Run, rules: SourceRules, config_digest: str) -> None:
         self._session = session
@@ -33,33 +28,11 @@ class DryRunExtraction:
         self._rules = rules
         self._recording = Extraction(session, run, rules, config_digest)
 
-    def begin(self) -> None:
-        """Make the temporary table."""
-        self._session.execute("dry_run/create_seen", {})
-
     def foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
         """Record the chunk, look, and take it back.
 
         :raises Unavailable: if other runs keep adding the same conversions at this moment.
         """
-        foreseen = self._foresee(conversions, now)
-        self._session.execute("dry_run/add_seen", {"action_ids": conversions["action_id"].tolist()})
-        return foreseen
-
-    def unseen(self, now: datetime) -> Amount:
-        """The waiting conversions of the window that are due and that the dry run did not read again."""
-        (row,) = self._session.fetch("dry_run/count_unseen", self._due(now))
-        return Amount.of_row(row)
-
-    def waiting(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
-        """These conversions in pages."""
-        parameters = self._due(now) | {"rows": page_rows}
-        after = {"after_ms": -(2**62), "after_id": 0}
-        while rows := self._session.fetch("dry_run/page_of_unseen", parameters | after):
-            after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
-            yield pd.DataFrame(rows, dtype=object).astype({"id": "int64", "action_timestamp_ms": "int64"})
-
-    def _foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
         for _ in range(RACES):
             with suppress(UniqueViolation), self._session.transaction(is_kept=False) as cursor:
                 self._recording.stage(cursor, conversions)
@@ -69,8 +42,14 @@ class DryRunExtraction:
                 return pd.DataFrame(cursor.fetchall(), columns=names, dtype=object)
         raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
 
-    def _due(self, now: datetime) -> dict[str, Any]:
-        return self._run.sendable(self._rules.destination, [self._rules.source], now).parameters()
+    def waiting(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
+        """What waits in the window and is due, in pages."""
+        scope = self._run.sendable(self._rules.destination, [self._rules.source], now)
+        parameters = scope.parameters() | {"rows": page_rows}
+        after = {"after_ms": -(2**62), "after_id": 0}
+        while rows := self._session.fetch("dry_run/page_of_waiting", parameters | after):
+            after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
+            yield pd.DataFrame(rows, dtype=object).astype({"id": "int64", "action_timestamp_ms": "int64"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The table of a preview: a private SQLite database in a temporary file, so that a million conversions need little memory."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -45,7 +45,7 @@ class TemporaryTable:
             self._database.row_factory = sqlite3.Row
             for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIBIBYTES}"):
                 self._database.execute(f"PRAGMA {pragma}")
-            for name in ("create_conversions", "create_arrived"):
+            for name in ("create_conversions", "create_arrived", "create_seen"):
                 self._database.execute(statement(f"preview/{name}"))
 
     def __enter__(self) -> Self:
@@ -67,6 +67,16 @@ class TemporaryTable:
             self._for_each("remove", [{"id": row["id"]} for row in again if row["is_better"] and not row["is_alike"]])
             self._database.execute(statement("preview/take_arrived"), {"is_unseen": 0})
         return sum((_met(row) for row in again), Met())
+
+    def see(self, action_ids: Sequence[str]) -> None:
+        """Keep in mind what the source returned, whatever became of it."""
+        with self._transaction():
+            self._for_each("add_seen", [{"action_id": action_id} for action_id in action_ids])
+
+    def unseen(self, conversions: pd.DataFrame) -> pd.DataFrame:
+        """Those of the conversions that the source did not return."""
+        is_seen = [bool(self._fetch("is_seen", action_id=action_id)[0]["is_seen"]) for action_id in conversions["action_id"]]
+        return conversions[[not seen for seen in is_seen]].reset_index(drop=True)
 
     def add_unseen(self, conversions: pd.DataFrame) -> None:
         """Add conversions that the source did not return."""

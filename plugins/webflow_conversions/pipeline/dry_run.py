@@ -29,16 +29,11 @@ PAGE_ROWS = 10_000
 class DryRunLedger(Protocol):
     """The ledger's methods that a dry run calls."""
 
-    def begin(self) -> None: ...
-
     def foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
         """What would become of judged conversions (``Evaluated``), in the form that :class:`PreviewTable` takes."""
 
-    def unseen(self, now: datetime) -> Amount:
-        """The conversions that wait in the ledger, are due, and were not foreseen."""
-
     def waiting(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
-        """These conversions in pages, in the same form, with ``id``."""
+        """The conversions that wait and are due, in pages, in the same form, with ``id``."""
 
 
 class WithoutLedger:
@@ -51,9 +46,6 @@ class WithoutLedger:
         self._tell = tell
         self._rows = 0
 
-    def begin(self) -> None:
-        """Do nothing."""
-
     def foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
         """The conversions as they were judged."""
         self._rows += len(conversions)
@@ -61,10 +53,6 @@ class WithoutLedger:
         recorded = conversions[conversions["beside"].isna()]
         said = {f"said_{name}": recorded[name] for name in ("action_timestamp_ms", "identity_key", "value", "detail")}
         return recorded.assign(**said, attempts_in_doubt=0)
-
-    def unseen(self, now: datetime) -> Amount:
-        """Nothing."""
-        return Amount()
 
     def waiting(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
         """Nothing."""
@@ -82,6 +70,12 @@ class PreviewTable(AttributionLedger, Protocol):
 
     def add(self, conversions: pd.DataFrame) -> Met:
         """Add what a chunk of the source foresees; a conversion that is there already stays, or gives way to the better row."""
+
+    def see(self, action_ids: Sequence[str]) -> None:
+        """Keep in mind what the source returned, whatever became of it."""
+
+    def unseen(self, conversions: pd.DataFrame) -> pd.DataFrame:
+        """Those of the conversions that the source did not return."""
 
     def add_unseen(self, conversions: pd.DataFrame) -> None:
         """Add conversions that the source did not return."""
@@ -117,10 +111,10 @@ def dry_run(
     """
     tally = extract(run, rules, source, users, _Foreseeing(ledger, table), clock)
     now = clock()
-    unseen = ledger.unseen(now)
+    unseen = sum((Amount.of(table.unseen(page)["value"]) for page in ledger.waiting(now, PAGE_ROWS)), Amount())
     returned = Returned(read_rows=tally.read.rows, recorded_rows=tally.recorded.rows)
     is_withdrawn = returns_all and unseen.rows > 0 and may_withdraw(unseen, returned, limits)
-    for page in ledger.waiting(now, PAGE_ROWS):
+    for page in map(table.unseen, ledger.waiting(now, PAGE_ROWS)):
         table.add_unseen(_withdrawn(page) if is_withdrawn else _identified(page, users))
     hints = _judge(credit, users, table, clock) if credit else []
     events = table.first_events(PAYLOADS)
@@ -143,9 +137,10 @@ class _Foreseeing:
         self._table = table
 
     def begin(self, now: datetime) -> None:
-        self._ledger.begin()
+        """Do nothing."""
 
     def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
+        self._table.see(conversions["action_id"].tolist())
         return self._table.add(self._ledger.foresee(conversions, now))
 
     def end(self, tally: Tally, met: Met, now: datetime) -> None:

@@ -1,4 +1,4 @@
--- What waits in the window and was not read again by a dry run, page by page, in the form of foreseen.sql.
+-- What waits in the scope of a dry run, page by page, in the form of foreseen.sql.
 SELECT
     c.id,
     c.action_id,
@@ -18,7 +18,6 @@ SELECT
     c.identity_key AS said_identity_key,
     c.detail AS said_detail
 FROM webflow.conversions c
-JOIN {unseen_by_dry_run} unseen ON unseen.id = c.id
-WHERE (c.action_timestamp_ms, c.id) > (%(after_ms)s, %(after_id)s)
+WHERE c.state IN ('ready', 'held', 'future') AND {in_scope} AND (c.action_timestamp_ms, c.id) > (%(after_ms)s, %(after_id)s)
 ORDER BY c.action_timestamp_ms, c.id
 LIMIT %(rows)s

@@ -1,1 +1,0 @@
-INSERT INTO pg_temp.seen SELECT unnest(%(action_ids)s::text[]) ON CONFLICT DO NOTHING

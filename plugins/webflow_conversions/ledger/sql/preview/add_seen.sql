@@ -1,0 +1,2 @@
+-- SQLite.
+INSERT OR IGNORE INTO seen VALUES (:action_id)
