@@ -6,6 +6,7 @@
 
 import hashlib
 import json
+import os
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
@@ -279,6 +280,12 @@ class Configuration(_Part):
         for name in sources:
             found.setdefault(self.source(name).webflow_conn_id, []).append(name)
         return found
+
+
+def default_path(dags_folder: str) -> Path:
+    """The file that ``WEBFLOW_CONVERSIONS_CONFIG`` names, else ``include/conversions.yaml`` beside the Dags' folder."""
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(named) if named else Path(dags_folder).parent / "include" / "conversions.yaml"
 
 
 def digest(*parts: Any) -> str:

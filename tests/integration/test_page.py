@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,12 +21,13 @@ from starlette.routing import Mount
 from demo.postgres import PostgresServer
 from tests.night import DESTINATION, Night
 from tests.rows import put
+from tests.surroundings import CONFIGURATION
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.dry_run import DryRuns
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.pipeline.failures import Failure
-from webflow_conversions.pipeline.reconciliation import state_counts, tally_counts
+from webflow_conversions.pipeline.reconciliation import counts, state_counts, tally_counts
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.verdict import unread
 from webflow_conversions.rules.amounts import Amount
@@ -1349,3 +1351,124 @@ def test_what_is_no_dry_run_is_not_found(client: Callable[..., TestClient], page
 
     assert client("victor").get(f"/webflow/dry-runs/{number}", headers=HTML).status_code == 404
     assert client("victor").get(f"/webflow/api/dry-runs/{number}").status_code == 404
+
+
+# Rehearsals
+
+
+@pytest.fixture
+def rehearsal(page_night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+    """A rehearsal that has ended, of one conversion; the configuration asks for the next."""
+    monkeypatch.setenv("WEBFLOW_CONVERSIONS_CONFIG", str(tmp_path / "conversions.yaml"))
+    mode(tmp_path, "rehearse")
+    page_night.person(user_id="a-user-id-of-a-person")
+    page_night.sale("good", value=Decimal("12.50"))
+    addresses = {DESTINATION: {"url": "https://log.intellimize.co/event", "customer_id": "123456789"}}
+    run = page_night.begin("rehearsed", is_rehearsal=True, addresses=addresses)
+    page_night.extract(run)
+    page_night.identify(run)
+    page_night.runs.rehearses(run, asked=True)
+    evidence = page_night.runs.evidence(run, {DESTINATION: ["sales"]}, NOW, is_rehearsal=True)
+    document = counts(evidence.accounts, evidence.pushes)
+    document["sources"]["sales"]["first_to_send"] = [page_night.row("good").id]
+    page_night.runs.end(run, page_night.verdict(run), document)
+    return page_night
+
+
+def forget_overviews() -> None:
+    from webflow_conversions.ui.cache import overviews
+
+    overviews.clear()
+
+
+def mode(folder: Path, mode: str) -> None:
+    (folder / "conversions.yaml").write_text(CONFIGURATION + f"delivery: {{mode: {mode}}}\n")
+
+
+def read(browser: TestClient, path: str) -> str:
+    answer = browser.get(f"/webflow{path}", headers=HTML)
+    assert answer.status_code == 200, path
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text)))
+
+
+def test_every_page_says_that_nothing_is_sent_and_how_to_go_live(client: Callable[..., TestClient], rehearsal: Night):
+    browser = client("ada")
+    number = rehearsal.row("good").id
+
+    for path in ("/", "/conversions", f"/conversions/{number}", f"/do/take_back?id={number}", "/actions"):
+        text = read(browser, path)
+        assert "Rehearsal: nothing is sent to Webflow." in text, path
+        assert "set delivery.mode: live in the configuration" in text
+
+
+def test_the_overview_says_what_would_be_sent_and_where_to(client: Callable[..., TestClient], rehearsal: Night):
+    text = read(client("ada"), "/")
+    found = client("victor").get("/webflow/api/overview").json()
+
+    assert "Conversions would go to https://log.intellimize.co/event for customer ID 123456789" in text
+    assert "What the rehearsal would have sent" in text
+    assert "Would be sent" in text
+    assert "a-user-id-of-a-person" not in text
+    (source,) = found["rehearsed"]
+    assert (source["source"], source["amount"]) == ("sales", {"rows": 1, "value": "12.50"})
+    (event,) = source["payloads"]
+    assert event["actionId"].endswith("/sales/offline-purchase/good")
+    assert event["userId"] != "a-user-id-of-a-person"
+    assert found["is_rehearsal"] is True
+    assert found["addresses"] == {DESTINATION: {"url": "https://log.intellimize.co/event", "customer_id": "123456789"}}
+    assert found["total"]["ready"]["rows"] == 1
+    (line,) = found["runs"]
+    assert (line["is_rehearsal"], line["would_send"]["rows"]) == (True, 1)
+
+
+def test_payloads_of_a_rehearsal_end_with_the_person_or_the_conversion(client: Callable[..., TestClient], rehearsal: Night):
+    rehearsal.sql("UPDATE webflow.conversions SET user_domain = NULL, user_id = NULL, forgotten_at = now(), state = 'withdrawn'")
+    forgotten = client("ada").get("/webflow/api/overview").json()["rehearsed"]
+    rehearsal.sql("DELETE FROM webflow.conversions")
+    forget_overviews()
+    gone = client("ada").get("/webflow/api/overview").json()["rehearsed"]
+
+    assert forgotten == gone == [{"source": "sales", "amount": {"rows": 1, "value": "12.50"}, "payloads": []}]
+
+
+def test_sending_again_in_a_rehearsal_says_that_nothing_leaves(client: Callable[..., TestClient], rehearsal: Night):
+    number = put(rehearsal, "rejected", "refused", reason="refused_422", settled_at=NOW)
+    browser = client("ada")
+
+    asked = read(browser, f"/do/send_again?id={number}")
+    done = post(browser, f"/webflow/do/send_again?id={number}")
+    after = read(browser, done.headers["location"].removeprefix("/webflow"))
+
+    assert "This is a rehearsal: nothing leaves, whether a run is started or not." in asked
+    assert "go out with the first live run" in after.replace("goes out", "go out")
+
+
+def test_who_has_gone_live_reads_that_the_last_run_sent_nothing_and_the_next_will(
+    client: Callable[..., TestClient], rehearsal: Night, tmp_path: Path
+):
+    mode(tmp_path, "live")
+    browser = client("ada")
+
+    text = read(browser, "/")
+    asked = read(browser, f"/do/take_back?id={rehearsal.row('good').id}")
+
+    assert "The last run was a rehearsal: it sent nothing. The configuration says live by now" in text
+    assert "The last run was a rehearsal: it sent nothing." in asked
+    assert "Conversions go to https://log.intellimize.co/event for customer ID 123456789" in text
+
+
+def test_where_the_page_has_no_configuration_the_last_run_says_whether_it_is_a_rehearsal(
+    client: Callable[..., TestClient], rehearsal: Night, tmp_path: Path
+):
+    (tmp_path / "conversions.yaml").unlink()
+
+    assert "Rehearsal: nothing is sent to Webflow." in read(client("ada"), "/conversions")
+    rehearsal.begin("live")
+    assert "Rehearsal" not in read(client("ada"), "/conversions")
+
+
+def test_in_live_operation_no_page_speaks_of_a_rehearsal(client: Callable[..., TestClient], page_night: Night):
+    page_night.begin("live")
+
+    for path in ("/", "/conversions", "/actions"):
+        assert "nothing is sent" not in read(client("ada"), path)

@@ -1,5 +1,6 @@
 """What the page says first: will tonight's conversions make it, and if not, why not."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,10 +13,11 @@ from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.overview import LedgerRun, OverviewData, SourceExtraction
 from webflow_conversions.pipeline.causes import Cause
 from webflow_conversions.pipeline.causes import Level as VerdictLevel
-from webflow_conversions.pipeline.verdict import Finding, Verdict, not_sent, unread
+from webflow_conversions.pipeline.verdict import Finding, Verdict, finding_of, not_sent, unread
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.ui.headline import Level, in_words
 from webflow_conversions.ui.night import AirflowRun, DagNow, Night, Prospects, Stage
+from webflow_conversions.ui.rehearsal import band_of
 from webflow_conversions.ui.status import _QUERIES, Status, status
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
@@ -555,3 +557,110 @@ def test_every_night_has_a_headline_and_what_is_lost_is_always_said_before_the_i
         if night.stage is Stage.SENDING and night.prospects.lost.rows:
             assert words.level is Level.FAILED
             assert "lost" in words.headline
+
+
+# Rehearsals
+
+
+REHEARSED = ledger_run(is_rehearsal=True, sent={}, verdict=Verdict(findings=[finding_of(Cause.REHEARSAL, "", "nothing left")]))
+
+
+def rehearsing(data: OverviewData, dag: DagNow, now: datetime = NOW) -> tuple[Level, str]:
+    found = status(data, dag, now, is_rehearsal=True)
+    return found.level, " ".join([*([found.cause] if found.cause else []), found.headline, *found.details])
+
+
+def test_a_rehearsal_that_went_well_is_good_though_all_of_it_is_ready():
+    level, text = rehearsing(
+        OverviewData(at=NOW, runs=[REHEARSED], ready=READY), DagNow(runs=[airflow_run()], next_run_at=TOMORROW)
+    )
+
+    assert level is Level.GOOD
+    assert text == "Tonight's rehearsal went well: 312 conversions (worth 45,120.00) would be sent, and nothing was sent."
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_rehearsal_at_work_says_what_it_is(state: str):
+    begun = replace(REHEARSED, ended_at=None, outcome=None, approved_at=None)
+
+    _, reading = rehearsing(OverviewData(at=NOW, runs=[begun], ready=READY), DagNow(runs=[airflow_run(state)]))
+    _, closing = rehearsing(
+        OverviewData(at=NOW, runs=[replace(begun, approved_at=NOW)], ready=READY), DagNow(runs=[airflow_run("running")])
+    )
+
+    assert reading.startswith("The rehearsal ")
+    assert closing == "The rehearsal closes its account: 312 conversions (worth 45,120.00) would be sent."
+
+
+def test_a_live_run_at_work_is_live_though_the_next_one_will_be_a_rehearsal():
+    _, text = rehearsing(going(forecasts={"webflow": forecast()}), DagNow(runs=[airflow_run("running")]))
+
+    assert "are on their way" in text
+
+
+def test_a_rehearsal_that_failed_says_why_and_claims_no_loss():
+    run = failed_run(TEN, red(Cause.NOT_READ, "was not read to its end", Amount(), VerdictLevel.FAILED), is_rehearsal=True)
+
+    level, text = rehearsing(
+        OverviewData(at=NOW, runs=[run], ready=READY, troubles={"shop": {None: READY["shop"]}}),
+        DagNow(runs=[airflow_run("failed")], next_run_at=TOMORROW),
+    )
+
+    assert level is Level.FAILED
+    assert text == (
+        "shop: was not read to its end. Tonight's rehearsal failed. So far 312 conversions (worth 45,120.00) would be sent."
+    )
+
+
+def test_who_went_live_after_the_rehearsal_reads_what_waits_for_which_run():
+    data = OverviewData(at=NOW - 45 * MINUTE, runs=[REHEARSED], ready=READY)
+
+    level, text = said(data, DagNow(runs=[airflow_run()], next_run_at=SWEEP), NOW - 45 * MINUTE)
+
+    assert (level, text) == (Level.WAITING, "312 conversions (worth 45,120.00) wait for the run at 23:15 UTC.")
+
+
+def test_before_the_first_rehearsal_it_says_when_that_starts():
+    level, text = rehearsing(OverviewData(at=NOW, ready=READY), DagNow(next_run_at=TOMORROW))
+
+    assert level is Level.WAITING
+    assert text.startswith("The next rehearsal starts on 24 November at 22:00 UTC.")
+
+
+def test_no_night_of_rehearsal_speaks_of_a_missed_import_or_a_loss_or_of_anything_sent():
+    for night, was_rehearsed in product(NIGHTS, (False, True)):
+        if night.stage is Stage.NO_DAG:
+            continue
+        rehearsal = replace(night, is_rehearsal=True, was_rehearsed=was_rehearsed)
+        text = everything(rehearsal)
+        assert not re.search(r"\bmiss|\blost\b|\bout\b|on their way|accepted", text), text
+        assert in_words(rehearsal).headline.endswith(".")
+
+
+def test_a_night_of_rehearsal_is_red_only_for_what_went_wrong_not_for_what_waits():
+    for night in NIGHTS:
+        if night.stage in (Stage.NO_DAG, Stage.OVERDUE):
+            continue
+        words = in_words(replace(night, is_rehearsal=True, was_rehearsed=True))
+        if words.level is Level.FAILED:
+            assert night.tonight is VerdictLevel.FAILED
+
+
+@pytest.mark.parametrize(
+    ("asked", "was_rehearsal", "says"),
+    [
+        (True, None, "Rehearsal: nothing is sent to Webflow."),
+        (True, True, "Rehearsal: nothing is sent to Webflow."),
+        (None, True, "Rehearsal: nothing is sent to Webflow."),
+        (True, False, "Rehearsal: from the next run on, nothing is sent to Webflow."),
+        (False, True, "The last run was a rehearsal: it sent nothing."),
+        (False, False, None),
+        (False, None, None),
+        (None, False, None),
+        (None, None, None),
+    ],
+)
+def test_the_band_says_what_holds_for_the_next_run(asked: bool | None, was_rehearsal: bool | None, says: str | None):
+    found = band_of(asked, was_rehearsal)
+
+    assert (found.headline if found else None) == says

@@ -209,7 +209,8 @@ class OverviewData:
     waits for its answer; ``paused_until`` is by destination. ``troubles`` are the ready ones by source and by the last trouble
     that they met, empty where a push counted them. ``usual`` is what each source gave in earlier nights of the same weekday,
     ``delays`` those of the last night, empty if it accepted more than can be counted live. ``currency`` is the configuration's.
-    ``readback`` is in the order of event name and day.
+    ``readback`` is in the order of event name and day. ``first_to_send`` are the conversions, by their numbers, that the run that
+    is shown would have sent first, if it was a rehearsal; each has what an event is made of.
     """
 
     at: datetime
@@ -232,6 +233,21 @@ class OverviewData:
     delays: Mapping[str, Delays] = field(default_factory=dict)
     currency: str | None = None
     readback: Sequence[ReadbackDay] = ()
+    first_to_send: Mapping[int, Any] = field(default_factory=dict)
+
+    @property
+    def last_run(self) -> LedgerRun | None:
+        """The last run that plan opened, dry runs aside."""
+        return next((run for run in self.runs if run.is_opened and not run.dry_run), None)
+
+
+def last_run_was_rehearsal(session: Session, dag_id: str) -> bool | None:
+    """Whether the last run that plan opened was a rehearsal, dry runs aside; None if there is none.
+
+    :raises Unavailable: if the ledger is away.
+    """
+    found = session.fetch("overview/last_run", {"dag_id": dag_id})
+    return bool(found[0].is_rehearsal) if found else None
 
 
 def read_overview(
@@ -289,6 +305,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         before = _shown(runs[runs.index(shown) + 1 :], None)
         if before:
             shown, extractions = before, _extractions(before, now, fetch)
+    first = [number for source in shown.sources for number in shown.first_to_send(source)] if shown else []
     ready_at, waiting = _waiting(runs, now)
     ready, troubled = (fetch("overview/ready"), fetch("overview/troubled")) if ready_at is None else ([], [])
     sending = fetch("overview/sending")
@@ -322,6 +339,7 @@ def _read(cursor: Cursor, dag_id: str, now: datetime, run: int | None, next_run_
         currency=next((row.currency for row in rows if row.window_end), None),
         paused_until={row.destination: row.paused_until for row in fetch("overview/destinations")},
         readback=[ReadbackDay(**row._asdict()) for row in fetch("overview/readback")],
+        first_to_send={row.id: row for row in fetch("overview/first_to_send", numbers=first)} if first else {},
     )
 
 

@@ -6,7 +6,6 @@ takes its time (pandas, database drivers) is imported when a task runs.
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -34,11 +33,10 @@ if TYPE_CHECKING:
 
 
 def default_config_path() -> Path:
-    """The file that ``WEBFLOW_CONVERSIONS_CONFIG`` names, else ``include/conversions.yaml`` beside the Dags' folder."""
-    from webflow_conversions.configuration import ENVIRONMENT_VARIABLE
+    """The file that the tasks of this machine read."""
+    from webflow_conversions.configuration import default_path
 
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(named) if named else Path(conf.get_mandatory_value("core", "dags_folder")).parent / "include" / "conversions.yaml"
+    return default_path(conf.get_mandatory_value("core", "dags_folder"))
 
 
 def now() -> datetime:

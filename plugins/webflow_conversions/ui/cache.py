@@ -10,6 +10,7 @@ from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ui.dag import DAG_ID, dag_now
 from webflow_conversions.ui.ledger import WAIT_SECONDS, NoLedger, reading
 from webflow_conversions.ui.overview import Overview, overview
+from webflow_conversions.ui.rehearsal import asked_for
 
 SHARE = 5
 """Lifetime of a cached overview, or of its failure, as a multiple of the seconds that it took to make."""
@@ -67,7 +68,7 @@ def _overview(run: int | None) -> Overview:
             data = read_overview(session, DAG_ID, now, run, next_run_at=dag.next_run_at)
     except NoLedger:
         data = OverviewData(at=now)
-    return overview(data, dag, now)
+    return overview(data, dag, now, asked_to_rehearse=asked_for())
 
 
 overviews = OverviewCache(_overview)

@@ -34,7 +34,10 @@ NOT_OF_THE_LEDGER = {
         "The conversion is dated after now.",
         "Nothing: it goes out when its time has come. If it should have come, check the time zone of the source.",
     ),
-    "ready": ("The conversion can go out, and has not yet.", "Nothing while a run is sending; otherwise start a run."),
+    "ready": (
+        "The conversion can go out, and has not yet.",
+        "Nothing while a run is sending; otherwise start a run. A rehearsal sends nothing.",
+    ),
     "sending": ("A request for it is out, or its answer was lost.", "Nothing while a run is sending; then see what is in doubt."),
     "missing": ("The ledger no longer has the conversion.", "See the problems of the run."),
 }
@@ -45,6 +48,8 @@ NOT_OF_THE_LEDGER = {
 class Funnel:
     """A source's rows on their way; each step is a part of the one before it. ``at``: the moment of these data.
 
+    ``ready`` is no step: those that could go out and have not, which is what a rehearsal would send.
+
     All but ``read`` are None while the run is too large to be counted on its way.
     """
 
@@ -53,6 +58,7 @@ class Funnel:
     read: Amount
     in_window: Amount | None = None
     known: Amount | None = None
+    ready: Amount | None = None
     sent: Amount | None = None
     accepted: Amount | None = None
 
@@ -82,8 +88,9 @@ def funnel(extraction: SourceExtraction) -> Funnel:
     """The steps of a source. *In the window* is what is valid and of the last 2 days, *known* has a user that can be sent."""
     if extraction.states is None:
         return Funnel(source=extraction.source, at=extraction.at, read=extraction.read)
-    in_window, known, sent, accepted = Amount(), Amount(), Amount(), Amount()
+    in_window, known, ready, sent, accepted = Amount(), Amount(), Amount(), Amount(), Amount()
     for (state, reason), amount in extraction.states.items():
+        ready += amount if state == State.READY else Amount()
         step = last_step(state, reason)
         in_window += amount if step >= 1 else Amount()
         known += amount if step >= 2 else Amount()
@@ -95,6 +102,7 @@ def funnel(extraction: SourceExtraction) -> Funnel:
         read=extraction.read,
         in_window=in_window,
         known=known,
+        ready=ready,
         sent=sent,
         accepted=accepted,
     )
@@ -104,8 +112,8 @@ def total(funnels: Sequence[Funnel]) -> Funnel | None:
     """All sources together; None for no source. What is not counted of one is not of all."""
     if not funnels:
         return None
-    steps = STEPS if all(one.is_counted for one in funnels) else STEPS[:1]
-    sums = {step: sum((getattr(one, step) for one in funnels), Amount()) for step in steps}
+    counted = (*STEPS, "ready") if all(one.is_counted for one in funnels) else STEPS[:1]
+    sums = {name: sum((getattr(one, name) for one in funnels), Amount()) for name in counted}
     return Funnel(source="", at=min(one.at for one in funnels), **sums)
 
 

@@ -38,6 +38,8 @@ class Words:
 
 def in_words(night: Night) -> Words:
     """All that is said of a night; total, and the same night is always called the same."""
+    if night.is_rehearsal and night.stage not in (Stage.NO_DAG, Stage.OVERDUE):
+        return _in_rehearsal(night)
     match night.stage:
         case Stage.NO_DAG:
             return Words(
@@ -69,6 +71,53 @@ def in_words(night: Night) -> Words:
             if night.prospects.total.rows:
                 return _while_waiting(night)
             return _before_the_run(night) if night.tonight is None else _after_the_run(night, night.tonight)
+
+
+def _in_rehearsal(night: Night) -> Words:
+    """Nothing is sent, so nothing can miss the import or be lost."""
+    ready = night.prospects.total
+    what = f"{_worth(ready, night)} would be sent" if ready.rows else "there is nothing to send"
+    match night.stage:
+        case Stage.STARTING | Stage.READING:
+            step = "is about to start" if night.stage is Stage.STARTING else "reads the sources and looks for known users"
+            return Words(level=Level.WORKING, headline=f"The rehearsal {step}.")
+        case Stage.SENDING | Stage.CLOSING:
+            return Words(level=Level.WORKING, headline=f"The rehearsal closes its account: {what}.")
+        case Stage.PAUSED:
+            return Words(
+                level=Level.ATTENTION,
+                headline="The Dag is paused: nothing is rehearsed tonight.",
+                details=["Unpause it in Airflow; the run that was due last then starts at once, and sends nothing."],
+            )
+        case _ if night.tonight is None or not night.was_rehearsed:
+            return _before_the_rehearsal(night, what)
+        case _:
+            return _after_the_rehearsal(night.tonight, what)
+
+
+def _after_the_rehearsal(level: VerdictLevel, what: str) -> Words:
+    match level:
+        case VerdictLevel.FAILED:
+            return Words(
+                level=Level.FAILED,
+                headline="Tonight's rehearsal failed.",
+                details=[f"So far {what}."],
+                can_start=True,
+                blames=True,
+            )
+        case VerdictLevel.ATTENTION:
+            headline = f"Tonight's rehearsal needs attention: {what}."
+            return Words(level=Level.ATTENTION, headline=headline, can_start=True, blames=True)
+        case VerdictLevel.NOTE | VerdictLevel.GOOD:
+            return Words(
+                level=Level.GOOD, headline=f"Tonight's rehearsal went well: {what}, and nothing was sent.", can_start=True
+            )
+
+
+def _before_the_rehearsal(night: Night, what: str) -> Words:
+    at, level = night.next_run_at, Level.WAITING if night.before is None or night.before.is_green else Level.ATTENTION
+    headline = f"The next rehearsal starts on {at.astimezone(UTC):%d %B} at {clock(at)}." if at else "No rehearsal is due."
+    return Words(level=level, headline=headline, details=[f"So far {what}."], can_start=True, blames=True)
 
 
 def _while_sending(night: Night) -> Words:

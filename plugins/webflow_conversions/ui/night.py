@@ -80,6 +80,8 @@ class Night:
 
     ``tonight`` is the level of tonight's whole runs that have ended, ``before`` of the last one of an earlier night; None if
     there is none. ``last_failed``: the last whole run failed for a reason that still holds; ``is_tonights``: it is of tonight.
+    ``is_rehearsal``: the run at work sends nothing, or without one the next will not; ``was_rehearsed``: tonight's last whole run
+    sent nothing.
     ``accepted`` since midnight UTC, ``accepted_before`` on the day before. ``troubles`` of conversions that are tried again.
     """
 
@@ -89,6 +91,8 @@ class Night:
     before: VerdictLevel | None = None
     last_failed: bool = False
     is_tonights: bool = False
+    is_rehearsal: bool = False
+    was_rehearsed: bool = False
     troubles: Mapping[str, Amount] = field(default_factory=dict)
     accepted: Amount = field(default_factory=Amount)
     accepted_before: Amount = field(default_factory=Amount)

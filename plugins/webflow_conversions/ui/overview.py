@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
-from webflow_conversions.ledger.overview import DAYS, Delays, LedgerRun, OverviewData
+from webflow_conversions.ledger.overview import DAYS, Address, Delays, LedgerRun, OverviewData
 from webflow_conversions.pipeline.causes import Level as VerdictLevel
 from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.judgement import volume_in_words
@@ -18,6 +18,7 @@ from webflow_conversions.ui.formatting import conversions, percent
 from webflow_conversions.ui.funnel import Funnel, ReasonCount, funnel, match_rate, reasons, total
 from webflow_conversions.ui.headline import Level
 from webflow_conversions.ui.night import AirflowRun, DagNow
+from webflow_conversions.ui.rehearsal import RehearsedSource, rehearsed
 from webflow_conversions.ui.status import FindingView, Status, finding_view, silent, status
 
 LAST_RUNS = 10
@@ -43,15 +44,17 @@ class Note:
 class SourceLine:
     """A source of the run that is shown: its level, its volume beside the usual one, and how fresh its conversions are.
 
-    ``level`` is that of its worst finding; ``working`` until it was read. ``read``, ``accepted`` and ``newest_at`` are None as
-    long as they are not known, ``delays`` where nothing of the last night was accepted. ``identified`` is what the last
-    look before the sending found, and ``notes`` say it in words until the verdict on the run does.
+    ``level`` is that of its worst finding; ``working`` until it was read. ``ready`` is what could go out and has not.
+    ``read``, ``ready``, ``accepted`` and ``newest_at`` are None as long as they are not known, ``delays`` where nothing of the
+    last night was accepted. ``identified`` is what the last look before the sending found, and ``notes`` say it in words until
+    the verdict on the run does.
     """
 
     source: str
     level: Level
     read: Amount | None
     usual: str
+    ready: Amount | None
     accepted: Amount | None
     newest_at: datetime | None
     delays: Delays | None
@@ -98,7 +101,7 @@ class RunLine:
 
     ``number`` is the ledger's, None for one that never came that far; Airflow forgets runs that the ledger still knows.
     ``accepted_so_far`` is in place of ``accepted`` while it is too large to be counted, as its pushes count it. ``to_send`` is
-    what a dry run would send, once it has ended.
+    what a dry run would send, and ``would_send`` what a rehearsal would have sent, once it has ended.
     """
 
     run_id: str
@@ -115,6 +118,8 @@ class RunLine:
     sources: Sequence[str] = ()
     dry_run: bool = False
     to_send: Amount | None = None
+    is_rehearsal: bool = False
+    would_send: Amount | None = None
     accepted: Amount | None = None
     accepted_so_far: int | None = None
     problems: Sequence[str] = ()
@@ -126,6 +131,8 @@ class Overview:
     """The overview as of ``at``. ``run`` is the run whose ``sources``, ``funnels`` and ``reasons`` these are.
 
     ``dry_runs`` are not among the ``runs``.
+    ``is_rehearsal``: the next run sends nothing. ``addresses`` are where conversions go, by destination, as the last run found
+    it. ``rehearsed`` is what ``run`` would have sent, if it was a rehearsal.
     What is not live while a large run goes on: ``uncounted_sources`` have no funnel but for what was read, ``ready`` is of
     ``ready_at`` (else None), and the ``days`` are without the ``accepted_so_far`` (else 0) of runs that have not ended.
     """
@@ -133,6 +140,9 @@ class Overview:
     at: datetime
     import_at: datetime
     status: Status
+    is_rehearsal: bool
+    addresses: Mapping[str, Address]
+    rehearsed: Sequence[RehearsedSource]
     sources: Sequence[SourceLine]
     notes: Sequence[Note]
     run: RunLine | None
@@ -162,9 +172,15 @@ class Overview:
         return sorted({source for day in self.days for source in day.match_rate})
 
 
-def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
-    """The overview at ``now``."""
-    night = status(data, dag, now)
+def overview(data: OverviewData, dag: DagNow, now: datetime, *, asked_to_rehearse: bool | None = None) -> Overview:
+    """The overview at ``now``.
+
+    :param asked_to_rehearse: whether the configuration asks for a rehearsal; None where it is not known: as the last run did.
+    """
+    last = data.last_run
+    was_rehearsal = last is not None and last.is_rehearsal
+    is_rehearsal = was_rehearsal if asked_to_rehearse is None else asked_to_rehearse
+    night = status(data, dag, now, is_rehearsal=is_rehearsal)
     funnels = [funnel(extraction) for extraction in data.extractions]
     days = _days(data, now)
     shown = data.shown
@@ -173,6 +189,9 @@ def overview(data: OverviewData, dag: DagNow, now: datetime) -> Overview:
         at=data.at,
         import_at=next_import(now),
         status=night,
+        is_rehearsal=is_rehearsal,
+        addresses=last.addresses if last else {},
+        rehearsed=rehearsed(data),
         sources=_sources(data, night),
         notes=_notes(data, days),
         run=next((line for line in lines if shown is not None and line.number == shown.id), None),
@@ -219,6 +238,7 @@ def _sources(data: OverviewData, night: Status) -> list[SourceLine]:
                 level=Level.WORKING if is_open else Level(worst),
                 read=extraction.read if extraction else None,
                 usual=volume_in_words(data.usual.get(source, ())),
+                ready=funnel(extraction).ready if extraction else None,
                 accepted=funnel(extraction).accepted if extraction else None,
                 newest_at=extraction.newest_at if extraction else None,
                 delays=data.delays.get(source),
@@ -343,6 +363,8 @@ def _line(run: AirflowRun, record: LedgerRun | None, *, is_in_airflow: bool) -> 
         sources=record.sources,
         dry_run=record.dry_run if record.is_opened else run.dry_run,
         to_send=record.to_send,
+        is_rehearsal=record.is_rehearsal,
+        would_send=sum(filter(None, map(record.would_send, record.sources)), Amount()) if record.is_rehearsal else None,
         accepted=_sum(record.sent) if record.sent_so_far is None and record.is_opened else None,
         accepted_so_far=record.sent_so_far,
         problems=record.problems or line.problems,

@@ -21,6 +21,7 @@ from webflow_conversions.ui.download import csv_lines
 from webflow_conversions.ui.dry_run import LABELS, dry_run_result
 from webflow_conversions.ui.ledger import reading
 from webflow_conversions.ui.query import After, Number, PathNumber, Selection, storable
+from webflow_conversions.ui.rehearsal import is_rehearsal
 from webflow_conversions.ui.rendering import address, render
 from webflow_conversions.ui.search import search as search_ledger
 
@@ -132,6 +133,7 @@ def preview(request: Request, action: Action, selection: Selection, csrf_token: 
         is_useful=found.is_useful,
         is_cut=found.is_cut,
         most=MOST_CONVERSIONS,
+        is_rehearsal=is_rehearsal(),
         csrf_token=csrf_token,
     )
 
@@ -195,6 +197,7 @@ def _result(request: Request, result: ui_actions.ActionResult, csrf_token: str) 
         "action.html",
         record=result.action,
         run_error=result.run_error,
+        is_rehearsal=is_rehearsal(),
         effects=[]
         if result.action.action == DOWNLOAD
         else ui_actions.effect_lines(result.action.action, result.action.outcome, done=True),

@@ -16,6 +16,7 @@ from webflow_conversions.rules.states import State
 from webflow_conversions.ui import formatting, static
 from webflow_conversions.ui.credit import LABELS, selection
 from webflow_conversions.ui.dag import DAG_ID
+from webflow_conversions.ui.rehearsal import band
 
 PREFIX = "/webflow"
 """Where Airflow mounts the page."""
@@ -49,6 +50,7 @@ def render(request: Request, template: str, *, status_code: int = 200, **values:
             run_url=run_url,
             dag_url=f"{airflow}/dags/{DAG_ID}",
             airflow_url=f"{airflow}/",
+            band=band,
             static_url=lambda name: f"{root}/static/{name}?v={static.version()}",
             path=request.url.path.removeprefix(root),
             **values,

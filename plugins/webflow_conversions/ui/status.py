@@ -56,8 +56,11 @@ class Status:
     run_id: str | None = None
 
 
-def status(data: OverviewData, dag: DagNow, now: datetime) -> Status:
-    """The status of the night at ``now``."""
+def status(data: OverviewData, dag: DagNow, now: datetime, *, is_rehearsal: bool = False) -> Status:
+    """The status of the night at ``now``.
+
+    :param is_rehearsal: whether the next run will send nothing.
+    """
     nights = [run for run in dag.runs if _stands_for_a_night(run, data)]
     tonight = _ended_tonight(nights, data, now)
     ended = tonight or [run for run in nights if not run.is_active][:1]
@@ -75,6 +78,8 @@ def status(data: OverviewData, dag: DagNow, now: datetime) -> Status:
         before=None if tonight else level,
         last_failed=failed is not None,
         is_tonights=last is not None and last.run_after >= _midnight_before(now),
+        is_rehearsal=_sends_nothing(active, data, is_rehearsal=is_rehearsal),
+        was_rehearsed=bool(tonight) and _was_rehearsed(tonight[0], data),
         troubles=_troubles(data),
         accepted=_accepted(data, _midnight_before(now)),
         accepted_before=_accepted(data, _midnight_before(now) - timedelta(days=1)),
@@ -174,6 +179,17 @@ def _stands_for_a_night(run: AirflowRun, data: OverviewData) -> bool:
     return record.is_whole if record else not (run.dry_run or run.is_partial or run.run_type == "backfill")
 
 
+def _sends_nothing(active: AirflowRun | None, data: OverviewData, *, is_rehearsal: bool) -> bool:
+    """Whether the run at work is a rehearsal; without one, or before plan has opened it, whether the next will be."""
+    record = _opened(data, active.run_id) if active else None
+    return record.is_rehearsal if record else is_rehearsal
+
+
+def _was_rehearsed(run: AirflowRun, data: OverviewData) -> bool:
+    record = _opened(data, run.run_id)
+    return record is not None and record.is_rehearsal
+
+
 def _is_dry(run: AirflowRun, data: OverviewData) -> bool:
     record = _opened(data, run.run_id)
     return record.dry_run if record else run.dry_run
@@ -187,7 +203,7 @@ def _findings(ended: Sequence[AirflowRun], data: OverviewData, *, is_active: boo
     records = [record for run in ended if (record := _record(data, run.run_id))]
     recorded = of_night([_recorded(record) for record in records])
     found = [finding for finding in recorded.findings if finding.cause not in (Cause.NOT_SENT, Cause.IN_DOUBT)]
-    if ended and ended[0].state == "failed" and not is_active:
+    if ended and ended[0].state == "failed" and not is_active and not _was_rehearsed(ended[0], data):
         found += [
             not_sent(source, trouble, amount)
             for source, troubles in data.troubles.items()

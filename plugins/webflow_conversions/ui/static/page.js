@@ -76,6 +76,7 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (answer.ok) {
         replace(main, page.getElementById("main"));
+        document.getElementById("band").replaceChildren(...page.getElementById("band").childNodes);
         say(`refreshes every ${seconds} s`, false);
       } else {
         say(page.querySelector("#main p:not(.eyebrow)")?.textContent ?? `Airflow answers with ${answer.status}`, true);
