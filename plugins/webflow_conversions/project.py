@@ -182,6 +182,15 @@ class Project:
             found.append(Query(f"source {source.name}", source.sql, source.warehouse_conn_id, build))
         return found
 
+    def connections(self, sources: Sequence[str]) -> list[str]:
+        """The names of all connections of a run of these sources, but for the ledger's."""
+        config = self.config
+        names = [name for source in map(config.source, sources) for name in (source.webflow_conn_id, source.warehouse_conn_id)]
+        names.append(config.known_users.warehouse_conn_id)
+        names += [config.attribution.warehouse_conn_id] if config.attribution else []
+        names += [config.readback.webflow_data_conn_id] if config.readback else []
+        return list(dict.fromkeys(names))
+
     def goals_difference(self, sources: Sequence[str], now: datetime) -> str | None:
         """Where event names and ``goals`` differ from the goals of the site, see :func:`compare_goals`.
 

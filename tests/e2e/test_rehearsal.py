@@ -45,6 +45,7 @@ def test_a_rehearsal_is_green_and_sends_nothing_and_going_live_sends_what_is_due
     assert rehearsed.record.verdict["level"] == "note"
     address = {"url": f"{anew.simulator.url}/event", "customer_id": CUSTOMER_ID}
     assert rehearsed.record.addresses == {"webflow_default": address}
+    assert rehearsed.record.hints == {}  # The connections are those of Airflow's database.
     told = f"to {anew.simulator.url}/event for customer ID {CUSTOMER_ID} (connection webflow_default)"
     assert told in anew.airflow.log(DAG_ID, rehearsed.run["dag_run_id"], "plan")
     assert f"would go {told}" in anew.airflow.log(DAG_ID, rehearsed.run["dag_run_id"], "push", map_index=0)

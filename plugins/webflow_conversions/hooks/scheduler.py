@@ -1,8 +1,10 @@
-"""Listener in the scheduler: passes its release and pools to the tasks, and writes failures and dry runs into the run's note.
+"""Listener in the scheduler: tells the tasks what they cannot ask, and writes failures and dry runs into the run's note.
 
 A task talks to Airflow through the API server alone, which tells it nothing of pools; and a task in a pool that is
-missing neither starts nor fails. So the scheduler writes both into an Airflow Variable whenever a run of a Dag with a
-plan task starts, and plan reads it.
+missing neither starts nor fails. Nor can a task tell whether a connection that it gets is the one under Admin > Connections: one
+of the same name in the environment or in a secrets backend comes first, silently. So the scheduler writes its release, the pools,
+and where the connections of Airflow's database lead into an Airflow Variable whenever a run of a Dag with a plan task starts, and
+plan reads it.
 
 A task can write no note: the API that it talks to has none. So it pushes its sentence as an XCom, and the scheduler, which
 is in Airflow's database anyway, makes the note of it; the grid and the run's page show it. A dry run's note leads to its result.
@@ -10,6 +12,9 @@ is in Airflow's database anyway, makes the note of it; the grid and the run's pa
 This module is the listener that ``plugins/webflow_plugin.py`` names.
 """
 
+import hashlib
+import json
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,7 +41,7 @@ _TASK_INSTANCE = ("dag_id", "run_id", "task_id", "map_index")
 @hookimpl
 def on_dag_run_running(dag_run: Any) -> None:
     """Airflow's listener: called in the scheduler, within its transaction, before any task of the run."""
-    from airflow.models import Pool, Variable  # the SDK's Variable has no session
+    from airflow.models import Connection, Pool, Variable  # the SDK's Variable has no session
     from sqlalchemy import select
     from sqlalchemy.orm import object_session
 
@@ -44,7 +49,13 @@ def on_dag_run_running(dag_run: Any) -> None:
     if session is None or not _is_ours(dag_run):
         return
     _set_note(dag_run, "")
-    facts = {"package": __version__, "pools": list(session.scalars(select(Pool.pool).order_by(Pool.pool)))}
+    # The columns alone: a whole connection would be decrypted.
+    columns = (getattr(Connection, name) for name in ("conn_id", "host", "port", "schema", "login"))  # noqa: AIR311
+    facts = {
+        "package": __version__,
+        "pools": list(session.scalars(select(Pool.pool).order_by(Pool.pool))),
+        "connections": {one.conn_id: fingerprint(one) for one in session.execute(select(*columns))},
+    }
     note = "Written at the start of each run, for its plan task."
     Variable.set(VARIABLE, facts, note, serialize_json=True, session=session)  # noqa: AIR311
 
@@ -125,3 +136,27 @@ def check(told: Mapping[str, Any], pools: Iterable[str]) -> None:
             f"There is no pool {missing[0]}, and a task in it would wait for ever: create it under Admin > Pools, "
             f"or with: airflow pools set {missing[0]} 4 'Pushes at the same time'."
         )
+
+
+def fingerprint(connection: Any) -> str:
+    """A hash of where a connection leads, and as whom; nothing of its secrets."""
+    fields = [str(value or "") for value in (connection.host, connection.port, connection.schema, connection.login)]
+    return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
+
+
+def hidden(told: Mapping[str, Any], used: Mapping[str, Any]) -> str | None:
+    """Which connections under Admin > Connections are not those that are used, in words; None if there are none.
+
+    :param used: the connections that this process gets, by name.
+    """
+    found = []
+    for name, connection in used.items():
+        variable = f"AIRFLOW_CONN_{name.upper()}"
+        in_database = told.get("connections", {}).get(name)
+        if in_database is None:
+            continue
+        if variable in os.environ:
+            found.append(f"{name}, since the environment variable {variable} comes first")
+        elif in_database != fingerprint(connection):
+            found.append(f"{name}, since a secrets backend or the API server's environment has another one, which comes first")
+    return f"the connection under Admin > Connections is not used: {'; '.join(found)}" if found else None

@@ -49,6 +49,7 @@ class PlanConversionsOperator(ConversionsOperator):
     def perform(self, context: Context) -> list[str]:
         from webflow_conversions.ledger.migrations import migrate
         from webflow_conversions.ledger.runs import Runs
+        from webflow_conversions.pipeline.causes import Cause
 
         started = now()
         self._check_scheduler(context)
@@ -61,6 +62,7 @@ class PlanConversionsOperator(ConversionsOperator):
         for name in migrate(session):
             self.log.info("brought the ledger to %s", name)
         self._settle_deployment(session)
+        addresses, hidden = self._addresses(destinations), self._hidden(sources)
         dag_run = context["dag_run"]
         run = Runs(session, dag_run.dag_id).begin(
             run_id=dag_run.run_id,
@@ -75,8 +77,9 @@ class PlanConversionsOperator(ConversionsOperator):
             now=started,
             currency=self.config.currency,
             is_rehearsal=self.config.delivery.is_rehearsal,
-            addresses=self._addresses(destinations),
+            addresses=addresses,
         )
+        self._hint(context, run, Cause.HIDDEN_CONNECTION, hidden)
         self._check_queries(run)
         self._check_goals(context, run)
         self.log.info("run %s may send conversions of %s in %s", run.run_id, ", ".join(sources), window)
@@ -159,6 +162,17 @@ class PlanConversionsOperator(ConversionsOperator):
             found[destination] = {"url": api.url, "customer_id": api.customer_id}
             what = "rehearsal, nothing is sent: conversions would go" if self.config.delivery.is_rehearsal else "conversions go"
             self.log.info("%s to %s for customer ID %s (connection %s)", what, api.url, api.customer_id, destination)
+        return found
+
+    def _hidden(self, sources: Sequence[str]) -> str | None:
+        """Which connections of Airflow's database others of the same name hide, as far as the scheduler has told of them."""
+        from webflow_conversions.hooks.connections import connection_named
+
+        told = Variable.get(scheduler.VARIABLE, default=None, deserialize_json=True) or {}
+        names = [self.ledger_conn_id, *self.project.connections(sources)]
+        found = scheduler.hidden(told, {name: connection_named(name) for name in names if name in told.get("connections", {})})
+        if found is not None:
+            self.log.warning("%s.", found)  # Before the token is tried, which may be that of the other one.
         return found
 
     def _check_queries(self, run: Run) -> None:
