@@ -9,6 +9,7 @@ once, before Webflow imports at midnight UTC.
 **On schedule** at 22:00 UTC, with a sweep at 23:15 UTC for what came late; each run's window is the 2 days up to its start.
 **Backfill** recent runs under *Trigger > Backfill*. **By hand for a date** with the form below: that UTC day's conversions.
 Running twice sends nothing twice.
+**Rehearsal**: with `delivery.mode: rehearse` in the configuration all of it runs, and nothing is sent.
 
 #### Triage
 The failed task's own sentence is the run's note, and on the conversions page.

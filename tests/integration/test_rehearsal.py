@@ -72,7 +72,7 @@ def test_a_rehearsal_does_all_but_send_and_its_record_says_what_would_have_been_
     assert (sales["would_send"]["rows"], sales["sent"]["rows"], sales["ready"]["rows"]) == (2, 0, 0)
     numbers = dict(around.sql("SELECT conversion_id, id FROM webflow.conversions"))
     assert sales["first_to_send"] == [numbers["c2"], numbers["c1"]]
-    sentence = "this was a rehearsal, and nothing left: 2 conversions (0.00) would have been sent"
+    sentence = "this was a rehearsal, and nothing was sent: 2 conversions (0.00) would have been"
     assert record(around, "first") == (True, "succeeded", [("rehearsal", "note", sentence)])
     assert around.asset_event.extra == {"run_id": "first", "dry_run": False, "is_rehearsal": True, **document}
     assert (gauges.told["would_send", "sales"], gauges.told["ready", "sales"], gauges.told["level", "sales"]) == (2, 0, 0)
@@ -159,7 +159,7 @@ def test_what_the_first_workers_of_a_run_had_sent_before_the_file_said_rehearse_
 
     assert events(server) == ["c1"]
     assert (document["sources"]["sales"]["sent"]["rows"], document["sources"]["sales"]["would_send"]["rows"]) == (1, 0)
-    sentence = "this was a rehearsal, and nothing left: there was nothing to send"
+    sentence = "the run became a rehearsal after 1 conversion (0.00) had been accepted, and nothing more was sent: there was nothing to send"
     assert [finding[2] for finding in record(around, "manual__1")[2]] == [sentence]
 
 

@@ -347,7 +347,7 @@ def test_a_rehearsal_says_what_it_would_have_sent_by_source_and_is_green():
     assert found.level is Level.NOTE
     (finding,) = (one for one in found.findings if one.cause is Cause.REHEARSAL)
     assert finding.sentence == (
-        "this was a rehearsal, and nothing left: 7 conversions (57.00) would have been sent (shop 5, crm 2)"
+        "this was a rehearsal, and nothing was sent: 7 conversions (57.00) would have been (shop 5, crm 2)"
     )
     assert finding.amount == amount(7, "57.00")
 

@@ -17,7 +17,7 @@ the notices, the metrics and the JSON API read the same one. A run is green in A
 
 _LEVELS = {
     Level.GOOD: "All that was due is accepted.",
-    Level.NOTE: "All that was due is accepted, and there is something to know.",
+    Level.NOTE: "All that was due is accepted, or was rehearsed, and there is something to know.",
     Level.ATTENTION: "All that could be sent was sent, and yet something is wrong that only a person can mend. The run is red.",
     Level.FAILED: "Something that was due was not sent, is in doubt, or cannot be accounted for. The run is red.",
 }

@@ -79,7 +79,8 @@ class Evidence:
 
 def judge(evidence: Evidence, limits: Limits) -> Verdict:
     """The verdict on a run; total, and the same evidence always gives the same one."""
-    found = _of_failures(evidence)
+    found = [_rehearsal(evidence.accounts)] if evidence.is_rehearsal else []
+    found += _of_failures(evidence)
     found += [finding_of(Cause.TASK_FAILED, "", sentence) for sentence in evidence.notes]
     found += [finding_of(cause, "", sentence) for cause, sentence in evidence.hints]
     for source, account in evidence.accounts.items():
@@ -87,8 +88,6 @@ def judge(evidence: Evidence, limits: Limits) -> Verdict:
         found += _of_content(source, account, evidence, limits)
     found += _of_endings(evidence)
     found += _of_pushes(evidence)
-    if evidence.is_rehearsal:
-        found.append(_rehearsal(evidence.accounts))
     return Verdict(findings=tuple(worst_first(found)))
 
 
@@ -125,12 +124,14 @@ def _of_account(source: str, account: SourceAccount) -> list[Finding]:
 
 
 def _rehearsal(accounts: Mapping[str, SourceAccount]) -> Finding:
-    """That the run sent nothing, and what a live one would have sent."""
+    """That the run sent nothing, or nothing more, and what a live one would have sent."""
     by_source = {source: account.would_send for source, account in accounts.items() if account.would_send.rows}
     total = sum(by_source.values(), Amount())
     parts = f" ({', '.join(f'{source} {amount.rows:,}' for source, amount in by_source.items())})" if len(by_source) > 1 else ""
-    what = f"{total} would have been sent{parts}" if total.rows else "there was nothing to send"
-    return finding_of(Cause.REHEARSAL, "", f"this was a rehearsal, and nothing left: {what}", total)
+    what = f"{total} would have been{parts}" if total.rows else "there was nothing to send"
+    sent = sum((account.sent for account in accounts.values()), Amount())
+    began = f"the run became a rehearsal after {sent} had been accepted" if sent.rows else "this was a rehearsal"
+    return finding_of(Cause.REHEARSAL, "", f"{began}, and nothing {'more ' if sent.rows else ''}was sent: {what}", total)
 
 
 def _unbalanced(account: SourceAccount) -> list[str]:
