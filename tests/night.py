@@ -256,7 +256,8 @@ class Night:
         """The verdict on a run, as reconcile comes to it."""
         self.runs.end_pushes(run)
         limits = Limits(**Guards(**guards).model_dump())
-        evidence = self.runs.evidence(run, {DESTINATION: run.sources}, self.clock.at, is_rehearsal=run.is_rehearsal)
+        is_rehearsal = self.runs.rehearses(run, asked=False)
+        evidence = self.runs.evidence(run, {DESTINATION: run.sources}, self.clock.at, is_rehearsal=is_rehearsal)
         return judge(evidence, limits)
 
     def rows(self) -> dict[str | None, Any]:

@@ -85,7 +85,6 @@ class Runs:
             sources=sources,
             dry_run=dry_run,
             force=force,
-            is_rehearsal=is_rehearsal,
             clock_offset=clock_offset,
         )
 
@@ -94,7 +93,7 @@ class Runs:
 
         :param asked: whether the configuration asks for a rehearsal now; the run's record keeps that it did.
         """
-        (row,) = self._session.fetch("runs/rehearse", {"run": run.id, "asked": asked or run.is_rehearsal})
+        (row,) = self._session.fetch("runs/rehearse", {"run": run.id, "asked": asked})
         return bool(row.is_rehearsal)
 
     def first_ready(

@@ -39,7 +39,6 @@ class Run:
     """A run of the Dag: its window, its sources, and how it sends.
 
     ``id`` is its number in the ledger, ``run_id`` Airflow's name for it.
-    ``is_rehearsal``: plan found ``delivery.mode: rehearse``, and the run sends nothing.
     ``clock_offset`` is the API's clock minus ours when the run began; None if it was not seen. ``only`` is the action ID of the
     one conversion that the run is about; None for all.
     """
@@ -50,7 +49,6 @@ class Run:
     sources: Sequence[str]
     dry_run: bool
     force: bool
-    is_rehearsal: bool = False
     clock_offset: timedelta | None = None
     only: str | None = None
 
@@ -80,7 +78,6 @@ class Run:
             "sources": list(self.sources),
             "dry_run": self.dry_run,
             "force": self.force,
-            "is_rehearsal": self.is_rehearsal,
             "clock_offset_seconds": None if self.clock_offset is None else self.clock_offset.total_seconds(),
         }
 
@@ -106,6 +103,5 @@ class Run:
             sources=document["sources"],
             dry_run=document["dry_run"],
             force=document["force"],
-            is_rehearsal=document["is_rehearsal"],
             clock_offset=None if offset is None else timedelta(seconds=offset),
         )
