@@ -98,7 +98,7 @@ def test_what_is_wrong_at_01_30_alarms_nobody_and_at_09_00_it_does(
     dag: DAG, monkeypatch: pytest.MonkeyPatch, run_id: str, is_told: bool
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(notices, "notify_of_failure", lambda _: told.append("failed"))
+    monkeypatch.setattr(notices, "_notify_of_failure", lambda _, **__: told.append("failed"))
     monkeypatch.setattr(notices, "_notify_of_recovery", lambda _, notice_of: told.append(notice_of("run", "since").subject))
     context: Any = {"dag": SimpleNamespace(dag_id=DAG_ID), "run_id": run_id}
     dag.on_failure_callback(context)
