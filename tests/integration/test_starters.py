@@ -526,7 +526,6 @@ def project(tmp_path: Path, *options: str) -> Project:
     done = CliRunner().invoke(init, [*options, "--into", str(tmp_path / "include")])
     assert (done.exit_code, done.exception) == (0, None), done.output
     path = tmp_path / "include" / "conversions.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("{mode: rehearse}", "{}"), encoding="utf-8")
     return Project(path)
 
 

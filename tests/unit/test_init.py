@@ -301,8 +301,9 @@ def test_on_a_terminal_it_asks_again_after_a_wrong_answer_and_enter_takes_what_i
     assert "sold_at AS occurred_at" in (tmp_path / "include" / "sql" / "sources" / "store_orders.sql").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("keys", [CTRL_C, CTRL_D], ids=["Ctrl-C", "end of file"])
+@pytest.mark.parametrize("keys", [CTRL_C + "\n", CTRL_D], ids=["Ctrl-C", "end of file"])
 def test_who_leaves_in_the_middle_leaves_nothing_behind(tmp_path: Path, keys: str) -> None:
+    """Python's line editor notices a Ctrl-C that comes right before it waits for a key at the next key, hence the Enter."""
     with at_the_keys(tmp_path, "--system", "shopify") as terminal:
         terminal.answer("What lands the tables of Shopify in your warehouse?", keys)
         status, said = terminal.ends()
