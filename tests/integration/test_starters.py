@@ -310,6 +310,7 @@ def hubspot_fivetran() -> Case:
                     {"pipeline_id": "default", "stage_id": "closedwon", "probability": 1.0, "is_closed": True},
                     {"pipeline_id": "default", "stage_id": "closedlost", "probability": 0.0, "is_closed": True},
                     {"pipeline_id": "renewals", "stage_id": "4711", "probability": 1.0, "is_closed": True},
+                    {"pipeline_id": "renewals", "stage_id": "closedwon", "probability": 1.0, "is_closed": True},
                 ],
             ),
             Table(
@@ -530,17 +531,21 @@ def project(tmp_path: Path, *options: str) -> Project:
 
 
 def conversions(of: Project) -> list[dict[str, Any]]:
-    """The conversions of its source, judged, by their ID."""
+    """The conversions of its source, judged, by their ID; each is one row of its query."""
     (source,) = of.config.sources
     query = of.source_query(source, Window.up_to(NOW))
     query.check()
     found: list[dict[str, Any]] = []
+    rows_read = 0
 
     def handle(chunk: dict[str, pd.Series]) -> None:
+        nonlocal rows_read
+        rows_read += len(chunk["conversion_id"])
         frame = evaluate(chunk, of.config.rules(source), Window.up_to(NOW), NOW).conversions.astype(object)
         found.extend(frame.where(frame.notna(), None).to_dict("records"))
 
     query.read(handle)
+    assert len(found) == rows_read
     return sorted(found, key=lambda row: str(row["conversion_id"]))
 
 

@@ -176,6 +176,8 @@ def test_the_installed_script_and_the_package_are_the_command(tmp_path: Path) ->
     script, of_ann = str(target / "bin" / "webflow-conversions"), ("forget", "--user", "crm", "u1", "--yes")
     version = (0, f"webflow-conversions, version {__version__}")
     assert ends(script, "--version") == ends(sys.executable, "-m", "webflow_conversions", "--version") == version
+    shop = ["--system", "shopify", "--loader", "airbyte", "--dialect", "duckdb", "--event-name", "sale"]
+    assert ends(script, "init", *shop, "--into", str(tmp_path / "include"))[0] == 0
     assert ends(script, *of_ann) == (
         1,
         "Error: There is no connection webflow_ledger: create it under Admin > Connections, or as AIRFLOW_CONN_WEBFLOW_LEDGER.",
