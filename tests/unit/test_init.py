@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -348,3 +349,16 @@ def test_the_document_names_every_system_loader_and_database() -> None:
     text = (ROOT / "docs" / "starters.md").read_text(encoding="utf-8")
     for name in (*SYSTEMS, *LOADERS, *DIALECTS):
         assert f"`{name}`" in text, name
+
+
+def test_the_commands_of_the_document_work() -> None:
+    text = (ROOT / "docs" / "starters.md").read_text(encoding="utf-8")
+    commands = re.findall(
+        r"^webflow-conversions (.+?)(?: > (\S+))?$", "".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)), re.MULTILINE
+    )
+    assert len(commands) == 2
+    for arguments, written_to in commands:
+        done = run(*shlex.split(arguments))
+        assert done.exit_code == 0, done.output
+        if written_to:
+            assert Path(written_to).read_text(encoding="utf-8") == done.output
