@@ -317,7 +317,7 @@ def hubspot_fivetran() -> Case:
                 "deal_stage",
                 {"deal_id": "bigint", "value": "text", "date_entered": "moment"},
                 [
-                    but(entered, value="qualifiedtobuy", date_entered=TOO_OLD),
+                    but(entered, value="qualifiedtobuy", date_entered="2026-11-23 20:00:00"),
                     entered,
                     but(entered, date_entered=LATER),
                     *(but(entered, deal_id=number) for number in (902, 903)),
