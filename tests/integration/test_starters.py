@@ -22,6 +22,7 @@ from demo.postgres import PostgresServer
 from tests.mariadb import MariaDBServer
 from webflow_conversions.cli import dialects
 from webflow_conversions.cli.init import init
+from webflow_conversions.hooks.connections import warehouse
 from webflow_conversions.project import Project
 from webflow_conversions.rules.evaluation import evaluate
 from webflow_conversions.rules.window import Window
@@ -430,10 +431,11 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Backend:
-    """A database, and what runs statements in it, in UTC."""
+    """A database, what runs statements in it, in UTC, and what opens it for reading."""
 
     dialect: str
     execute: Callable[[Sequence[str]], None]
+    open: Callable[[str], Any] = warehouse
 
     def land(self, schema: str, tables: Sequence[Table]) -> None:
         """Make the tables in a schema."""
@@ -492,7 +494,7 @@ def _sqlite(file: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
     return Backend("sqlite", execute)
 
 
-def _mysql(server: MariaDBServer, monkeypatch: pytest.MonkeyPatch) -> Backend:
+def _mysql(server: MariaDBServer) -> Backend:
     """MariaDB over SQLAlchemy: the provider of Airflow's connection type is not installed here."""
 
     def execute(statements: Sequence[str]) -> None:
@@ -505,8 +507,7 @@ def _mysql(server: MariaDBServer, monkeypatch: pytest.MonkeyPatch) -> Backend:
             cursor.execute(f"DROP DATABASE IF EXISTS {schema}")
         cursor.execute("CREATE DATABASE starters CHARACTER SET utf8mb4")
     engine = sa.create_engine(f"mysql+pymysql://root@127.0.0.1:{server.port}/starters", poolclass=sa.NullPool)
-    monkeypatch.setattr("webflow_conversions.project.warehouse", lambda name: Warehouse(engine, name))
-    return Backend("mysql", execute)
+    return Backend("mysql", execute, lambda name: Warehouse(engine, name))
 
 
 @pytest.fixture
@@ -519,15 +520,15 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         case "sqlite":
             return _sqlite(tmp_path / "shop", monkeypatch)
         case _:
-            return _mysql(request.getfixturevalue("mariadb"), monkeypatch)
+            return _mysql(request.getfixturevalue("mariadb"))
 
 
-def project(tmp_path: Path, *options: str) -> Project:
-    """The project that ``init`` writes."""
-    done = CliRunner().invoke(init, [*options, "--into", str(tmp_path / "include")])
+def project(backend: Backend, tmp_path: Path, *options: str) -> Project:
+    """The project that ``init`` writes for a database."""
+    done = CliRunner().invoke(init, ["--dialect", backend.dialect, *options, "--into", str(tmp_path / "include")])
     assert (done.exit_code, done.exception) == (0, None), done.output
     path = tmp_path / "include" / "conversions.yaml"
-    return Project(path)
+    return Project(path, backend.open)
 
 
 def conversions(of: Project) -> list[dict[str, Any]]:
@@ -566,8 +567,8 @@ def test_what_init_writes_finds_the_conversions_in_the_connector_s_tables_and_no
     system: str, loader: str, backend: Backend, tmp_path: Path
 ) -> None:
     case = CASES[system, loader]
-    options = ["--system", system, "--loader", loader, "--dialect", backend.dialect, "--event-name", "sale", *case.options]
-    written = project(tmp_path, *options)
+    options = ["--system", system, "--loader", loader, "--event-name", "sale", *case.options]
+    written = project(backend, tmp_path, *options)
     backend.land(_schema_of(tmp_path), case.tables)
 
     found = conversions(written)
@@ -584,8 +585,8 @@ def test_what_init_writes_finds_the_known_users_in_the_connector_s_tables(
     system: str, loader: str, backend: Backend, tmp_path: Path
 ) -> None:
     case = CASES[system, loader]
-    options = ["--system", system, "--loader", loader, "--dialect", backend.dialect, "--event-name", "sale", *case.options]
-    users = project(tmp_path, *options, "--user-domain", "crm:eu").known_users
+    options = ["--system", system, "--loader", loader, "--event-name", "sale", *case.options]
+    users = project(backend, tmp_path, *options, "--user-domain", "crm:eu").known_users
     backend.land(_schema_of(tmp_path), case.tables)
 
     users.check()
@@ -608,8 +609,8 @@ def test_an_amount_of_stripe_is_read_in_the_units_of_its_currency(
     backend: Backend, tmp_path: Path, currency: str, value: str
 ) -> None:
     case = stripe(is_airbyte=False, currency=currency, value=value)
-    options = ["--system", "stripe", "--loader", "fivetran", "--dialect", "duckdb", "--event-name", "sale", *case.options]
-    written = project(tmp_path, *options)
+    options = ["--system", "stripe", "--loader", "fivetran", "--event-name", "sale", *case.options]
+    written = project(backend, tmp_path, *options)
     backend.land("stripe", case.tables)
     assert [str(row["value"]) for row in conversions(written)] == [value for _, _, value in case.conversions]
 
@@ -629,7 +630,7 @@ def test_what_init_writes_for_plain_tables_reads_moments_of_every_kind(backend: 
     if (backend.dialect, kind) == ("mysql", "aware"):
         kind, options = "local", ["--timezone", "UTC"]
     written = project(
-        tmp_path, "--system", "plain", "--dialect", backend.dialect, "--event-name", "sale", "--timestamps", kind, *options,
+        backend, tmp_path, "--system", "plain", "--event-name", "sale", "--timestamps", kind, *options,
         "--table", "sales", "--time-column", "sold_at", "--known-users-table", "people",
     )  # fmt: skip
     columns = {"order_number": "text", "sold_at": type_, "customer_no": "text", "total": "number"}
