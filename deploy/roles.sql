@@ -5,7 +5,7 @@
 -- webflow_owner   owns the ledger; exists already. As it, python -m webflow_conversions.ledger migrates, and grants the
 --                 others what they need and no more (plugins/webflow_conversions/ledger/sql/migrations/grants.sql)
 -- webflow_worker  what tasks log in as: reads and writes rows; cannot create, alter, truncate or drop
--- webflow_page    what the page logs in as: reads all but identity keys, and writes what its buttons need
+-- webflow_page    what the page logs in as: reads all but the source rows, and writes what its buttons need
 \set ON_ERROR_STOP on
 \getenv worker_password WEBFLOW_WORKER_PASSWORD
 \getenv page_password WEBFLOW_PAGE_PASSWORD

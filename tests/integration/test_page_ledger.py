@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,10 +16,11 @@ from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger import overview as overview_module
+from webflow_conversions.ledger import search as search_module
 from webflow_conversions.ledger.actions import Action, Actions, Effect
 from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.push import PushQueue
-from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.search import Conversions, Filter, Only, Order, Place, Summary
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.reconciliation import counts
@@ -601,15 +602,18 @@ NARROWER = [
     ("only", Only.IN_DOUBT),
     ("attribution", Attribution.MAY_COUNT),
     ("attribution_reason", "edge"),
+    ("happened_to", date(2026, 11, 20)),
+    ("value_from", Decimal(200)),
+    ("value_to", Decimal(100)),
 ]
 
 
-@pytest.mark.parametrize("lookup", ["id", "conversion", "begins", "user_of"])
+@pytest.mark.parametrize("lookup", ["id", "conversion", "written", "begins", "user_of", "key_of"])
 @pytest.mark.parametrize(("narrower", "value"), NARROWER)
 def test_what_is_looked_for_is_narrowed_by_every_filter(
     night: Night, conversions: Conversions, lookup: str, narrower: str, value: Any
 ):
-    wide = put(night, "sending", "S-1", push_id=push_of(night, lease="1 minute"))
+    wide = put(night, "sending", "S-1", push_id=push_of(night, lease="1 minute"), identity_key="k1")
     of_another = f"{DESTINATION}/other/offline-purchase/S-1"
     narrow = {
         "state": {"state": "rejected"},
@@ -618,21 +622,24 @@ def test_what_is_looked_for_is_narrowed_by_every_filter(
         "run": {"state": "accepted"},
         "attribution": {"state": "accepted", "attribution": "may_count"},
         "attribution_reason": {"state": "accepted", "attribution": "may_count", "attribution_reason": "edge"},
+        "happened_to": {"state": "accepted", "action_timestamp_ms": int((NOW - timedelta(days=3)).timestamp() * 1000)},
+        "value_from": {"state": "accepted", "value": 200},
+        "value_to": {"state": "accepted", "value": 100},
         "only": {
             Only.CHANGED: {"state": "accepted", "changed_after_sent_at": NOW},
             Only.SENT_AGAIN: {"state": "accepted", "attempts": 2, "attempts_in_doubt": 1},
             Only.IN_DOUBT: {"state": "sending"},
         }.get(value, {}),
     }[narrower]
-    found = put(night, conversion_id="S-1", action_id=of_another, **narrow)
+    found = put(night, conversion_id="S-1", action_id=of_another, identity_key="k1", **narrow)
     night.sql(
         "INSERT INTO webflow.extractions (run, source, started_at, ended_at) VALUES (1, 'sales', now(), now());"
         "INSERT INTO webflow.extracted (extraction, conversion, alike) SELECT id, %s, 1 FROM webflow.extractions",
         found,
     )
-    looked_for: dict[str, Any] = {"id": {"id": wide}, "conversion": {"conversion": "S-1"}, "begins": {"begins": "S-"}}.get(
-        lookup, {"user_of": wide}
-    )
+    looked_for: dict[str, Any] = {
+        lookup: {"id": wide, "conversion": "S-1", "written": "s 1", "begins": "S-", "user_of": wide, "key_of": wide}[lookup]
+    }
 
     both = [] if lookup == "id" else [found]
     assert sorted(conversions.ids(Filter(**looked_for), 10)) == sorted([wide, *both])
@@ -673,6 +680,195 @@ def test_a_user_finds_all_conversions_whatever_became_of_them(night: Night, conv
 
     assert conversions.of_user(["72349876"]) == identifier
     assert names(conversions, user_of=identifier) == ["mine"]
+
+
+@pytest.mark.parametrize("state", ["accepted", "rejected", "expired", "withdrawn", "ready", "sending", "held", "future"])
+def test_an_identity_key_finds_all_conversions_whatever_became_of_them(night: Night, conversions: Conversions, state: str):
+    identifier = put(night, state, "mine", identity_key="contact-1", settled_at=NOW)
+    put(night, state, "theirs", identity_key="contact-10", settled_at=NOW)
+    put(night, state, "nobody's", settled_at=NOW)
+
+    assert conversions.of_key(["contact-1"]) == identifier
+    assert conversions.of_key(["contact-"]) is None
+    assert names(conversions, key_of=identifier) == ["mine"]
+    assert conversions.summary(Filter(key_of=identifier)) == Summary(
+        conversions=1,
+        value=Decimal("149.99"),
+        first_ms=int((NOW - HOUR).timestamp() * 1000),
+        last_ms=int((NOW - HOUR).timestamp() * 1000),
+    )
+
+
+def test_a_user_of_a_conversion_that_waits_for_its_visits_or_its_time_is_found(night: Night, conversions: Conversions):
+    put(night, "held", "visits", reason="not_loaded_yet")
+    put(night, "future", "later")
+
+    assert sorted(map(str, names(conversions, user_of=conversions.of_user(["72349876"])))) == ["later", "visits"]
+
+
+def test_an_id_is_found_as_people_type_it_in_every_source_that_has_it(night: Night, conversions: Conversions):
+    put(night, "accepted", "#1001", action_id=action_id(DESTINATION, "sales", "offline-purchase", "#1001"))
+    put(night, "held", "0001001", user_id=None, source="crm", action_id=action_id(DESTINATION, "crm", "deal won", "0001001"))
+    put(night, "accepted", "#10010", action_id=action_id(DESTINATION, "sales", "offline-purchase", "#10010"))
+
+    assert sorted(map(str, names(conversions, written="No. 1001"))) == ["#1001", "0001001"]
+    assert names(conversions, written="No. 1001", state=State.HELD) == ["0001001"]
+    assert names(conversions, written=f'"{action_id(DESTINATION, "crm", "deal won", "0001001")}"') == ["0001001"]
+    assert names(conversions, written="1002") == []
+
+
+def test_of_many_kinds_a_search_looks_up_a_bounded_number(
+    night: Night, conversions: Conversions, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(4):
+        put(night, "accepted", "#1001", source=f"s{number}", action_id=action_id(DESTINATION, f"s{number}", "x", "#1001"))
+    monkeypatch.setattr(search_module, "MOST_LOOKUPS", 8)
+
+    with night.session.transaction() as cursor:
+        assert len(search_module._action_ids(cursor, ["a", "b", "c"])) == 8
+    assert len(names(conversions, written="1001")) == 4
+
+
+def a_list(night: Night) -> None:
+    """Five conversions, each of its own value, day, state and moment of settlement."""
+    rows: list[tuple[str, str, str | None, int | None, int | None]] = [
+        ("rejected", "a", "refused_422", 10, 3),
+        ("accepted", "b", None, None, 1),
+        ("rejected", "c", "refused_400", 30, 2),
+        ("expired", "d", "expired_unsent", 5, 5),
+        ("held", "e", "unknown_user", 20, None),
+    ]
+    for days, (state, name, reason, value, settled) in enumerate(rows):
+        put(
+            night,
+            state,
+            name,
+            reason=reason,
+            value=value,
+            action_timestamp_ms=int((NOW - timedelta(days=days)).timestamp() * 1000),
+            settled_at=None if settled is None else NOW - settled * HOUR,
+        )
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("happened", "edcba"),
+        ("-happened", "abcde"),
+        ("value", "daecb"),
+        ("-value", "ceadb"),
+        ("state", "ebcad"),
+        ("-state", "dcabe"),
+        ("settled", "dacbe"),
+        ("-settled", "bcade"),
+    ],
+)
+@pytest.mark.parametrize("destinations", [1, 2])
+def test_a_list_is_put_into_any_order_page_by_page(
+    night: Night, conversions: Conversions, order: str, expected: str, destinations: int
+):
+    a_list(night)
+    if destinations == 2:
+        night.sql("INSERT INTO webflow.destinations (destination) VALUES ('webflow_new')")
+        night.sql(
+            "UPDATE webflow.conversions SET destination = 'webflow_new', action_id = 'webflow_new/sales/x/' || conversion_id WHERE value > 15"
+        )
+    seen, after = "", None
+    while True:
+        page = conversions.page(Filter(source="sales"), 2, after, Order.parse(order))
+        seen += "".join(str(one.conversion_id) for one in page.conversions)
+        assert page.is_ordered
+        if page.next is None:
+            break
+        after = Place.parse(str(page.next))
+
+    assert seen == expected
+
+
+def test_a_list_that_is_too_long_stays_in_its_own_order_and_is_not_counted(
+    night: Night, conversions: Conversions, monkeypatch: pytest.MonkeyPatch
+):
+    a_list(night)
+    monkeypatch.setattr(search_module, "MOST_COUNTED", 4)
+
+    page = conversions.page(Filter(), 2, None, Order.parse("value"))
+    assert ([one.conversion_id for one in page.conversions], page.is_ordered) == (["e", "d"], False)
+    assert [one.conversion_id for one in conversions.page(Filter(), 9, page.next, Order.parse("value")).conversions] == [
+        "c",
+        "b",
+        "a",
+    ]
+    assert conversions.summary(Filter()) == Summary(conversions=4, is_cut=True)
+    assert conversions.summary(Filter(value_from=Decimal(1))) == Summary(
+        conversions=4,
+        value=Decimal("65.00"),
+        first_ms=int((NOW - timedelta(days=4)).timestamp() * 1000),
+        last_ms=int(NOW.timestamp() * 1000),
+    )
+
+
+def test_a_list_that_takes_too_long_to_count_is_not_counted_and_shown_all_the_same(
+    night: Night, conversions: Conversions, monkeypatch: pytest.MonkeyPatch
+):
+    a_list(night)
+    monkeypatch.setattr(search_module, "COUNT_SECONDS", 0.001)
+    night.sql(
+        "INSERT INTO webflow.conversions (destination, source, action_id, state, first_seen_at, run_id)"
+        " SELECT 'x', 'sales', g, 'rejected', now(), 'x' FROM generate_series(1, 50000) g"
+    )
+
+    assert conversions.summary(Filter()) is None
+    assert len(names(conversions)) == 100
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ({"happened_from": "2026-11-21"}, "abc"),
+        ({"happened_to": "2026-11-21"}, "cde"),
+        ({"happened_from": "2026-11-21", "happened_to": "2026-11-22"}, "bc"),
+        ({"happened_from": "2026-11-22", "happened_to": "2026-11-21"}, ""),
+        ({"happened_from": "0001-01-01", "happened_to": "9999-12-31"}, "abcde"),
+        ({"happened_from": "2026-11-19", "happened_to": "2026-11-23", "state": "rejected"}, "ac"),
+        ({"happened_from": "2026-11-23", "happened_to": "2026-11-23", "source": "nowhere"}, ""),
+        ({"value_from": "20"}, "ce"),
+        ({"value_to": "10.00"}, "ad"),
+        ({"value_from": "5.01", "value_to": "20", "state": "rejected"}, "a"),
+        ({"reason": "refused"}, "ac"),
+        ({"reason": "refused_422"}, "a"),
+        ({"reason": "refused", "state": "expired"}, ""),
+        ({"reason": "refused_"}, ""),
+    ],
+)
+def test_days_values_and_all_refusals_are_filters(
+    night: Night, conversions: Conversions, selection: dict[str, str], expected: str
+):
+    a_list(night)
+
+    wanted = asked(selection)
+    assert sorted(map(str, names(conversions, **wanted))) == sorted(expected)
+    summary = conversions.summary(Filter(**wanted))
+    assert summary is not None
+    assert summary.conversions == len(expected)
+
+
+def asked(selection: dict[str, str]) -> dict[str, Any]:
+    kinds: dict[str, Any] = {"happened_from": date.fromisoformat, "happened_to": date.fromisoformat, "state": State}
+    return {name: kinds.get(name, Decimal if name.startswith("value") else str)(value) for name, value in selection.items()}
+
+
+def test_a_day_is_one_of_utc_from_its_first_millisecond_to_its_last(night: Night, conversions: Conversions):
+    midnight = datetime(2026, 11, 22, tzinfo=UTC)
+    for name, moment in (
+        ("before", midnight - timedelta(milliseconds=1)),
+        ("first", midnight),
+        ("last", midnight + timedelta(days=1, milliseconds=-1)),
+        ("after", midnight + timedelta(days=1)),
+    ):
+        put(night, "accepted", name, action_timestamp_ms=round(moment.timestamp() * 1000))
+    put(night, "rejected", "never", action_timestamp_ms=None)
+
+    assert names(conversions, happened_from=date(2026, 11, 22), happened_to=date(2026, 11, 22)) == ["last", "first"]
 
 
 def test_the_sources_and_kinds_are_found_by_stepping_through_the_index(night: Night, conversions: Conversions):

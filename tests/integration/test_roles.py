@@ -120,13 +120,12 @@ def test_the_worker_changes_neither_whose_ledger_it_is_nor_who_did_what(roles: R
 @pytest.mark.parametrize(
     "statement",
     [
-        "SELECT * FROM webflow.conversions",
-        "SELECT identity_key FROM webflow.conversions",
+        "SELECT * FROM webflow.extracted",
         "SELECT identity_key FROM webflow.extracted",
         "SELECT was FROM webflow.extracted",
     ],
 )
-def test_the_page_reads_no_identity_key(roles: Roles, statement: str) -> None:
+def test_the_page_reads_nothing_of_what_the_sources_said_of_single_rows(roles: Roles, statement: str) -> None:
     with pytest.raises(InsufficientPrivilege):
         roles.do("webflow_page", statement)
 
@@ -135,7 +134,8 @@ def test_the_page_reads_every_other_column(roles: Roles) -> None:
     columns = roles.do(
         "postgres",
         "SELECT format('%I.%I', table_schema, table_name), string_agg(quote_ident(column_name), ', ')"
-        " FROM information_schema.columns WHERE table_schema = 'webflow' AND column_name NOT IN ('identity_key', 'was') GROUP BY 1",
+        " FROM information_schema.columns WHERE table_schema = 'webflow'"
+        " AND NOT (table_name = 'extracted' AND column_name IN ('identity_key', 'was')) GROUP BY 1",
     )
     assert len(columns) >= 8
     for table, names in columns:
@@ -271,14 +271,18 @@ def test_the_page_reads_all_that_it_shows_with_its_role(roles: Roles, night: Nig
         Filter(conversion="shown"),
         Filter(begins="sho"),
         Filter(user_of=shown.id),
+        Filter(key_of=shown.id),
+        Filter(written="shown"),
         Filter(run=1),
     ):
         conversions.page(selection, 10)
+        conversions.summary(selection)
     found = conversions.one(shown.id)
     assert found is not None
     assert [one.what for one in conversions.history(found)] == ["read"]
     assert conversions.sources() == ["sales"]
     assert conversions.of_user(["u1"]) is not None
+    assert conversions.of_key(["k1"]) is not None
     assert conversions.currency() is None
     for action in Action:
         Actions(session).preview(action, [shown.id], night.clock.at)

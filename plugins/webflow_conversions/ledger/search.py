@@ -3,25 +3,36 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain
 from typing import Any, Self
 from urllib.parse import unquote
 
+from psycopg2.errors import QueryCanceled
 from psycopg2.extensions import cursor as Cursor
 
-from webflow_conversions.errors import Unusable
+from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.ledger.retention import hashed_user_id
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.credit import EXPLANATIONS, Attribution, AttributionReason
 from webflow_conversions.rules.event import action_id, source_prefix
-from webflow_conversions.rules.states import State, explain
+from webflow_conversions.rules.states import REFUSED, State, explain
+from webflow_conversions.rules.window import to_milliseconds
+from webflow_conversions.rules.written import written_forms
 
 LONGEST_TEXT = 600
 MOST_KINDS = 10_000
 """Destinations × sources × event names that a search for a conversion ID looks through."""
+MOST_LOOKUPS = 20_000
+"""Action IDs that a search for the forms of one text looks up."""
+MOST_COUNTED = 100_000
+"""Conversions of a list that are counted, added up, and put into another order."""
+COUNT_SECONDS = 2
+"""Longest time that counting a list takes."""
+FEW_DAYS = timedelta(days=7)
+"""Days of which all conversions are read to find the newest; of more days, the newest of all are read on to the first."""
 BATCH_ROWS = 1_000
 FARTHEST_PLACE = 2**57
 """Some 4,500 years in microseconds, on both sides of 1970: a moment that PostgreSQL's timestamps hold."""
@@ -37,14 +48,45 @@ class Only(StrEnum):
     CHANGED = "changed"
 
 
+class Sort(StrEnum):
+    """A column by which a list is put in order."""
+
+    HAPPENED = "happened"
+    VALUE = "value"
+    STATE = "state"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The order of a list. Conversions without a value in its column come last in both directions."""
+
+    sort: Sort
+    descending: bool = False
+
+    def __str__(self) -> str:
+        return f"-{self.sort}" if self.descending else str(self.sort)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Out of its text: ``value``, or ``-value`` for the largest first.
+
+        :raises ValueError: for anything else.
+        """
+        return cls(sort=Sort(text.removeprefix("-")), descending=text.startswith("-"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which conversions: those for which all of it holds; None is any. ``run`` is the number of a run that read them.
 
-    ``attribution`` is the verdict on them, ``attribution_reason`` its reason.
+    ``reason`` is a code, or ``refused`` for every refusal by Webflow. ``attribution`` is the verdict on them,
+    ``attribution_reason`` its reason. ``happened_from`` and ``happened_to`` are UTC days, both included, as are ``value_from``
+    and ``value_to``.
 
     Only one of these makes sense: ``id``, the ledger's number of one; ``conversion``, a conversion ID or an action ID;
-    ``begins``, the beginning of a conversion ID; ``user_of``, the number of one of their user's.
+    ``written``, either of them as people write it (``rules/written.py``); ``begins``, the beginning of a conversion ID;
+    ``user_of``, the number of a conversion of their user; ``key_of``, the number of one with their identity key.
     """
 
     id: int | None = None
@@ -54,10 +96,16 @@ class Filter:
     run: int | None = None
     only: Only | None = None
     user_of: int | None = None
+    key_of: int | None = None
     conversion: str | None = None
+    written: str | None = None
     begins: str | None = None
     attribution: Attribution | None = None
     attribution_reason: str | None = None
+    happened_from: date | None = None
+    happened_to: date | None = None
+    value_from: Decimal | None = None
+    value_to: Decimal | None = None
 
     def query(self) -> dict[str, str]:
         """As the page's query parameters."""
@@ -66,7 +114,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a page ended, in the order of its list."""
+    """Where a page ended, in the order of its list; in another order than its own, how many conversions came before."""
 
     place: int
     id: int
@@ -119,6 +167,7 @@ class Conversion:
     changed_after_sent_at: datetime | None
     run_id: str
     is_in_doubt: bool
+    identity_key: str | None = None
     forgotten_at: datetime | None = None
     attribution: str | None = None
     attribution_reason: str | None = None
@@ -142,10 +191,32 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some conversions of a list, and where the next page begins; None after the last one."""
+    """Some conversions of a list, and where the next page begins; None after the last one.
+
+    ``is_ordered``: in the order that was asked for; a list of more than ``MOST_COUNTED`` stays in its own.
+    """
 
     conversions: Sequence[Conversion]
     next: Place | None
+    is_ordered: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The number of conversions of a list, the sum of their values, and the first and the last moment in UTC milliseconds.
+
+    ``is_cut``: there are more than ``MOST_COUNTED``, and only that is known.
+    """
+
+    conversions: int
+    value: Decimal | None = None
+    first_ms: int | None = None
+    last_ms: int | None = None
+    is_cut: bool = False
+
+
+_Lookup = tuple[str, dict[str, Any]]
+"""A statement that finds conversions, and its parameters beside those of the filters."""
 
 
 class Conversions:
@@ -154,16 +225,41 @@ class Conversions:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def page(self, selection: Filter, rows: int, after: Place | None = None) -> Page:
-        """A page of at most ``rows`` conversions.
+    def page(self, selection: Filter, rows: int, after: Place | None = None, order: Order | None = None) -> Page:
+        """A page of at most ``rows`` conversions; in the list's own order if ``order`` is None.
 
         :raises Unavailable: if the ledger is away, or the filter costs more time than there is.
         """
         with self._session.transaction() as cursor:
+            if order is not None and (page := _ordered(cursor, selection, rows, after, order)) is not None:
+                return page
             found = _find(cursor, selection, rows + 1, after)
             conversions = _fetch(cursor, [identifier for identifier, _ in found[:rows]])
         last = found[rows - 1] if len(found) > rows else None
-        return Page(conversions=conversions, next=Place(place=last[1], id=last[0]) if last else None)
+        place = Place(place=last[1], id=last[0]) if last else None
+        return Page(conversions=conversions, next=place, is_ordered=order is None)
+
+    def summary(self, selection: Filter) -> Summary | None:
+        """The summary of a list; None if it takes longer than ``COUNT_SECONDS``."""
+        try:
+            with self._session.transaction() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = %s", (COUNT_SECONDS * 1000,))
+                lookups = _lookups(cursor, selection)
+                parts = [_run(cursor, "search/summary", selection, lookup, MOST_COUNTED + 1)[0] for lookup in lookups]
+        except Unavailable as error:
+            if isinstance(error.__cause__, QueryCanceled):
+                return None
+            raise
+        conversions = sum(part.conversions for part in parts)
+        if conversions > MOST_COUNTED:
+            return Summary(conversions=MOST_COUNTED, is_cut=True)
+        first, last = [part.first_ms for part in parts], [part.last_ms for part in parts]
+        return Summary(
+            conversions=conversions,
+            value=sum((part.value for part in parts if part.value is not None), Decimal()),
+            first_ms=min((one for one in first if one is not None), default=None),
+            last_ms=max((one for one in last if one is not None), default=None),
+        )
 
     def pages(self, selection: Filter) -> Iterator[Sequence[Conversion]]:
         """All conversions, page by page."""
@@ -214,13 +310,62 @@ class Conversions:
 
     def of_user(self, user_ids: Sequence[str]) -> int | None:
         """The number of the latest conversion of a user, by the possible IDs of the user; None if there is none."""
+        return self._of_person(_also_hashed(user_ids), [])
+
+    def of_key(self, keys: Sequence[str]) -> int | None:
+        """The number of the latest conversion that has one of the identity keys; None if there is none.
+
+        Keys of conversions that finished long ago are hashed, each in its own way, and are not found.
+        """
+        return self._of_person([], keys)
+
+    def _of_person(self, user_ids: Sequence[str], keys: Sequence[str]) -> int | None:
         with self._session.transaction() as cursor:
-            found = _run(cursor, "find_of_user", Filter(), 1, None, user_ids=_also_hashed(user_ids))
-            return next((identifier for identifier, _ in found), None)
+            lookup = ("find_of_person", {"user_ids": list(user_ids), "keys": list(keys)})
+            found = _run(cursor, "parts/find_of_person", Filter(), lookup, 1)
+            return next((row.id for row in found), None)
 
 
 def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = None) -> list[tuple[int, int]]:
-    """The numbers and places of a page of conversions."""
+    """The numbers and places of a page of conversions, in the list's own order."""
+    lookups = _lookups(cursor, selection, after)
+    parts = [[(row.id, row.place) for row in _run(cursor, f"parts/{one[0]}", selection, one, rows, after)] for one in lookups]
+    return parts[0] if len(parts) == 1 else sorted(chain.from_iterable(parts), reverse=True)[:rows]
+
+
+def _ordered(cursor: Cursor, selection: Filter, rows: int, after: Place | None, order: Order) -> Page | None:
+    """A page in another order than the list's own; None if the list is too long for it."""
+    before = after.place if after else 0
+    asked = {
+        "sort": order.sort,
+        "direction": -1 if order.descending else 1,
+        "states": list(State),
+        "until": before + rows + 1,
+    }
+    parts = [
+        _run(cursor, "search/sorted", selection, (name, {**more, **asked}), MOST_COUNTED + 1)
+        for name, more in _lookups(cursor, selection)
+    ]
+    if sum(part[0].found for part in parts if part) > MOST_COUNTED:
+        return None
+    by_state = order.sort is Sort.STATE
+    merged = sorted(
+        chain.from_iterable(parts),
+        key=lambda row: (
+            row.place is None,
+            row.place or 0,
+            by_state and row.reason is None,
+            (by_state and row.reason) or "",
+            -row.id,
+        ),
+    )
+    found = [row.id for row in merged[before : before + rows + 1]]
+    place = Place(place=before + rows, id=found[rows - 1]) if len(found) > rows else None
+    return Page(conversions=_fetch(cursor, found[:rows]), next=place)
+
+
+def _lookups(cursor: Cursor, selection: Filter, after: Place | None = None) -> list[_Lookup]:
+    """The statements that together find a list: none for what no conversion can be, more than one for several destinations."""
     if selection.reason is not None:
         state = _state_of(selection.reason)
         if state is None or selection.state not in (None, state):
@@ -231,20 +376,22 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
         if attribution is None or selection.attribution not in (None, attribution):
             return []
         selection = replace(selection, attribution=attribution)
-    more: dict[str, Any] = {}
     match selection:
         case Filter(id=int(number)):
-            name = "find_by_id"
-            more = {"number": number}
+            return [("find_by_id", {"number": number})]
         case Filter(conversion=str(text)):
-            name = "find_by_action_id"
-            more = {"action_ids": [text, *_action_ids(cursor, text)]}
+            return [("find_by_action_id", {"action_ids": [text, *_action_ids(cursor, [text])]})]
+        case Filter(written=str(text)):
+            forms = written_forms(text)
+            return [("find_by_action_id", {"action_ids": [*forms, *_action_ids(cursor, forms)]})]
         case Filter(begins=str(text)):
-            name = "find_by_beginning"
-            more = {"prefixes": _action_ids(cursor, text), "behind": _action_id_of(cursor, after)}
+            return [("find_by_beginning", {"prefixes": _action_ids(cursor, [text]), "behind": _action_id_of(cursor, after)})]
         case Filter(user_of=int(number)):
-            name = "find_of_user"
-            more = {"user_ids": _also_hashed([one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None])}
+            users = [one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None]
+            return [("find_of_person", {"user_ids": _also_hashed(users), "keys": []})]
+        case Filter(key_of=int(number)):
+            keys = [one.identity_key for one in _fetch(cursor, [number]) if one.identity_key is not None]
+            return [("find_of_person", {"user_ids": [], "keys": keys})]
         case Filter(only=Only() as only):
             name = f"find_{only}"
         case Filter(state=State.HELD | State.FUTURE):
@@ -253,16 +400,17 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
             name = "find_turned_away"
         case Filter(state=State.READY | State.SENDING as state):
             name = f"find_{state}"
+        case Filter(happened_from=date() as first, happened_to=date() as last) if last - first < FEW_DAYS:
+            name = "find_happened"
         case Filter(attribution=Attribution()):
             name = "find_judged"
         case Filter(source=str(source)):
             cursor.execute(statement("search/destinations"))
             prefixes = [source_prefix(row.destination, source) for row in cursor.fetchall()]
-            parts = [_run(cursor, "find_of_source", selection, rows, after, prefix=prefix) for prefix in prefixes]
-            return sorted(chain.from_iterable(parts), reverse=True)[:rows]
+            return [("find_of_source", {"prefix": prefix}) for prefix in prefixes]
         case _:
             name = "find_any"
-    return _run(cursor, name, selection, rows, after, **more)
+    return [(name, {"state": selection.state, "attribution": selection.attribution})]
 
 
 def _also_hashed(user_ids: Sequence[str]) -> list[str]:
@@ -273,7 +421,7 @@ def _also_hashed(user_ids: Sequence[str]) -> list[str]:
 def _state_of(reason: str) -> State | None:
     """The only state that has the reason; None for a reason that no conversion has."""
     try:
-        return explain(reason).state
+        return State.REJECTED if reason == REFUSED else explain(reason).state
     except KeyError:
         return None
 
@@ -286,11 +434,13 @@ def _attribution_of(reason: str) -> Attribution | None:
         return None
 
 
-def _run(cursor: Cursor, name: str, selection: Filter, rows: int, after: Place | None, **more: Any) -> list[tuple[int, int]]:
+def _run(cursor: Cursor, name: str, selection: Filter, lookup: _Lookup, rows: int, after: Place | None = None) -> list[Any]:
+    """The rows of a statement over what a lookup finds: ``{found}`` in it stands for that."""
     extractions = None
     if selection.run is not None:
         cursor.execute(statement("runs/extractions"), {"run": selection.run})
         extractions = [row.id for row in cursor.fetchall()]
+    found, more = lookup
     parameters: Mapping[str, Any] = {
         "state": selection.state,
         "reason": selection.reason,
@@ -299,13 +449,26 @@ def _run(cursor: Cursor, name: str, selection: Filter, rows: int, after: Place |
         "only": selection.only,
         "attribution": selection.attribution,
         "attribution_reason": selection.attribution_reason,
+        "from_ms": _midnight_ms(selection.happened_from),
+        "end_ms": _midnight_ms(selection.happened_to, days=1),
+        "value_from": selection.value_from,
+        "value_to": selection.value_to,
         "place": after.place if after else None,
         "id": after.id if after else None,
+        "behind": None,
         "rows": rows,
         **more,
     }
-    cursor.execute(statement(f"search/{name}"), parameters)
-    return [(row.id, row.place) for row in cursor.fetchall()]
+    cursor.execute(statement(name, found=found), parameters)
+    return list(cursor.fetchall())
+
+
+def _midnight_ms(day: date | None, *, days: int = 0) -> int | None:
+    """The midnight UTC with which a day begins, and ``days`` later; None for no day, and behind the last one of the calendar."""
+    try:
+        return None if day is None else to_milliseconds(datetime.combine(day, time(), UTC) + timedelta(days=days))
+    except OverflowError:
+        return None
 
 
 def _fetch(cursor: Cursor, ids: Sequence[int]) -> list[Conversion]:
@@ -323,9 +486,14 @@ def _action_id_of(cursor: Cursor, after: Place | None) -> str | None:
     return found[0].action_id
 
 
-def _action_ids(cursor: Cursor, conversion_id: str) -> list[str]:
-    """The possible action IDs of a conversion ID, with all destinations, sources and event names of the ledger."""
-    return [action_id(destination, source, event_name, conversion_id) for destination, source, event_name in _kinds(cursor)]
+def _action_ids(cursor: Cursor, conversion_ids: Sequence[str]) -> list[str]:
+    """The possible action IDs of conversion IDs, with all destinations, sources and event names of the ledger.
+
+    At most ``MOST_LOOKUPS``: of many kinds, those of the first conversion IDs.
+    """
+    kinds = _kinds(cursor)
+    few = conversion_ids[: max(1, MOST_LOOKUPS // max(1, len(kinds)))]
+    return [action_id(*kind, conversion_id) for conversion_id in few for kind in kinds]
 
 
 def _kinds(cursor: Cursor) -> list[tuple[str, str, str]]:

@@ -133,7 +133,9 @@ class Reason(StrEnum):
     FORGOTTEN = "forgotten"
 
 
-REFUSED_PREFIX = "refused_"
+REFUSED = "refused"
+"""What stands for every refusal by the API where people look for reasons; no conversion has it."""
+REFUSED_PREFIX = f"{REFUSED}_"
 
 
 def refused(status: int) -> str:
@@ -166,7 +168,7 @@ def explain(reason: str) -> Explanation:
             kind=ReasonKind.DELIVERY,
             came_to=Step.SENT,
             meaning=f"Webflow refused the event for good, with HTTP status {reason.removeprefix(REFUSED_PREFIX)}.",
-            remedy="Compare it with the API's contract; it goes out again once row or configuration change, or by hand.",
+            remedy="Compare it with the API's contract, and correct the source or the configuration.",
         )
     try:
         return EXPLANATIONS[Reason(reason)]

@@ -79,6 +79,9 @@ CREATE INDEX conversions_decided ON webflow.conversions (settled_at) INCLUDE (so
 CREATE INDEX conversions_doubted ON webflow.conversions (id) WHERE attempts_in_doubt > 0;
 CREATE INDEX conversions_changed ON webflow.conversions (id) WHERE changed_after_sent_at IS NOT NULL;
 CREATE INDEX conversions_user ON webflow.conversions USING hash (user_id) WHERE state IN ('accepted', 'rejected', 'expired', 'withdrawn');
+CREATE INDEX conversions_key ON webflow.conversions USING hash (identity_key) WHERE state IN ('accepted', 'rejected', 'expired', 'withdrawn');
+-- The rows of a night lie together, so some kilobytes tell in which blocks a day is.
+CREATE INDEX conversions_happened ON webflow.conversions USING brin (action_timestamp_ms int8_minmax_multi_ops);
 
 -- What people look for by verdict.
 CREATE INDEX conversions_judged ON webflow.conversions (attribution, id) WHERE attribution IS NOT NULL;

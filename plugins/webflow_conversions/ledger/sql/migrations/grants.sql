@@ -18,16 +18,13 @@ BEGIN
             ON webflow.conversions TO webflow_page;
         GRANT INSERT ON webflow.history, webflow.actions TO webflow_page;
         GRANT UPDATE (conversions, outcome, run_id) ON webflow.actions TO webflow_page;
-        -- Identity keys are for tasks alone, and was has them, too. A right to the whole table would include them.
-        REVOKE SELECT ON webflow.conversions, webflow.extracted FROM webflow_page;
+        -- The page needs the identity keys of conversions, for those who may act; what else was read is for tasks alone. A right to
+        -- the whole table would include it.
+        REVOKE SELECT ON webflow.extracted FROM webflow_page;
         EXECUTE (
-            SELECT string_agg(format('GRANT SELECT (%%s) ON webflow.%%I TO webflow_page', columns, table_name), '; ')
-            FROM (
-                SELECT table_name, string_agg(quote_ident(column_name), ', ') AS columns
-                FROM information_schema.columns
-                WHERE table_schema = 'webflow' AND table_name IN ('conversions', 'extracted') AND column_name NOT IN ('identity_key', 'was')
-                GROUP BY table_name
-            ) readable
+            SELECT format('GRANT SELECT (%%s) ON webflow.extracted TO webflow_page', string_agg(quote_ident(column_name), ', '))
+            FROM information_schema.columns
+            WHERE table_schema = 'webflow' AND table_name = 'extracted' AND column_name NOT IN ('identity_key', 'was')
         );
     END IF;
 END $$

@@ -1,5 +1,5 @@
 -- Conversions that are sending, awaited or in doubt, the newest first.
-SELECT id, 0::bigint AS place
+SELECT id, 0::bigint AS place, value, action_timestamp_ms, settled_at, state, reason
 FROM webflow.conversions c
 WHERE state = 'sending'
   AND {find_filters}

@@ -1,8 +1,8 @@
 -- Ready conversions of all destinations, in the order of expiry.
-SELECT found.id, found.action_timestamp_ms AS place
+SELECT found.id, found.action_timestamp_ms AS place, found.value, found.action_timestamp_ms, found.settled_at, found.state, found.reason
 FROM webflow.destinations d
 CROSS JOIN LATERAL (
-    SELECT id, action_timestamp_ms
+    SELECT id, value, action_timestamp_ms, settled_at, state, reason
     FROM webflow.conversions c
     WHERE state = 'ready' AND destination = d.destination
       AND {find_filters}

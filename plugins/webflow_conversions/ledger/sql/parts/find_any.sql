@@ -1,5 +1,5 @@
 -- All conversions, the newest first.
-SELECT id, 0::bigint AS place
+SELECT id, 0::bigint AS place, value, action_timestamp_ms, settled_at, state, reason
 FROM webflow.conversions c
 WHERE {find_filters}
   AND (%(id)s::bigint IS NULL OR id < %(id)s)

@@ -1,5 +1,5 @@
 -- Conversions by their action IDs.
-SELECT id, 0::bigint AS place
+SELECT id, 0::bigint AS place, value, action_timestamp_ms, settled_at, state, reason
 FROM webflow.conversions c
 WHERE action_id = ANY (%(action_ids)s)
   AND {find_filters}

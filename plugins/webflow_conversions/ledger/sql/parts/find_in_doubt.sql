@@ -4,7 +4,7 @@ WITH candidate AS (
     UNION ALL
     SELECT c.id FROM webflow.conversions c WHERE c.state = 'sending'
 )
-SELECT id, 0::bigint AS place
+SELECT id, 0::bigint AS place, value, action_timestamp_ms, settled_at, state, reason
 FROM webflow.conversions c
 JOIN candidate USING (id)
 WHERE {find_filters}

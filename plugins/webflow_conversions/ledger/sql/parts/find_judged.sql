@@ -1,5 +1,5 @@
 -- Conversions with a verdict, the newest first.
-SELECT id, 0::bigint AS place
+SELECT id, 0::bigint AS place, value, action_timestamp_ms, settled_at, state, reason
 FROM webflow.conversions c
 WHERE attribution = %(attribution)s AND attribution IS NOT NULL
   AND {find_filters}

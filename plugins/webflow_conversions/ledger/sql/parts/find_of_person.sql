@@ -1,0 +1,23 @@
+-- The conversions of a user or of an identity key, the newest first: finished ones by the indexes of people, others in their
+-- small sets. Without MATERIALIZED the planner reads all conversions for the newest one.
+WITH of_person AS MATERIALIZED (
+    SELECT id FROM webflow.conversions WHERE user_id = ANY (%(user_ids)s) AND state IN ('accepted', 'rejected', 'expired', 'withdrawn')
+    UNION
+    SELECT id FROM webflow.conversions WHERE identity_key = ANY (%(keys)s) AND state IN ('accepted', 'rejected', 'expired', 'withdrawn')
+    UNION
+    SELECT c.id
+    FROM webflow.destinations d
+    JOIN webflow.conversions c ON c.destination = d.destination
+    WHERE c.state = 'ready' AND (c.user_id = ANY (%(user_ids)s) OR c.identity_key = ANY (%(keys)s))
+    UNION
+    SELECT id FROM webflow.conversions WHERE state IN ('held', 'future') AND (user_id = ANY (%(user_ids)s) OR identity_key = ANY (%(keys)s))
+    UNION
+    SELECT id FROM webflow.conversions WHERE state = 'sending' AND (user_id = ANY (%(user_ids)s) OR identity_key = ANY (%(keys)s))
+)
+SELECT id, 0::bigint AS place, value, action_timestamp_ms, settled_at, state, reason
+FROM webflow.conversions c
+JOIN of_person USING (id)
+WHERE {find_filters}
+  AND (%(id)s::bigint IS NULL OR id < %(id)s)
+ORDER BY id DESC
+LIMIT %(rows)s
