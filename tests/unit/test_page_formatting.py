@@ -107,7 +107,7 @@ def test_the_timeline_is_in_the_order_of_time_and_ends_with_the_import():
         HistoryEntry(at=NOW - timedelta(minutes=80), what="send_again", detail="sending", person="ada"),
     ]
 
-    entries = timeline(replace(CONVERSION, attempts=2), history, "Webflow received it.", NOW)
+    entries = timeline(replace(CONVERSION, attempts=2), history, NOW)
 
     assert [entry.text for entry in entries] == [
         "It happened.",
@@ -139,7 +139,7 @@ def test_the_timeline_tells_what_the_source_said_and_who_decided():
     ]
     waiting = replace(CONVERSION, state=State.WITHDRAWN, reason="taken_back", attempts=0, sent_at=None, settled_at=None)
 
-    entries = timeline(waiting, history, "", NOW)[2:]
+    entries = timeline(waiting, history, NOW)[2:]
 
     assert [(entry.text, entry.detail) for entry in entries] == [
         (
@@ -166,10 +166,10 @@ def test_what_a_person_decided_is_not_said_to_be_a_run_s_doing():
     found = {}
     for reason, state in (by_hand | by_a_run).items():
         ended = replace(CONVERSION, state=state, reason=reason, http_status=None)
-        found[reason] = timeline(ended, [], "", NOW)[-1]
+        found[reason] = timeline(ended, [], NOW)[-1]
 
     assert {reason for reason, entry in found.items() if entry.run_id is None} == set(by_hand)
-    assert found["taken_back"].text == "Withdrawn: taken_back."
+    assert found["taken_back"].text == "Withdrawn. Somebody took it back."
 
 
 def test_a_moment_that_no_calendar_holds_is_shown_as_none():
@@ -204,7 +204,7 @@ def test_nothing_promises_that_a_row_past_its_2_days_goes_out(state: State, reas
 
     view = conversion_view(old, NOW, with_user_ids=True)
 
-    said = f"{view.meaning} {view.remedy}"
+    said = f"{view.sentence} {view.meaning} {view.remedy}"
     assert view.is_expired
     assert not view.is_pending
     assert not any(
@@ -223,7 +223,9 @@ def test_nothing_promises_that_a_row_past_its_2_days_goes_out(state: State, reas
 
 @pytest.mark.parametrize("evil", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", '=HYPERLINK("http://x")'])
 def test_no_cell_becomes_a_formula(evil: str):
-    hostile = replace(CONVERSION, conversion_id=evil, detail=evil, source=evil, event_name=evil, user_id=evil, trouble=evil)
+    hostile = replace(
+        CONVERSION, conversion_id=evil, identity_key=evil, detail=evil, source=evil, event_name=evil, user_id=evil, trouble=evil
+    )
 
     rows = list(csv.reader(StringIO("".join(csv_lines([[conversion_view(hostile, NOW, with_user_ids=True)]])), newline="")))
 

@@ -11,23 +11,27 @@ from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.ledger.actions import USEFUL, Action, Actions
 from webflow_conversions.ledger.push import as_event
 from webflow_conversions.ledger.retention import is_hashed
-from webflow_conversions.ledger.search import Conversion, Conversions, Filter, Place
-from webflow_conversions.rules.credit import HOW_TO_KNOW, READINGS, explain_attribution
+from webflow_conversions.ledger.search import Conversion, Conversions
+from webflow_conversions.rules.credit import READINGS, explain_attribution
 from webflow_conversions.rules.event import shortened
-from webflow_conversions.rules.states import WAITING, Reason, State
+from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import MAX_AGE
 from webflow_conversions.ui.dag import customer_id
-from webflow_conversions.ui.funnel import explained
 from webflow_conversions.ui.ledger import reading
+from webflow_conversions.ui.sentences import Prospect, is_too_old, said_of
 from webflow_conversions.ui.timeline import TimelineEntry, moment_of, timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionView:
-    """A conversion for people. ``user_id`` is shortened for viewers who may not act.
+    """A conversion for people. ``user_id`` and ``identity_key`` are shortened for viewers who may not act.
+
+    ``identity_key`` is whom it waits for while its user is not known; None where the source gave none, and where only a hash is
+    left of it.
 
     ``expires_at`` is the last moment at which it may go out; it and ``occurred_at`` are None without a timestamp.
-    ``is_expired``: it is too old to go out, and its state does not say so. ``meaning`` and ``remedy`` explain both.
+    ``is_expired``: it is too old to go out, and its state does not say so. ``prospect``, ``label``, ``badge``, ``sentence``,
+    ``meaning`` and ``remedy`` are what is said of it (``ui/sentences.py``).
     ``forgotten_at`` is when the person behind it was removed. ``attribution`` is the verdict on it, None where nothing was
     judged; ``attribution_meaning`` and ``attribution_remedy`` explain it. ``credited_under`` are the readings of Webflow's rule
     that credit it, by the visit whose ID and times these are. ``minutes_from_activity`` are between the visitor's last
@@ -43,12 +47,17 @@ class ConversionView:
     occurred_at: datetime | None
     expires_at: datetime | None
     value: Decimal | None
+    identity_key: str | None
     user_domain: str | None
     user_id: str | None
     state: State
     is_in_doubt: bool
     is_expired: bool
     reason: str | None
+    prospect: Prospect
+    label: str
+    badge: str
+    sentence: str
     meaning: str
     remedy: str
     detail: str | None
@@ -81,8 +90,8 @@ class ConversionView:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it may still go out."""
-        return (self.state in WAITING or self.state == State.SENDING) and not self.is_expired
+        """Whether it may still go out by itself."""
+        return self.prospect in (Prospect.GOES_OUT, Prospect.WAITS, Prospect.UNDECIDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,28 +108,6 @@ class ConversionDetail:
     currency: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionsPage:
-    """Some conversions of a list; ``next`` given as ``after`` leads to those behind them, and is None on the last page."""
-
-    conversions: Sequence[ConversionView]
-    next: str | None
-    currency: str | None
-
-
-def conversions_page(selection: Filter, rows: int, after: Place | None = None, *, with_user_ids: bool) -> ConversionsPage:
-    """A page of at most ``rows`` conversions."""
-    now = Clock().now()
-    with reading() as session:
-        page = Conversions(session).page(selection, rows, after)
-        currency = Conversions(session).currency()
-    return ConversionsPage(
-        conversions=[conversion_view(one, now, with_user_ids=with_user_ids) for one in page.conversions],
-        next=str(page.next) if page.next else None,
-        currency=currency,
-    )
-
-
 def conversion_detail(number: int, *, with_user_ids: bool) -> ConversionDetail | None:
     """The conversion with the ledger's number; None if the ledger has none."""
     now = Clock().now()
@@ -134,7 +121,7 @@ def conversion_detail(number: int, *, with_user_ids: bool) -> ConversionDetail |
     view = conversion_view(found, now, with_user_ids=with_user_ids)
     return ConversionDetail(
         conversion=view,
-        timeline=timeline(found, history, view.meaning, now),
+        timeline=timeline(found, history, now),
         payload=payload(found, customer_id(found.destination), with_user_ids=with_user_ids),
         actions=useful,
         currency=currency,
@@ -144,8 +131,7 @@ def conversion_detail(number: int, *, with_user_ids: bool) -> ConversionDetail |
 def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: bool) -> ConversionView:
     """A conversion for a viewer; its user ID in clear for viewers who may act."""
     expires_at = moment_of(conversion.action_timestamp_ms, after=MAX_AGE)
-    is_expired = expires_at is not None and expires_at < now and conversion.state not in (State.ACCEPTED, State.EXPIRED)
-    meaning, remedy = _explained(conversion, is_expired=is_expired)
+    said = said_of(conversion, now)
     judged, visit = conversion.attribution, conversion.visit or {}
     credited, advice = explain_attribution(judged, conversion.attribution_reason) if judged else ("", "")
     return ConversionView(
@@ -159,13 +145,20 @@ def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: boo
         expires_at=expires_at,
         value=conversion.value,
         user_domain=conversion.user_domain,
-        user_id=conversion.user_id if with_user_ids or conversion.user_id is None else shortened(conversion.user_id),
+        identity_key=None
+        if is_hashed(conversion.identity_key or "")
+        else seen(conversion.identity_key, with_user_ids=with_user_ids),
+        user_id=seen(conversion.user_id, with_user_ids=with_user_ids),
         state=conversion.state,
         is_in_doubt=conversion.is_in_doubt,
-        is_expired=is_expired,
+        is_expired=is_too_old(conversion, now) and conversion.state not in (State.ACCEPTED, State.EXPIRED),
         reason=conversion.reason,
-        meaning=meaning,
-        remedy=remedy,
+        prospect=said.prospect,
+        label=said.label,
+        badge=said.badge,
+        sentence=said.sentence,
+        meaning=said.meaning,
+        remedy=said.remedy,
         detail=conversion.detail,
         attempts=conversion.attempts,
         attempts_in_doubt=conversion.attempts_in_doubt,
@@ -191,6 +184,11 @@ def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: boo
     )
 
 
+def seen(text: str | None, *, with_user_ids: bool) -> str | None:
+    """A user ID or an identity key as a viewer sees it."""
+    return text if with_user_ids or text is None else shortened(text)
+
+
 def payload(conversion: Conversion, customer_id: str, *, with_user_ids: bool) -> dict[str, Any] | None:
     """The event as it went out, or would: from the row, by the same rules; None if the row cannot be an event, or only a hash is
     left of its user ID.
@@ -204,37 +202,3 @@ def payload(conversion: Conversion, customer_id: str, *, with_user_ids: bool) ->
         event = event._replace(user_id=shortened(event.user_id))
     document: dict[str, Any] = json.loads(event.body(customer_id))
     return document
-
-
-_TOO_OLD = {
-    State.HELD: "Its user was not known within its 2 days: it never goes out, and the next run records it as expired.",
-    State.READY: "It was not sent within its 2 days: it never goes out, and the next run records it as expired.",
-    State.FUTURE: "It was not sent within its 2 days: it never goes out, and the next run records it as expired.",
-}
-
-
-_CAME_BACK_IF_YOUNGER = frozenset({Reason.WRITTEN_OFF, Reason.TAKEN_BACK, Reason.NO_LONGER_IN_SOURCE})
-"""Reasons whose remedy holds for a conversion that is younger than 2 days."""
-
-
-def _explained(conversion: Conversion, *, is_expired: bool) -> tuple[str, str]:
-    """The meaning and the remedy of a state and reason at its age."""
-    if conversion.state == State.ACCEPTED:
-        return ("Webflow received it." if conversion.attribution else f"Webflow received it. {HOW_TO_KNOW}"), ""
-    if conversion.state == State.SENDING and conversion.is_in_doubt and is_expired:
-        return explained(State.EXPIRED, Reason.EXPIRED_IN_DOUBT)[0], "Nothing: it is too old to be sent again."
-    if is_expired and conversion.state in _TOO_OLD:
-        return _TOO_OLD[conversion.state], ""
-    if conversion.state == State.READY and conversion.is_in_doubt:
-        return (
-            "A request for it left, and its answer was lost or leaves it open; it is to be sent again.",
-            "Nothing; or write it off, if it must not be received twice.",
-        )
-    if conversion.state == State.SENDING and conversion.is_in_doubt:
-        return "A request for it left, and its answer was lost or leaves it open.", "Send it again, or write it off."
-    meaning, remedy = explained(conversion.state, conversion.reason or "")
-    if is_expired and conversion.reason in _CAME_BACK_IF_YOUNGER:
-        return meaning, "Nothing: it is older than 2 days, and never goes out."
-    if is_expired and remedy:
-        remedy = f"It is older than 2 days, and never goes out. For the next ones: {remedy[0].lower()}{remedy[1:]}"
-    return meaning, remedy

@@ -36,6 +36,7 @@ COLUMNS = (
     "visit_started_at",
     "visit_last_active_at",
     "visit_first_viewed_at",
+    "identity_key",
     "user_domain",
     "user_id",
     "action_id",

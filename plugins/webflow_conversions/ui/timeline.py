@@ -10,6 +10,7 @@ from webflow_conversions.rules.credit import Attribution, explain_attribution
 from webflow_conversions.rules.states import WAITING, Reason, State
 from webflow_conversions.rules.window import MAX_AGE, from_milliseconds, next_import
 from webflow_conversions.ui.formatting import moment_in_full
+from webflow_conversions.ui.words import reason_words
 
 _BY_A_PERSON = frozenset({Reason.WRITTEN_OFF, Reason.TAKEN_BACK, Reason.FORGOTTEN})
 """Reasons that no run decided."""
@@ -35,11 +36,8 @@ class TimelineEntry:
     is_ahead: bool = False
 
 
-def timeline(conversion: Conversion, history: Sequence[HistoryEntry], meaning: str, now: datetime) -> list[TimelineEntry]:
-    """The entries of a conversion.
-
-    :param meaning: its state and reason in words.
-    """
+def timeline(conversion: Conversion, history: Sequence[HistoryEntry], now: datetime) -> list[TimelineEntry]:
+    """The entries of a conversion."""
     occurred_at = moment_of(conversion.action_timestamp_ms)
     expires_at = moment_of(conversion.action_timestamp_ms, after=MAX_AGE)
     entries = [TimelineEntry(at=conversion.first_seen_at, text=f"First read from {conversion.source}.")]
@@ -51,7 +49,7 @@ def timeline(conversion: Conversion, history: Sequence[HistoryEntry], meaning: s
         entries.append(TimelineEntry(at=conversion.sent_at, text=text))
     if conversion.settled_at:
         run_id = None if conversion.reason in _BY_A_PERSON else conversion.run_id
-        entries.append(TimelineEntry(at=conversion.settled_at, text=_outcome(conversion), detail=meaning, run_id=run_id))
+        entries.append(TimelineEntry(at=conversion.settled_at, text=_outcome(conversion), run_id=run_id))
     if conversion.state == State.ACCEPTED and conversion.settled_at:
         import_at = next_import(conversion.settled_at)
         entries.append(TimelineEntry(at=import_at, text="Webflow imports it.", is_ahead=import_at > now))
@@ -133,12 +131,7 @@ def _as_moment(text: str) -> str:
 
 def _outcome(conversion: Conversion) -> str:
     answer = f" (HTTP {conversion.http_status})" if conversion.http_status else ""
-    match conversion.state:
-        case State.ACCEPTED:
-            return f"Accepted{answer}."
-        case State.REJECTED:
-            return f"Rejected: {conversion.reason}."
-        case State.WITHDRAWN:
-            return f"Withdrawn: {conversion.reason}."
-        case _:
-            return f"Expired: {conversion.reason}."
+    if conversion.state == State.ACCEPTED:
+        return f"Accepted{answer}."
+    why = f"{reason_words(conversion.reason)}." if conversion.reason else ""
+    return f"{conversion.state.capitalize()}. {why}".rstrip()
