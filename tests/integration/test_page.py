@@ -36,6 +36,8 @@ from webflow_conversions.rules.states import EXPLANATIONS, Reason, State
 from webflow_conversions.rules.window import Window
 from webflow_conversions.ui.dag import DAG_ID
 from webflow_conversions.ui.ledger import reading
+from webflow_conversions.ui.listing import Column
+from webflow_conversions.ui.words import REASON_WORDS, STATE_WORDS
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
@@ -562,6 +564,7 @@ def test_the_api_describes_itself(client: Callable[..., TestClient]):
         "/api/conversions",
         "/api/conversions/{number}",
         "/api/search",
+        "/api/summary",
         "/api/actions",
     }
     assert all(operation["summary"] for path in document["paths"].values() for operation in path.values())
@@ -599,6 +602,261 @@ def test_a_search_leads_to_what_it_found(client: Callable[..., TestClient], page
     answer = post(client("victor"), "/webflow/search", text=text)
 
     assert answer.headers["location"] == place.format(id=identifier)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#1001",
+        "No. 1001",
+        " '1001' ",
+        "https://shop.example/admin/orders/1001",
+        "https://airflow.example/webflow/conversions/{id}",
+        '"https://airflow.example/plugin/conversions/webflow/conversions/{id}?x=1"',
+    ],
+)
+def test_an_order_number_as_people_type_or_paste_it_leads_to_the_conversion(
+    client: Callable[..., TestClient], page_night: Night, text: str
+):
+    identifier = put(page_night, "accepted", "0001001")
+
+    answer = post(client("victor"), "/webflow/search", text=text.format(id=identifier))
+
+    assert answer.headers["location"] == f"/webflow/conversions/{identifier}"
+
+
+def test_what_is_written_to_the_letter_comes_before_other_forms_of_it(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "accepted", "#1001", action_id=f"{DESTINATION}/sales/offline-purchase/%231001")
+    exact = put(page_night, "accepted", "1001")
+    put(page_night, "accepted", "10012")
+    browser = client("victor")
+
+    assert post(browser, "/webflow/search", text="1001").headers["location"] == f"/webflow/conversions/{exact}"
+    both = post(browser, "/webflow/search", text="No 1001").headers["location"]
+    assert both == "/webflow/conversions?written=No+1001"
+    assert re.findall(r'<th scope="row"><a [^>]*>([^<]*)<', browser.get(both, headers=HTML).text) == ["1001", "#1001"]
+    assert post(browser, "/webflow/search", text="no. 100").headers["location"] == "/webflow/conversions?begins=100"
+
+
+# Whom a conversion waits for
+
+
+def waits(night: Night) -> int:
+    """A held conversion of a customer, and an accepted one of the same."""
+    put(night, "accepted", "o1", identity_key="contact-4711")
+    return put(night, "held", "o2", reason="unknown_user", user_id=None, user_domain=None, identity_key="contact-4711")
+
+
+def test_a_customer_number_finds_the_conversions_and_held_ones_say_whom_they_wait_for(
+    client: Callable[..., TestClient], page_night: Night
+):
+    number = waits(page_night)
+    browser = client("ada")
+
+    place = post(browser, "/webflow/search", text="contact-4711").headers["location"]
+    listed = browser.get(place, headers=HTML).text
+    shown = browser.get(f"/webflow/conversions/{number}", headers=HTML).text
+    in_json = browser.get("/webflow/api/conversions?state=held").json()["conversions"]
+    in_csv = post(browser, "/webflow/download?state=held").text
+
+    assert place == f"/webflow/conversions?key_of={number}"
+    assert ">o1</a>" in listed
+    assert ">o2</a>" in listed
+    assert "It waits for contact-4711" in listed
+    assert "It waits for <strong>contact-4711</strong>" in shown
+    assert [one["identity_key"] for one in in_json] == ["contact-4711"]
+    assert ",contact-4711," in in_csv
+
+
+def test_who_may_only_look_finds_a_customer_by_the_whole_number_alone_and_never_reads_it(
+    client: Callable[..., TestClient], page_night: Night
+):
+    number = waits(page_night)
+    put(page_night, "accepted", "o3", user_id="user-4713", identity_key="contact-4712")
+    viewer = client("victor")
+
+    for part in (
+        "contact-471",
+        "contact",
+        "CONTACT-4711",
+        "contact-4711 x",
+        "user-471",
+        "USER-4713",
+        "ontact-4711",
+        "%",
+        "contact-%",
+    ):
+        assert post(viewer, "/webflow/search", text=part).status_code == 404, part
+    found = post(viewer, "/webflow/search", text="'contact-4711'")
+    assert found.headers["location"] == f"/webflow/conversions?key_of={number}"
+    pages = [
+        viewer.get(f"/webflow{path}", headers=HTML).text
+        for path in (
+            "/conversions",
+            "/conversions?columns=customer&columns=user",
+            f"/conversions?key_of={number}",
+            f"/conversions/{number}",
+            "/api/conversions",
+            f"/api/conversions/{number}",
+        )
+    ]
+    assert all("4711" not in page for page in pages)
+    assert "It waits for <strong>cont…</strong>" in pages[3]
+    assert viewer.get("/webflow/api/conversions?state=held").json()["conversions"][0]["identity_key"] == "cont…"
+
+
+def test_who_may_see_customers_finds_them_in_other_writing_too(client: Callable[..., TestClient], page_night: Night):
+    number = waits(page_night)
+
+    assert (
+        post(client("ada"), "/webflow/search", text="CONTACT-4711").headers["location"] == f"/webflow/conversions?key_of={number}"
+    )
+
+
+def test_a_customer_number_of_which_only_a_hash_is_left_is_not_shown(client: Callable[..., TestClient], page_night: Night):
+    number = put(page_night, "accepted", "o1", identity_key="sha256:0123456789abcdef")
+
+    assert "sha256" not in client("ada").get(f"/webflow/conversions/{number}", headers=HTML).text
+
+
+# The list
+
+
+def test_a_list_says_how_many_it_has_what_they_are_worth_and_of_when_they_are(
+    client: Callable[..., TestClient], page_night: Night
+):
+    page_night.begin(currency="EUR")
+    for hours in (1, 2, 3):
+        put(page_night, "held", f"c{hours}", action_timestamp_ms=int((NOW - hours * HOUR).timestamp() * 1000), user_id=None)
+    put(page_night, "accepted", "other")
+    browser = client("victor")
+
+    text = browser.get("/webflow/conversions?state=held", headers=HTML).text
+    summary = browser.get("/webflow/api/summary?state=held").json()
+    said = " ".join(re.sub(r"<[^>]+>", "", text[text.index("data-summary>") + 13 :].split("</p>")[0]).split())
+
+    assert re.fullmatch(r"3 conversions, worth EUR 449\.97, from \d+ \w+ \d\d:\d\d UTC to \d+ \w+ \d\d:\d\d UTC", said)
+    assert (summary["conversions"], summary["value"], summary["is_cut"]) == (3, "449.97", False)
+    assert datetime.fromisoformat(summary["last_at"]) - datetime.fromisoformat(summary["first_at"]) == 2 * HOUR
+
+
+def test_a_list_is_put_in_order_and_keeps_its_filter_its_columns_and_its_order_in_every_link(
+    client: Callable[..., TestClient], page_night: Night, monkeypatch: pytest.MonkeyPatch
+):
+    from webflow_conversions.ui import pages
+
+    monkeypatch.setattr(pages, "ROWS", 2)
+    for value in (5, 20, 10):
+        put(page_night, "rejected", f"c{value}", reason="refused_422", value=value, settled_at=NOW)
+    browser = client("ada")
+    asked = "state=rejected&happened_from=2020-01-01&value_from=1&columns=value&columns=customer"
+
+    text = browser.get(f"/webflow/conversions?{asked}&sort=-value", headers=HTML).text
+    links = [unescape(link) for link in re.findall(r'href="(/webflow/conversions\?[^"]*)"', text)]
+    further = next(link for link in links if "after=" in link)
+
+    assert re.findall(r'<th scope="row"><a [^>]*>([^<]*)<', text) == ["c20", "c10"]
+    assert re.findall(r'<th scope="row"><a [^>]*>([^<]*)<', browser.get(further, headers=HTML).text) == ["c5"]
+    assert re.findall(r'<th scope="col"[^>]*>(?:<a[^>]*>)?(\w+)', text) == ["Conversion", "Value", "Customer"]
+    assert '<th scope="col" class="rows" aria-sort="descending">' in text
+    assert len(links) == 3
+    assert all(all(part in link for part in asked.split("&")) for link in links)
+    assert any("sort=value" in link for link in links)
+    copied = re.search(r'<a [^>]*href="([^"]*)" data-copy', text)
+    assert copied
+    assert unescape(copied[1]) == f"/webflow/conversions?{asked}&sort=-value".replace(
+        "&columns=value&columns=customer&sort=-value", "&sort=-value&columns=value&columns=customer"
+    )
+
+
+def test_filters_are_words_with_the_codes_behind_them(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "rejected", "c1", reason="refused_418", settled_at=NOW)
+    text = unescape(client("victor").get("/webflow/conversions?reason=refused_418", headers=HTML).text)
+
+    for code, words in [*STATE_WORDS.items(), *REASON_WORDS.items(), ("refused", "Webflow refused it")]:
+        assert f'<option value="{code}" title="{code}">{words}</option>' in text
+    assert '<option value="refused_418" title="refused_418" selected>Webflow refused it (HTTP 418)</option>' in text
+    assert ">c1</a>" in text
+    assert not re.search(r">[^<]*\w_\w[^<]*</(?:option|td|th|p|span)>", text)
+    assert ">c1</a>" in client("victor").get("/webflow/conversions?reason=refused", headers=HTML).text
+
+
+def test_every_state_and_reason_has_words():
+    assert set(STATE_WORDS) == set(State)
+    assert set(REASON_WORDS) == set(Reason)
+    assert len(set(REASON_WORDS.values())) == len(REASON_WORDS)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"sort": "user_id"},
+        {"sort": "--value"},
+        {"sort": "value;"},
+        {"columns": "user_id"},
+        {"happened_from": "yesterday"},
+        {"happened_from": "2026-02-30"},
+        {"value_from": "NaN"},
+        {"value_to": "Infinity"},
+        {"value_from": "-1"},
+        {"value_from": "1e400"},
+        {"key_of": "1", "user_of": "1"},
+        {"written": "a", "begins": "a"},
+        {"written": "x" * 601},
+        {"key_of": str(2**63)},
+    ],
+)
+def test_an_order_a_column_a_day_or_a_value_that_is_none_is_refused(client: Callable[..., TestClient], query: dict[str, str]):
+    assert client("ada").get(f"/webflow/conversions?{urlencode(query)}", headers=HTML).status_code == 422
+
+
+@pytest.mark.parametrize("column", Column)
+def test_every_column_can_be_shown(client: Callable[..., TestClient], page_night: Night, column: str):
+    put(page_night, "accepted", "c1", settled_at=NOW, attribution="will_count")
+    put(
+        page_night,
+        "rejected",
+        "c2",
+        reason="invalid_value",
+        value=None,
+        action_timestamp_ms=None,
+        user_id=None,
+        event_name=None,
+        detail="x",
+    )
+
+    text = client("victor").get(f"/webflow/conversions?columns={column}", headers=HTML).text
+
+    assert f'<input type="checkbox" name="columns" value="{column}" checked>' in text
+    assert len(re.findall(r"<td", text)) == 2
+    assert text.count(" checked>") == 1
+
+
+def test_a_place_in_an_order_that_is_far_behind_the_end_is_an_empty_page(client: Callable[..., TestClient], page_night: Night):
+    put(page_night, "accepted")
+
+    for place in ("99999999.1", "-5.1", f"{2**56}.1"):
+        assert client("victor").get(f"/webflow/api/conversions?sort=value&after={place}").status_code == 200
+
+
+def test_a_refusal_speaks_in_words_and_has_its_codes_behind_a_fold(client: Callable[..., TestClient], page_night: Night):
+    number = put(
+        page_night,
+        "rejected",
+        reason="refused_422",
+        http_status=422,
+        trouble="value is negative",
+        detail="-3",
+        attempts=1,
+        settled_at=NOW,
+    )
+    text = unescape(client("ada").get(f"/webflow/conversions/{number}", headers=HTML).text)
+    said, fold = text.split('<details class="engineer">')[0], text.split('<details class="engineer">')[1].split("</details>")[0]
+
+    assert "Webflow refused it (HTTP 422). It goes out only if this is corrected in the next" in said
+    for code in ("refused_422", "-3", "HTTP 422: value is negative"):
+        assert code in fold
+        assert f">{code}<" not in said
 
 
 def test_who_was_hashed_is_found_by_the_address(client: Callable[..., TestClient], page_night: Night):
@@ -834,7 +1092,7 @@ def test_a_list_is_narrowed_to_a_verdict(client: Callable[..., TestClient], page
 
     assert ">idle</a>" in text
     assert ">sure</a>" not in text
-    assert '<option value="may_count" selected>' in text
+    assert '<option value="may_count" title="may_count" selected>' in text
     assert "attribution=may_count" in re.findall(r'href="[^"]*/do/send_again\?([^"]*)"', text)[0]
     assert ",may_count,session_idle," in downloaded
     assert "sure" not in downloaded

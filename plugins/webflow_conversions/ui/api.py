@@ -15,16 +15,12 @@ from webflow_conversions.rules.states import EXPLANATIONS
 from webflow_conversions.ui.access import CanAct, from_our_script, may_act
 from webflow_conversions.ui.actions import ActionResult, perform
 from webflow_conversions.ui.cache import overviews
-from webflow_conversions.ui.conversion import (
-    ConversionDetail,
-    ConversionsPage,
-    conversion_detail,
-    conversions_page,
-)
+from webflow_conversions.ui.conversion import ConversionDetail, conversion_detail
 from webflow_conversions.ui.dry_run import DryRunResult, dry_run_result
 from webflow_conversions.ui.ledger import reading
+from webflow_conversions.ui.listing import ConversionsPage, ListSummary, conversions_page, list_summary
 from webflow_conversions.ui.overview import Overview
-from webflow_conversions.ui.query import After, Number, PathNumber, Selection, storable
+from webflow_conversions.ui.query import After, ListOrder, Number, PathNumber, Selection, storable
 from webflow_conversions.ui.search import search as search_ledger
 
 MOST_ROWS = 1_000
@@ -81,10 +77,20 @@ def reasons() -> list[ReasonExplanation]:
 
 @router.get("/conversions", summary="Conversions by state, reason, source, run; or by what is known of one")
 def conversions(
-    selection: Selection, after: After, can_act: CanAct, rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100
+    selection: Selection, after: After, order: ListOrder, can_act: CanAct, rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100
 ) -> ConversionsPage:
-    """User IDs are shortened for those who may not trigger the Dag."""
-    return conversions_page(selection, rows, after, with_user_ids=can_act)
+    """User IDs and identity keys are shortened for those who may not trigger the Dag.
+
+    ``sort`` is ``happened``, ``value``, ``state`` or ``settled``, with ``-`` before it for the other direction, for lists of at
+    most 100,000.
+    """
+    return conversions_page(selection, rows, after, order, with_user_ids=can_act)
+
+
+@router.get("/summary", summary="How many conversions, worth how much, from when to when")
+def summary(selection: Selection) -> ListSummary:
+    """Of what the query parameters select, as for ``conversions``; up to 100,000 are counted."""
+    return list_summary(selection)
 
 
 @router.get(
@@ -100,14 +106,14 @@ def conversion(number: PathNumber, can_act: CanAct) -> ConversionDetail:
 
 @router.post(
     "/search",
-    summary="Conversions by conversion ID, action ID, user ID, or the beginning of a conversion ID",
+    summary="Conversions by an ID of theirs, of their action or user, their identity key, or the beginning of a conversion ID",
     dependencies=[Depends(from_our_script)],
 )
 def search(
     text: Annotated[str, Body(embed=True, min_length=1, max_length=LONGEST_TEXT), AfterValidator(storable)], can_act: CanAct
 ) -> ConversionsPage:
     """A POST, so that no log of addresses keeps a user ID. The first 100."""
-    found = search_ledger(text.strip())
+    found = search_ledger(text.strip(), with_user_ids=can_act)
     selection = Filter(id=found.one.id) if found.one is not None else found.selection
     if selection is None:
         return ConversionsPage(conversions=[], next=None, currency=None)

@@ -9,21 +9,30 @@ from pydantic import AfterValidator
 
 from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.ledger.actions import DOWNLOAD, MOST_CONVERSIONS, Action, Actions
-from webflow_conversions.ledger.search import LONGEST_TEXT, Conversions, Only
-from webflow_conversions.rules.states import EXPLANATIONS
+from webflow_conversions.ledger.search import LONGEST_TEXT, Only, Sort
 from webflow_conversions.ui import actions as ui_actions
 from webflow_conversions.ui import static
 from webflow_conversions.ui.access import CanAct, CsrfToken, from_our_form, may_act
 from webflow_conversions.ui.cache import overviews
-from webflow_conversions.ui.conversion import conversion_detail, conversions_page
+from webflow_conversions.ui.conversion import conversion_detail
 from webflow_conversions.ui.dag import start_run
 from webflow_conversions.ui.download import csv_lines
 from webflow_conversions.ui.dry_run import LABELS, dry_run_result
 from webflow_conversions.ui.ledger import reading
-from webflow_conversions.ui.query import After, Number, PathNumber, Selection, storable
+from webflow_conversions.ui.listing import (
+    COLUMN_WORDS,
+    ORDERS,
+    USUAL_COLUMNS,
+    list_view,
+    next_order,
+    reason_choices,
+    useful_actions,
+)
+from webflow_conversions.ui.query import After, Columns, ListOrder, Number, PathNumber, Selection, storable
 from webflow_conversions.ui.rehearsal import is_rehearsal
 from webflow_conversions.ui.rendering import address, render
 from webflow_conversions.ui.search import search as search_ledger
+from webflow_conversions.ui.words import STATE_WORDS
 
 ROWS = 50
 """Rows of a list's page."""
@@ -51,23 +60,42 @@ def dry_run(request: Request, number: PathNumber, can_act: CanAct, csrf_token: C
 
 
 @router.get("/conversions")
-def conversions(request: Request, selection: Selection, after: After, can_act: CanAct, csrf_token: CsrfToken) -> HTMLResponse:
+def conversions(
+    request: Request,
+    selection: Selection,
+    order: ListOrder,
+    columns: Columns,
+    after: After,
+    can_act: CanAct,
+    csrf_token: CsrfToken,
+) -> HTMLResponse:
     """A list of conversions."""
-    page = conversions_page(selection, ROWS, after, with_user_ids=can_act)
-    with reading() as session:
-        sources = Conversions(session).sources()
+    found = list_view(selection, ROWS, after, order, with_user_ids=can_act)
+    shown = {"sort": order, "columns": [] if tuple(columns) == USUAL_COLUMNS else columns}
     return render(
         request,
         "conversions.html",
-        now=Clock().now(),
+        now=found.now,
         selection=selection,
-        rows=page.conversions,
-        currency=page.currency,
-        next=page.next,
+        query={**selection.query(), **shown},
+        order=order,
+        columns=columns,
+        column_words=COLUMN_WORDS,
+        orders=ORDERS,
+        next_order=next_order,
+        sorts=list(Sort),
+        rows=found.page.conversions,
+        currency=found.page.currency,
+        next=found.page.next,
+        is_ordered=found.page.is_ordered,
         is_first=after is None,
-        sources=sources,
-        reasons=list(EXPLANATIONS),
+        summary=found.summary,
+        sources=found.sources,
+        state_words=STATE_WORDS,
+        reasons=(reasons := reason_choices(selection.reason)),
+        known_reasons={reason for choices in reasons.values() for reason in choices},
         narrowings=list(Only),
+        actions=useful_actions(selection) if can_act else (),
         can_act=can_act,
         csrf_token=csrf_token,
     )
@@ -76,6 +104,7 @@ def conversions(request: Request, selection: Selection, after: After, can_act: C
 @router.post("/search", dependencies=[Depends(from_our_form)])
 def search(
     request: Request,
+    can_act: CanAct,
     csrf_token: CsrfToken,
     text: Annotated[str, Form(max_length=LONGEST_TEXT), AfterValidator(storable)] = "",
 ) -> Response:
@@ -83,7 +112,7 @@ def search(
     text = text.strip()
     if not text:
         return RedirectResponse(address(request, "/conversions"), 303)
-    found = search_ledger(text)
+    found = search_ledger(text, with_user_ids=can_act)
     if found.one is not None:
         return RedirectResponse(address(request, f"/conversions/{found.one.id}"), 303)
     if found.selection is not None:

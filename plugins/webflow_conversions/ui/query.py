@@ -1,13 +1,16 @@
-"""Query parameters: filters, pages, search texts; each of limited length, and text that PostgreSQL can store."""
+"""Query parameters: filters, orders, pages, search texts; each of limited length, and text that PostgreSQL can store."""
 
+from datetime import date
+from decimal import Decimal
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from webflow_conversions.ledger.search import LONGEST_TEXT, Filter, Only, Place
+from webflow_conversions.ledger.search import LONGEST_TEXT, Filter, Only, Order, Place
 from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.states import State
+from webflow_conversions.ui.listing import USUAL_COLUMNS, Column
 
 LARGEST_NUMBER = 2**63 - 1
 """The largest bigint of PostgreSQL."""
@@ -30,6 +33,8 @@ Text = Annotated[
 ]
 PathNumber = Annotated[int, Path(ge=1, le=LARGEST_NUMBER)]
 Number = Annotated[Annotated[int, Field(ge=1, le=LARGEST_NUMBER)] | None, BlankIsNone, Query()]
+Day = Annotated[date | None, BlankIsNone, Query()]
+Money = Annotated[Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)] | None, BlankIsNone, Query()]
 
 
 def selection_of(
@@ -40,14 +45,20 @@ def selection_of(
     run: Number = None,
     only: Annotated[Only | None, BlankIsNone, Query()] = None,
     user_of: Number = None,
+    key_of: Number = None,
     conversion: Text = None,
+    written: Text = None,
     begins: Text = None,
     attribution: Annotated[Attribution | None, BlankIsNone, Query()] = None,
     attribution_reason: Text = None,
+    happened_from: Day = None,
+    happened_to: Day = None,
+    value_from: Money = None,
+    value_to: Money = None,
 ) -> Filter:
     """The filter that the query parameters describe."""
-    if sum(one is not None for one in (id, user_of, conversion, begins)) > 1:
-        raise HTTPException(422, "Give only one of id, user_of, conversion and begins.")
+    if sum(one is not None for one in (id, user_of, key_of, conversion, written, begins)) > 1:
+        raise HTTPException(422, "Give only one of id, user_of, key_of, conversion, written and begins.")
     return Filter(
         id=id,
         state=state,
@@ -56,11 +67,25 @@ def selection_of(
         run=run,
         only=only,
         user_of=user_of,
+        key_of=key_of,
         conversion=conversion,
+        written=written,
         begins=begins,
         attribution=attribution,
         attribution_reason=attribution_reason,
+        happened_from=happened_from,
+        happened_to=happened_to,
+        value_from=value_from,
+        value_to=value_to,
     )
+
+
+def order_of(sort: Text = None) -> Order | None:
+    """The order that ``sort`` asks for: ``happened``, ``value``, ``state`` or ``settled``, with ``-`` for the last first."""
+    try:
+        return Order.parse(sort) if sort else None
+    except ValueError:
+        raise HTTPException(422, "sort is happened, value, state or settled, with - before it for the other direction.") from None
 
 
 def after(after: Annotated[Annotated[str, StringConstraints(max_length=50)] | None, BlankIsNone, Query()] = None) -> Place | None:
@@ -71,5 +96,13 @@ def after(after: Annotated[Annotated[str, StringConstraints(max_length=50)] | No
         raise HTTPException(422, "after is no place that a page gave.") from None
 
 
+def columns_of(columns: Annotated[list[Column] | None, Query(max_length=len(Column))] = None) -> list[Column]:
+    """The columns that are chosen, in their order; the usual ones if none are."""
+    chosen = columns or USUAL_COLUMNS
+    return [column for column in Column if column in chosen]
+
+
 Selection = Annotated[Filter, Depends(selection_of)]
+Columns = Annotated[list[Column], Depends(columns_of)]
+ListOrder = Annotated[Order | None, Depends(order_of)]
 After = Annotated[Place | None, Depends(after)]

@@ -24,8 +24,8 @@ PREFIX = "/webflow"
 
 def address(request: Request, path: str, query: Mapping[str, Any] | None = None) -> str:
     """The address of one of our pages, without parameters that are empty."""
-    given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
-    return f"{request.scope.get('root_path', '')}{path}{'?' if given else ''}{urlencode(given)}"
+    given = {name: value for name, value in (query or {}).items() if value not in (None, "", [])}
+    return f"{request.scope.get('root_path', '')}{path}{'?' if given else ''}{urlencode(given, doseq=True)}"
 
 
 def render(request: Request, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:

@@ -1,9 +1,19 @@
 """The search box: from what a person knows of a conversion to the conversion, or to the filter that lists all candidates."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from webflow_conversions.ledger.search import Conversion, Conversions, Filter
+from webflow_conversions.rules.identity import variants
+from webflow_conversions.rules.personal_data import hashed
+from webflow_conversions.rules.written import unquoted, written_forms
 from webflow_conversions.ui.ledger import reading
+
+BEGINNINGS = 8
+"""Forms of a text with which a conversion ID may begin."""
+
+_OWN_LINK = re.compile(r"https?://\S+/conversions/([1-9]\d{0,17})(?:[?#]\S*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,28 +24,49 @@ class SearchResult:
     selection: Filter | None = None
 
 
-def search(text: str) -> SearchResult:
-    """Look for a conversion ID, an action ID or a user ID, then for the beginning of a conversion ID."""
+def search(text: str, *, with_user_ids: bool) -> SearchResult:
+    """Look for an ID to the letter: of a conversion, an action, a user, or an identity key; then for a conversion ID as people
+    write it, then for the beginning of one.
+
+    :param with_user_ids: whether the viewer may see user IDs and identity keys. Others find them by the whole value alone.
+    """
     with reading() as session:
         conversions = Conversions(session)
-        written = _written(text)
-        for by_id in (Filter(conversion=form) for form in written):
-            page = conversions.page(by_id, 2)
-            if len(page.conversions) == 1:
-                return SearchResult(one=page.conversions[0])
-            if page.conversions:
-                return SearchResult(selection=by_id)
-        user_of = conversions.of_user(written)
-        if user_of is not None:
-            return SearchResult(selection=Filter(user_of=user_of))
-        begins = Filter(begins=text)
-        return SearchResult(selection=begins if conversions.ids(begins, 1) else None)
+        for selection in _selections(text, conversions, with_user_ids=with_user_ids):
+            found = conversions.page(selection, 2).conversions
+            if len(found) == 1 and selection.user_of is None and selection.key_of is None and selection.begins is None:
+                return SearchResult(one=found[0])
+            if found:
+                return SearchResult(selection=selection)
+    return SearchResult()
 
 
-def _written(text: str) -> list[str]:
+def _selections(text: str, conversions: Conversions, *, with_user_ids: bool) -> Iterator[Filter]:
+    """The filters to try, one after the other."""
+    own = _OWN_LINK.fullmatch(unquoted(text))
+    if own:
+        yield Filter(id=int(own[1]))
+    yield from (Filter(conversion=form) for form in _with_hash(text))
+    yield from _of_people(text, conversions, with_user_ids=with_user_ids)
+    yield Filter(written=text)
+    yield from (Filter(begins=form) for form in written_forms(text)[:BEGINNINGS])
+
+
+def _of_people(text: str, conversions: Conversions, *, with_user_ids: bool) -> Iterator[Filter]:
+    """The filters of a user ID, and of an identity key.
+
+    The only place that finds people. Whoever may not see them compares whole values here, so a bound on the number of tries
+    belongs here, too.
+    """
+    whole = list(dict.fromkeys(form for given in (text, unquoted(text)) if given for form in _with_hash(given)))
+    user_of = conversions.of_user(whole)
+    if user_of is not None:
+        yield Filter(user_of=user_of)
+    key_of = conversions.of_key([*whole, *(variants(unquoted(text)) if with_user_ids else ())])
+    if key_of is not None:
+        yield Filter(key_of=key_of)
+
+
+def _with_hash(text: str) -> list[str]:
     """The text and, for personal data, also the hash that is kept in its place."""
-    if "@" not in text and not text.startswith(("+", "0")):
-        return [text]
-    from webflow_conversions.rules.personal_data import hashed
-
-    return [text, hashed(text)]
+    return [text, hashed(text)] if "@" in text or text.startswith(("+", "0")) else [text]

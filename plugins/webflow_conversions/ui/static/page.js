@@ -114,6 +114,22 @@
     outer.remove();
   });
 
+  // A link that copies itself; where the browser lets nothing be copied, it is a link like any other.
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[data-copy]");
+    if (!link || !navigator.clipboard || event.button || event.ctrlKey || event.metaKey || event.shiftKey) {
+      return;
+    }
+    event.preventDefault();
+    try {
+      await navigator.clipboard.writeText(link.href);
+      link.textContent = link.dataset.copy;
+      document.getElementById("status").textContent = link.dataset.copy;
+    } catch {
+      location.assign(link.href);
+    }
+  });
+
   if (main) {
     drawn(main);
     setInterval(countDown, 1000);
