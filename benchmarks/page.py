@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -17,7 +18,7 @@ from demo.postgres import PostgresServer
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.overview import read_overview
-from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.search import Conversions, Filter, Only, Order, Sort
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.credit import Attribution
@@ -209,6 +210,8 @@ def _measure(connect: Callable[[], Any], ledger: str, now: datetime, rows: int) 
         cursor.execute("SELECT max(id) FROM webflow.runs")
         (last_run,) = cursor.fetchone()
 
+    weeks_ago = (now - timedelta(days=40)).date()
+
     def page(**selection: Any) -> Callable[[], Any]:
         return lambda: conversions.page(Filter(**selection), 50)
 
@@ -240,8 +243,23 @@ def _measure(connect: Callable[[], Any], ledger: str, now: datetime, rows: int) 
         "list: changed after it was sent": page(only=Only.CHANGED),
         "search: conversion ID": page(conversion=middle),
         "search: beginning of a conversion ID": page(begins=middle[:4]),
+        "search: order number as people write it": page(written=f"No. {middle.lower()}"),
         "search: user ID": lambda: conversions.of_user([user_id]),
         "search: all of a user": page(user_of=number),
+        "search: identity key": lambda: conversions.of_key([f"key-{middle.removeprefix('S-')}"]),
+        "list: a day of weeks ago": page(happened_from=weeks_ago, happened_to=weeks_ago),
+        "list: of at least a value": page(value_from=Decimal("299.99")),
+        "list: of a value that none has": page(value_from=Decimal(1_000_000)),
+        "list: rejected, the highest value first": lambda: conversions.page(
+            Filter(state=State.REJECTED), 50, None, Order(sort=Sort.VALUE, descending=True)
+        ),
+        "count: all": lambda: conversions.summary(Filter()),
+        "count: accepted of a source": lambda: conversions.summary(Filter(state=State.ACCEPTED, source="crm_conversions")),
+        "count: rejected": lambda: conversions.summary(Filter(state=State.REJECTED)),
+        "count: a week of weeks ago": lambda: conversions.summary(
+            Filter(happened_from=weeks_ago - timedelta(days=6), happened_to=weeks_ago)
+        ),
+        "count: of a value that none has": lambda: conversions.summary(Filter(value_from=Decimal(1_000_000))),
         "one conversion and its history": one,
     }
     lines = []

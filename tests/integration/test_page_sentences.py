@@ -41,6 +41,7 @@ class Case:
     has_user: bool
     is_forgotten: bool
     push: str
+    mode: str
 
     @property
     def can_be(self) -> bool:
@@ -64,6 +65,7 @@ class Case:
                 or ATTEMPTS[self.attempts][1] > 0,
                 self.state is not State.ACCEPTED or sent,
                 not (self.reason or "").startswith("refused_") or sent,
+                self.mode == "live" or (not sent and self.state in (*WAITING, State.REJECTED)),
                 self.reason not in (Reason.EXPIRED_UNSENT, Reason.EXPIRED_UNIDENTIFIED) or ATTEMPTS[self.attempts][1] == 0,
             )
         )
@@ -72,19 +74,34 @@ class Case:
 CASES = [
     case
     for state in State
-    for values in product(REASONS[state], AGES, ATTEMPTS, (True, False), (True, False), ("none", "alive", "dead"))
+    for values in product(
+        REASONS[state], AGES, ATTEMPTS, (True, False), (True, False), ("none", "alive", "dead"), ("live", "rehearse")
+    )
     if (
         case := Case(
             state=state,
-            **dict(zip(("reason", "age", "attempts", "has_user", "is_forgotten", "push"), values, strict=True)),  # type: ignore[arg-type]
+            **dict(zip(("reason", "age", "attempts", "has_user", "is_forgotten", "push", "mode"), values, strict=True)),  # type: ignore[arg-type]
         )
     ).can_be
 ]
 
 
+@pytest.fixture(autouse=True)
+def one_connection(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows of a test over one connection, since there are many."""
+
+    def sql(statement: str, *parameters: Any) -> list[Any]:
+        with night.session.transaction() as cursor:
+            cursor.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    monkeypatch.setattr(night, "sql", sql)
+
+
 @pytest.fixture
 def pushes(night: Night) -> dict[str, int | None]:
     run = night.begin()
+    night.begin("rehearsal", is_rehearsal=True)
     found: dict[str, int | None] = {"none": None}
     for name, lease in (("alive", "1 hour"), ("dead", "-1 hour")):
         ((push,),) = night.sql(
@@ -107,6 +124,7 @@ def written(night: Night, case: Case, name: str, pushes: dict[str, int | None]) 
         "attempts": attempts,
         "attempts_in_doubt": in_doubt,
         "push_id": pushes[case.push],
+        "run_id": "rehearsal" if case.mode == "rehearse" else "earlier",
         "settled_at": NOW if case.state in (State.ACCEPTED, *ENDED) else None,
     }
     if not case.has_user:
@@ -137,7 +155,7 @@ def shown(night: Night, pushes: dict[str, int | None]) -> list[Shown]:
     for place, case in enumerate(CASES):
         number = written(night, case, f"c{place}", pushes)
         one = found(night, number)
-        view = conversion_view(one, NOW, with_user_ids=True)
+        view = conversion_view(one, NOW, with_user_ids=True, is_rehearsing=case.mode == "rehearse")
         entries = timeline(one, [], NOW)
         actions = {action for action in Action if USEFUL & Actions(night.session).preview(action, [number], NOW).keys()}
         text = " | ".join((view.label, view.sentence, view.meaning, view.remedy, *(entry.text for entry in entries)))
@@ -146,7 +164,7 @@ def shown(night: Night, pushes: dict[str, int | None]) -> list[Shown]:
     return everything
 
 
-GOES = r"\bgoes out (?:with|when|as|if)\b|\bis to be sent again|\bstart a run\b|\bnext run sends\b|whether it is sent again"
+GOES = r"\bgoes out (?:with|when|as|if)\b|\bis to be sent again|\bstart a run\b|\bnext run sends\b|whether it is sent again|would go out"
 NEVER = r"never goes out|too old|cannot go out any more|[Nn]othing can be sent any more|\bit is older than 2 days"
 ENDS = r"It (?:never goes out|goes out only if|is not sent again by itself|does not go out by itself)"
 SEND = r"[Ss]end it again|[Rr]esend it|sent again by hand"
@@ -180,6 +198,8 @@ def check(one: Shown) -> Iterator[str]:
         is_doubted and (case.state is not State.ACCEPTED or case.attempts == "sent again")
     ):
         yield "it hides that Webflow may have it, or says so where it cannot"
+    if case.mode == "rehearse" and not never and case.state in WAITING and "only rehearsals run" not in view.sentence:
+        yield "it hides that nothing is sent"
     if "did not reach" in view.sentence and re.search(MAYBE, view.sentence):
         yield "it did not reach Webflow, and may have"
     if re.search(r"\w_\w", f"{view.sentence} {view.label}"):

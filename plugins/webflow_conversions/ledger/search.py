@@ -139,6 +139,8 @@ class Place:
 class Conversion:
     """A row of the ledger. ``is_in_doubt`` is defined in ``ledger/sql/parts/is_in_doubt.sql``.
 
+    ``is_rehearsed``: it waits, and only rehearsals could have sent it so far.
+
     ``forgotten_at`` is when the person behind it was removed. ``visit`` is the one that credits it: ``started_at``,
     ``last_active_at`` and ``first_viewed_at`` in UTC milliseconds, and ``readings``.
     """
@@ -167,6 +169,7 @@ class Conversion:
     changed_after_sent_at: datetime | None
     run_id: str
     is_in_doubt: bool
+    is_rehearsed: bool = False
     identity_key: str | None = None
     forgotten_at: datetime | None = None
     attribution: str | None = None
@@ -284,7 +287,11 @@ class Conversions:
 
     def currency(self) -> str | None:
         """The currency that the configuration names, as of the last run; None if it names none."""
-        return next((row.currency for row in self._session.fetch("search/currency", {})), None)
+        return next((row.currency for row in self._session.fetch("search/last_run", {})), None)
+
+    def is_rehearsing(self) -> bool:
+        """Whether nothing is sent, as of the last run (``delivery.mode``)."""
+        return any(row.is_rehearsal for row in self._session.fetch("search/last_run", {}))
 
     def one(self, identifier: int) -> Conversion | None:
         """The conversion of this number."""

@@ -121,9 +121,11 @@ def _pages(selection: Filter, number: int, *, with_user_ids: bool) -> Iterator[S
     sent = 0
     try:
         with reading() as session:
+            is_rehearsing = Conversions(session).is_rehearsing()
             for page in Conversions(session).pages(selection):
                 sent += len(page)
-                yield [conversion_view(one, Clock().now(), with_user_ids=with_user_ids) for one in page]
+                now = Clock().now()
+                yield [conversion_view(one, now, with_user_ids=with_user_ids, is_rehearsing=is_rehearsing) for one in page]
     finally:
         with acting() as session:
             Actions(session).count(number, sent)

@@ -117,8 +117,9 @@ def conversion_detail(number: int, *, with_user_ids: bool) -> ConversionDetail |
             return None
         history = Conversions(session).history(found)
         currency = Conversions(session).currency()
+        is_rehearsing = Conversions(session).is_rehearsing()
         useful = [action for action in Action if USEFUL & Actions(session).preview(action, [number], now).keys()]
-    view = conversion_view(found, now, with_user_ids=with_user_ids)
+    view = conversion_view(found, now, with_user_ids=with_user_ids, is_rehearsing=is_rehearsing)
     return ConversionDetail(
         conversion=view,
         timeline=timeline(found, history, now),
@@ -128,10 +129,10 @@ def conversion_detail(number: int, *, with_user_ids: bool) -> ConversionDetail |
     )
 
 
-def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: bool) -> ConversionView:
-    """A conversion for a viewer; its user ID in clear for viewers who may act."""
+def conversion_view(conversion: Conversion, now: datetime, *, with_user_ids: bool, is_rehearsing: bool = False) -> ConversionView:
+    """A conversion for a viewer; its user ID in clear for viewers who may act. ``is_rehearsing``: runs send nothing now."""
     expires_at = moment_of(conversion.action_timestamp_ms, after=MAX_AGE)
-    said = said_of(conversion, now)
+    said = said_of(conversion, now, is_rehearsing=is_rehearsing)
     judged, visit = conversion.attribution, conversion.visit or {}
     credited, advice = explain_attribution(judged, conversion.attribution_reason) if judged else ("", "")
     return ConversionView(

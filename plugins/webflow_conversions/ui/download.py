@@ -17,6 +17,7 @@ COLUMNS = (
     "value",
     "state",
     "reason",
+    "sentence",
     "meaning",
     "detail",
     "attempts",

@@ -174,8 +174,11 @@ def _page(
     with_user_ids: bool,
 ) -> ConversionsPage:
     page = conversions.page(selection, rows, after, order)
+    is_rehearsing = conversions.is_rehearsing()
     return ConversionsPage(
-        conversions=[conversion_view(one, now, with_user_ids=with_user_ids) for one in page.conversions],
+        conversions=[
+            conversion_view(one, now, with_user_ids=with_user_ids, is_rehearsing=is_rehearsing) for one in page.conversions
+        ],
         next=str(page.next) if page.next else None,
         currency=conversions.currency(),
         is_ordered=page.is_ordered,

@@ -54,14 +54,21 @@ class Said:
     remedy: str
 
 
-def said_of(conversion: Conversion, now: datetime) -> Said:
-    """What is said of a conversion at ``now``."""
+def said_of(conversion: Conversion, now: datetime, *, is_rehearsing: bool = False) -> Said:
+    """What is said of a conversion at ``now``; ``is_rehearsing``: runs send nothing at present."""
     prospect = prospect_of(conversion, now)
     label, badge = _label(conversion, prospect)
     meaning, remedy = _for_engineers(conversion, prospect)
-    parts = (f"{_cause(conversion, prospect)}.", _future(conversion, prospect, now), _possibly_received(conversion, prospect))
+    future = _future(conversion, prospect, now)
+    if is_rehearsing and prospect in _SENT_BY_RUNS:
+        future = REHEARSED if prospect is Prospect.GOES_OUT else f"{future} While only rehearsals run, nothing is sent."
+    parts = (f"{_cause(conversion, prospect)}.", future, _possibly_received(conversion, prospect))
     sentence = " ".join(part for part in parts if part.strip("."))
     return Said(prospect=prospect, label=label, badge=badge, sentence=sentence, meaning=meaning, remedy=remedy)
+
+
+REHEARSED = "It would go out, but only rehearsals run: nothing is sent."
+_SENT_BY_RUNS = frozenset({Prospect.GOES_OUT, Prospect.WAITS, Prospect.UNDECIDED, Prospect.IF_CHANGED})
 
 
 def prospect_of(conversion: Conversion, now: datetime) -> Prospect:
@@ -102,7 +109,9 @@ def _recorded_next(conversion: Conversion, prospect: Prospect) -> Reason | None:
         return None
     if conversion.attempts_in_doubt or conversion.state is State.SENDING:
         return Reason.EXPIRED_IN_DOUBT
-    return Reason.EXPIRED_UNIDENTIFIED if conversion.reason == Reason.UNKNOWN_USER else Reason.EXPIRED_UNSENT
+    if conversion.state is State.HELD and conversion.reason == Reason.UNKNOWN_USER:
+        return Reason.EXPIRED_UNIDENTIFIED
+    return Reason.EXPIRED_IN_REHEARSAL if conversion.is_rehearsed else Reason.EXPIRED_UNSENT
 
 
 def _label(conversion: Conversion, prospect: Prospect) -> tuple[str, str]:

@@ -41,6 +41,7 @@ REASON_WORDS: dict[Reason, str] = {
     Reason.EXPIRED_UNSENT: "It did not reach Webflow within 2 days",
     Reason.EXPIRED_UNIDENTIFIED: "Its user was not known within 2 days",
     Reason.EXPIRED_IN_DOUBT: "The answer to its request was lost, and it grew older than 2 days",
+    Reason.EXPIRED_IN_REHEARSAL: "Only rehearsals ran until it was older than 2 days",
     Reason.ECHO_MISMATCH: "Webflow's answer was about another event",
     Reason.IN_DOUBT: "The answer to its request was lost",
     Reason.WRITTEN_OFF: "Somebody wrote it off",
