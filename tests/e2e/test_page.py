@@ -196,7 +196,7 @@ def test_a_link_to_the_run_leads_out_of_the_frame(told: Told, browse: Open):
     tab.wait_for_url(re.compile(rf"/dags/{DAG_ID}/runs/"))
 
 
-@pytest.mark.parametrize("known", ["conversion ID", "action ID", "user ID"])
+@pytest.mark.parametrize("known", ["conversion ID", "order number as people write it", "action ID", "user ID", "identity key"])
 def test_a_conversion_is_found_by_what_is_known_of_it(told: Told, browse: Open, known: str):
     (row,) = told.ledger("SELECT * FROM webflow.conversions WHERE state = 'accepted' ORDER BY id LIMIT 1")
     tab = browse()
@@ -204,10 +204,16 @@ def test_a_conversion_is_found_by_what_is_known_of_it(told: Told, browse: Open, 
     page = framed(tab)
 
     page.get_by_role("searchbox").fill(
-        {"conversion ID": row.conversion_id, "action ID": row.action_id, "user ID": row.user_id}[known]
+        {
+            "conversion ID": row.conversion_id,
+            "order number as people write it": f" No. {row.conversion_id.lower()}",
+            "action ID": row.action_id,
+            "user ID": row.user_id,
+            "identity key": row.identity_key,
+        }[known]
     )
     page.get_by_role("button", name="Find").click()
-    if known == "user ID":
+    if known in ("user ID", "identity key"):
         page.get_by_role("link", name=row.conversion_id, exact=True).click()
 
     page.get_by_role("heading", name=row.conversion_id, exact=True).wait_for()
@@ -217,6 +223,42 @@ def test_a_conversion_is_found_by_what_is_known_of_it(told: Told, browse: Open, 
     assert f'"userId": "{row.user_id}"' in payload
     assert f'"actionTimestamp": {row.action_timestamp_ms}' in payload
     assert row.user_id not in tab.url
+
+
+def test_a_list_is_narrowed_put_in_order_by_the_keyboard_and_shared_by_a_link(told: Told, browse: Open):
+    tab = browse(permissions=["clipboard-read", "clipboard-write"])
+    tab.goto(f"{told.stage.airflow.url}/webflow/conversions")
+
+    tab.locator("select[name=state]").select_option(label="received by Webflow")
+    tab.get_by_label("Value from").fill("50")
+    tab.get_by_text("Columns", exact=True).press("Enter")
+    tab.locator("input[value=customer]").press("Space")
+    tab.get_by_role("button", name="Show").press("Enter")
+    tab.locator("[data-summary] strong").first.wait_for()
+    tab.get_by_role("columnheader", name="Value").get_by_role("link").press("Enter")
+    tab.locator("th[aria-sort=descending]").wait_for()
+    tab.get_by_role("link", name="Copy the link to this list").press("Enter")
+    tab.get_by_role("link", name="Link copied").wait_for()
+
+    link = tab.evaluate("navigator.clipboard.readText()")
+    ((count, value),) = told.ledger("SELECT count(*), max(value) FROM webflow.conversions WHERE state = 'accepted' AND value >= 50")
+    shared = browse()
+    shared.goto(link)
+    assert figure(shared.locator("[data-summary] strong").first.inner_text()) == count > 0
+    assert shared.locator("tbody td[data-name=Value]").first.inner_text() == f"{value:,.2f}"
+    assert shared.get_by_role("columnheader", name="Customer").count() == 1
+
+
+def test_a_held_conversion_says_whom_it_waits_for_to_those_who_may_act(told: Told, browse: Open):
+    (row,) = told.ledger("SELECT * FROM webflow.conversions WHERE state = 'held' ORDER BY id LIMIT 1")
+
+    for user, is_shown in (("admin", True), ("viewer", False)):
+        tab = browse(user)
+        tab.goto(f"{told.stage.airflow.url}/webflow/conversions/{row.id}")
+        tab.locator("[data-waits-for]").wait_for()
+        assert (row.identity_key in tab.content()) is is_shown
+        tab.goto(f"{told.stage.airflow.url}/webflow/conversions?state=held&columns=customer&columns=why")
+        assert (row.identity_key in tab.content()) is is_shown
 
 
 def test_nothing_found_is_a_sentence(told: Told, browse: Open):
@@ -238,7 +280,9 @@ def test_a_refused_conversion_is_sent_again_and_accepted(told: Told, browse: Ope
 
     page.locator("tr[data-reason=refused_422] td.rows a").click()
     page.get_by_role("link", name=told.refused[2], exact=True).click()
-    page.get_by_text("Webflow refused the event for good, with HTTP status 422.").first.wait_for()
+    page.get_by_text("Webflow refused it (HTTP 422).").first.wait_for()
+    page.get_by_text("For engineers").click()
+    page.get_by_text("Webflow refused the event for good, with HTTP status 422.").wait_for()
     page.get_by_role("link", name="Send it again…").click()
     page.get_by_text("will be ready to go out again").wait_for()
     page.get_by_role("button", name="Send again").click()
@@ -344,6 +388,7 @@ def paths(told: Told) -> list[str]:
     return [
         "/",
         "/conversions?state=held",
+        "/conversions?sort=-value&columns=value&columns=customer&columns=user&columns=answer&happened_from=2020-01-01",
         f"/conversions/{row.id}",
         "/do/send_again?state=rejected",
         "/actions",
