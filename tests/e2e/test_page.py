@@ -241,7 +241,9 @@ def test_a_list_is_narrowed_put_in_order_by_the_keyboard_and_shared_by_a_link(to
     tab.get_by_role("link", name="Link copied").wait_for()
 
     link = tab.evaluate("navigator.clipboard.readText()")
-    ((count, value),) = told.ledger("SELECT count(*), max(value) FROM webflow.conversions WHERE state = 'accepted' AND value >= 50")
+    ((count, value),) = told.ledger(
+        "SELECT count(*), max(value) FROM webflow.conversions WHERE state = 'accepted' AND value >= 50"
+    )
     shared = browse()
     shared.goto(link)
     assert figure(shared.locator("[data-summary] strong").first.inner_text()) == count > 0

@@ -15,6 +15,9 @@ from webflow_conversions.ledger.notices import run_causes, stake
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.operators.extract import ExtractConversionsOperator
+from webflow_conversions.pipeline.notices import run_notice
+from webflow_conversions.ui.night import AirflowRun, DagNow
+from webflow_conversions.ui.status import status
 
 REFUSED = "Webflow refuses the token (HTTP 401): put a valid off-site conversion token (Insights > Tracking settings) into "
 
@@ -239,3 +242,14 @@ def test_an_api_that_answers_503_is_said_by_the_push_and_told_with_what_it_left(
     told = run_causes(Session(around.connection), "nightly", around.run_id)
     assert [cause.sentence.partition(":")[0] for cause in told] == ["push to webflow_default", "sales"]
     assert str(raised.value).index("push to webflow_default") < str(raised.value).index("ready, not sent (last trouble: HTTP 503")
+
+    sentence = recorded(around)["push[0]"]["sentence"].rstrip(".")
+    ((at,),) = around.sql("SELECT started_at FROM webflow.runs")
+    run = AirflowRun(run_id=around.run_id, run_type="scheduled", state="failed", run_after=at, failed_tasks=["push", "reconcile"])
+    page = status(read_overview(Session(around.connection), "nightly", at), DagNow(runs=[run]), at + timedelta(seconds=1))
+    notice = run_notice(around.run_id, told)
+    assert notice is not None
+    for said in (" ".join((page.cause or "", page.headline, *page.details)), notice.message, str(raised.value)):
+        assert sentence[1:] in said
+        assert said.index("503") < said.index("ready")
+        assert not ("lost" in said and "not lost" in said)

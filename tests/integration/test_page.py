@@ -853,7 +853,7 @@ def test_a_refusal_speaks_in_words_and_has_its_codes_behind_a_fold(client: Calla
     text = unescape(client("ada").get(f"/webflow/conversions/{number}", headers=HTML).text)
     said, fold = text.split('<details class="engineer">')[0], text.split('<details class="engineer">')[1].split("</details>")[0]
 
-    assert "Webflow refused it (HTTP 422). It goes out only if this is corrected in the next" in said
+    assert "Webflow refused it (HTTP 422). It goes out by itself only if this is corrected in the next" in said
     for code in ("refused_422", "-3", "HTTP 422: value is negative"):
         assert code in fold
         assert f">{code}<" not in said

@@ -166,7 +166,7 @@ def shown(night: Night, pushes: dict[str, int | None]) -> list[Shown]:
 
 GOES = r"\bgoes out (?:with|when|as|if)\b|\bis to be sent again|\bstart a run\b|\bnext run sends\b|whether it is sent again|would go out"
 NEVER = r"never goes out|too old|cannot go out any more|[Nn]othing can be sent any more|\bit is older than 2 days"
-ENDS = r"It (?:never goes out|goes out only if|is not sent again by itself|does not go out by itself)"
+ENDS = r"It (?:never goes out|goes out (?:by itself )?only if|is not sent again by itself|does not go out by itself)"
 SEND = r"[Ss]end it again|[Rr]esend it|sent again by hand"
 WRITE_OFF = r"[Ww]rite it off"
 MAYBE = r"may have (?:it|received)|may receive it twice|perhaps more than once"
@@ -191,6 +191,8 @@ def check(one: Shown) -> Iterator[str]:
         yield "it says that Webflow received it where that is not known, or does not where it is"
     if re.search(SEND, one.text) and Action.SEND_AGAIN not in one.actions:
         yield "it tells to send what cannot be sent"
+    if re.search(r"goes out only if|never goes out", view.sentence) and Action.SEND_AGAIN in one.actions:
+        yield "it offers to send what goes out only otherwise"
     if re.search(WRITE_OFF, one.text) and Action.WRITE_OFF not in one.actions:
         yield "it tells to write off what cannot be"
     is_doubted = ATTEMPTS[case.attempts][1] > 0 or view.is_in_doubt

@@ -15,7 +15,7 @@ from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.readback import ReadbackRecord
 from webflow_conversions.ledger.retention import hash_people
-from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.search import Conversions, Filter, Only, Order, Sort
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.credit import Attribution
@@ -180,6 +180,10 @@ def test_the_read_back_reaches_what_was_accepted_by_the_pushes(night: Night, pla
         Filter(conversion="c1", state=State.HELD),
         Filter(begins="c1", state=State.HELD, source="kiosk"),
         Filter(user_of=1, state=State.HELD, only=Only.IN_DOUBT),
+        Filter(key_of=1),
+        Filter(written="No. 1", state=State.HELD),
+        Filter(happened_from=NOW.date(), happened_to=NOW.date(), source="kiosk"),
+        Filter(reason="refused", happened_from=NOW.date()),
     ],
     ids=lambda selection: " ".join(f"{name}={value}" for name, value in selection.query().items()),
 )
@@ -191,6 +195,7 @@ def test_a_list_of_the_page_reads_by_an_index(night: Night, plans: list[Any], se
     page = conversions.page(selection, 2)
     if page.next:
         conversions.page(selection, 2, page.next)
+    conversions.page(selection, 2, None, Order(sort=Sort.VALUE))
     # The first of all kinds is the first of all action IDs.
     kinds = statement("search/kinds_of_conversions")
     found = {sql: reads for sql, plan in plans if sql != kinds and (reads := whole_reads(plan))}

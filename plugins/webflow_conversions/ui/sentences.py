@@ -168,7 +168,9 @@ def _future(conversion: Conversion, prospect: Prospect, now: datetime) -> str:
             decides = "A person decides" if conversion.reason == Reason.IN_DOUBT else "The next run decides"
             return f"{decides} whether it is sent again{left}."
         case Prospect.IF_CHANGED:
-            return f"It goes out only if {_change(conversion.reason)}{left}."
+            reason = conversion.reason or ""
+            by_hand = reason == Reason.NO_LONGER_IN_SOURCE or reason.startswith(REFUSED_PREFIX)
+            return f"It goes out {'by itself ' if by_hand else ''}only if {_change(reason)}{left}."
         case Prospect.STAYS:
             return "It is not sent again by itself." if conversion.attempts else "It does not go out by itself."
         case Prospect.NEVER:
@@ -186,7 +188,7 @@ def _wait(conversion: Conversion, now: datetime, left: str) -> str:
     return f"It goes out if the user becomes known{left}."
 
 
-def _change(reason: str | None) -> str:
+def _change(reason: str) -> str:
     match reason:
         case Reason.NO_LONGER_IN_SOURCE:
             return "its source returns it again"
