@@ -18,7 +18,8 @@ from demo.postgres import PostgresServer
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.overview import read_overview
-from webflow_conversions.ledger.search import Conversions, Filter, Only, Order, Sort
+from webflow_conversions.ledger.search import Conversions
+from webflow_conversions.ledger.selection import Filter, Only, Order, Sort
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.credit import Attribution
@@ -268,7 +269,7 @@ def _measure(connect: Callable[[], Any], ledger: str, now: datetime, rows: int) 
         took = [_milliseconds(ask) for _ in range(REPEATS)]
         session.asked.clear()
         ask()
-        scanned = sorted({table for query in session.asked for table in _scanned(connect, query)})
+        scanned = sorted({table for query in session.asked if query[:3] != b"SET" for table in _scanned(connect, query)})
         lines.append(Line(ledger=ledger, what=what, milliseconds=statistics.median(took), scanned=scanned))
     session.close()
     return lines

@@ -18,7 +18,8 @@ from tests.chaos.network import Network
 from tests.night import DESTINATION
 from webflow_conversions.ledger.notices import stake
 from webflow_conversions.ledger.overview import read_overview
-from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.search import Conversions
+from webflow_conversions.ledger.selection import Filter, Only
 from webflow_conversions.rules.amounts import Amount
 
 KILLS = int(os.environ.get("CHAOS_KILLS") or 20)

@@ -11,7 +11,8 @@ from webflow_conversions.ledger.actions import Action, Actions, Effect
 from webflow_conversions.ledger.notices import stake
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.push import PushQueue
-from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.search import Conversions
+from webflow_conversions.ledger.selection import Filter, Only
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State

@@ -20,7 +20,8 @@ from webflow_conversions.ledger import search as search_module
 from webflow_conversions.ledger.actions import Action, Actions, Effect
 from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ledger.push import PushQueue
-from webflow_conversions.ledger.search import Conversions, Filter, Only, Order, Place, Summary
+from webflow_conversions.ledger.search import Conversions, Summary
+from webflow_conversions.ledger.selection import Filter, Only, Order, Place
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.identification import SourceIdentified
 from webflow_conversions.pipeline.reconciliation import counts

@@ -12,7 +12,8 @@ import pytest
 from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
 from webflow_conversions.ledger.actions import USEFUL, Action, Actions, Effect
-from webflow_conversions.ledger.search import Conversion, Conversions, Filter
+from webflow_conversions.ledger.search import Conversion, Conversions
+from webflow_conversions.ledger.selection import Filter
 from webflow_conversions.rules.states import EXPLANATIONS, WAITING, Reason, State
 from webflow_conversions.rules.window import sendable
 from webflow_conversions.ui.conversion import ConversionView, conversion_view

@@ -15,7 +15,8 @@ from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.readback import ReadbackRecord
 from webflow_conversions.ledger.retention import hash_people
-from webflow_conversions.ledger.search import Conversions, Filter, Only, Order, Sort
+from webflow_conversions.ledger.search import Conversions
+from webflow_conversions.ledger.selection import Filter, Only, Order, Sort
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.credit import Attribution

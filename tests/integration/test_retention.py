@@ -13,7 +13,8 @@ from webflow_conversions.ledger import retention
 from webflow_conversions.ledger.actions import Action, Actions
 from webflow_conversions.ledger.dry_run import DryRuns
 from webflow_conversions.ledger.retention import hash_people, hashed_user_id, remove_old
-from webflow_conversions.ledger.search import Conversions, Filter
+from webflow_conversions.ledger.search import Conversions
+from webflow_conversions.ledger.selection import Filter
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.ui.conversion import payload
 from webflow_conversions.warehouse.reader import Warehouse

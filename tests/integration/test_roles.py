@@ -19,7 +19,8 @@ from webflow_conversions.ledger.migrations import migrate, migrations
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.readback import ReadbackRecord
 from webflow_conversions.ledger.retention import hash_people, remove_old
-from webflow_conversions.ledger.search import Conversions, Filter, Only
+from webflow_conversions.ledger.search import Conversions
+from webflow_conversions.ledger.selection import Filter, Only
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.readback import ReadDay, SentDay
 from webflow_conversions.rules.states import Reason, State

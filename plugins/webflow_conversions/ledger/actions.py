@@ -8,7 +8,8 @@ from typing import Any
 
 from psycopg2.extras import Json
 
-from webflow_conversions.ledger.search import BATCH_ROWS, Filter
+from webflow_conversions.ledger.search import BATCH_ROWS
+from webflow_conversions.ledger.selection import Filter
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.window import sendable
 

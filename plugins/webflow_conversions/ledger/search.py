@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from itertools import chain
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote
 
 from psycopg2.errors import QueryCanceled
@@ -15,6 +14,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.ledger.retention import hashed_user_id
+from webflow_conversions.ledger.selection import Filter, Only, Order, Place, Sort
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.credit import EXPLANATIONS, Attribution, AttributionReason
 from webflow_conversions.rules.event import action_id, source_prefix
@@ -22,7 +22,6 @@ from webflow_conversions.rules.states import REFUSED, State, explain
 from webflow_conversions.rules.window import to_milliseconds
 from webflow_conversions.rules.written import written_forms
 
-LONGEST_TEXT = 600
 MOST_KINDS = 10_000
 """Destinations × sources × event names that a search for a conversion ID looks through."""
 MOST_LOOKUPS = 20_000
@@ -34,105 +33,7 @@ COUNT_SECONDS = 2
 FEW_DAYS = timedelta(days=7)
 """Days of which all conversions are read to find the newest; of more days, the newest of all are read on to the first."""
 BATCH_ROWS = 1_000
-FARTHEST_PLACE = 2**57
-"""Some 4,500 years in microseconds, on both sides of 1970: a moment that PostgreSQL's timestamps hold."""
-
 _KIND = re.compile(r"([^/?]*)/([^/?]*)/([^/?]*)/")
-
-
-class Only(StrEnum):
-    """A filter of a list, beside its state."""
-
-    IN_DOUBT = "in_doubt"
-    SENT_AGAIN = "sent_again"
-    CHANGED = "changed"
-
-
-class Sort(StrEnum):
-    """A column by which a list is put in order."""
-
-    HAPPENED = "happened"
-    VALUE = "value"
-    STATE = "state"
-    SETTLED = "settled"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """The order of a list. Conversions without a value in its column come last in both directions."""
-
-    sort: Sort
-    descending: bool = False
-
-    def __str__(self) -> str:
-        return f"-{self.sort}" if self.descending else str(self.sort)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Out of its text: ``value``, or ``-value`` for the largest first.
-
-        :raises ValueError: for anything else.
-        """
-        return cls(sort=Sort(text.removeprefix("-")), descending=text.startswith("-"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which conversions: those for which all of it holds; None is any. ``run`` is the number of a run that read them.
-
-    ``reason`` is a code, or ``refused`` for every refusal by Webflow. ``attribution`` is the verdict on them,
-    ``attribution_reason`` its reason. ``happened_from`` and ``happened_to`` are UTC days, both included, as are ``value_from``
-    and ``value_to``.
-
-    Only one of these makes sense: ``id``, the ledger's number of one; ``conversion``, a conversion ID or an action ID;
-    ``written``, either of them as people write it (``rules/written.py``); ``begins``, the beginning of a conversion ID;
-    ``user_of``, the number of a conversion of their user; ``key_of``, the number of one with their identity key.
-    """
-
-    id: int | None = None
-    state: State | None = None
-    reason: str | None = None
-    source: str | None = None
-    run: int | None = None
-    only: Only | None = None
-    user_of: int | None = None
-    key_of: int | None = None
-    conversion: str | None = None
-    written: str | None = None
-    begins: str | None = None
-    attribution: Attribution | None = None
-    attribution_reason: str | None = None
-    happened_from: date | None = None
-    happened_to: date | None = None
-    value_from: Decimal | None = None
-    value_to: Decimal | None = None
-
-    def query(self) -> dict[str, str]:
-        """As the page's query parameters."""
-        return {name: str(value) for name in self.__slots__ if (value := getattr(self, name)) is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a page ended, in the order of its list; in another order than its own, how many conversions came before."""
-
-    place: int
-    id: int
-
-    def __str__(self) -> str:
-        return f"{self.place}.{self.id}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Out of its text.
-
-        :raises ValueError: for anything else.
-        """
-        place, _, identifier = text.partition(".")
-        found = cls(place=int(place), id=int(identifier))
-        if abs(found.place) >= FARTHEST_PLACE or abs(found.id) >= 2**63:
-            raise ValueError(f"{text} is no place")
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

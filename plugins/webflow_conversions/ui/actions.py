@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.actions import DOWNLOAD, MOST_CONVERSIONS, USEFUL, Action, ActionRecord, Actions, Effect, Effects
-from webflow_conversions.ledger.search import Conversions, Filter
+from webflow_conversions.ledger.search import Conversions
+from webflow_conversions.ledger.selection import Filter
 from webflow_conversions.ui.cache import overviews
 from webflow_conversions.ui.conversion import ConversionView, conversion_view
 from webflow_conversions.ui.dag import start_run

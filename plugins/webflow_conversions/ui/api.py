@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from webflow_conversions import __version__
 from webflow_conversions.ledger.actions import Action, ActionRecord, Actions
-from webflow_conversions.ledger.search import LONGEST_TEXT, Filter
+from webflow_conversions.ledger.selection import LONGEST_TEXT, Filter
 from webflow_conversions.rules.states import EXPLANATIONS
 from webflow_conversions.ui.access import CanAct, from_our_script, may_act
 from webflow_conversions.ui.actions import ActionResult, perform

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.ledger.actions import Action
-from webflow_conversions.ledger.search import MOST_COUNTED, Conversions, Filter, Order, Place, Sort
+from webflow_conversions.ledger.search import MOST_COUNTED, Conversions
+from webflow_conversions.ledger.selection import Filter, Order, Place, Sort
 from webflow_conversions.rules.states import EXPLANATIONS, REFUSED, REFUSED_PREFIX, Reason, State
 from webflow_conversions.ui.conversion import ConversionView, conversion_view
 from webflow_conversions.ui.ledger import reading

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.ledger.actions import DOWNLOAD, MOST_CONVERSIONS, Action, Actions
-from webflow_conversions.ledger.search import LONGEST_TEXT, Only, Sort
+from webflow_conversions.ledger.selection import LONGEST_TEXT, Only, Sort
 from webflow_conversions.ui import actions as ui_actions
 from webflow_conversions.ui import static
 from webflow_conversions.ui.access import CanAct, CsrfToken, from_our_form, may_act

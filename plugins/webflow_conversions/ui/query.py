@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from webflow_conversions.ledger.search import LONGEST_TEXT, Filter, Only, Order, Place
+from webflow_conversions.ledger.selection import LONGEST_TEXT, Filter, Only, Order, Place
 from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.states import State
 from webflow_conversions.ui.listing import USUAL_COLUMNS, Column

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from webflow_conversions.ledger.search import Conversion, Conversions, Filter
+from webflow_conversions.ledger.search import Conversion, Conversions
+from webflow_conversions.ledger.selection import Filter
 from webflow_conversions.rules.identity import variants
 from webflow_conversions.rules.personal_data import hashed
 from webflow_conversions.rules.written import unquoted, written_forms
