@@ -229,8 +229,7 @@ class Conversions:
 
     def _of_person(self, user_ids: Sequence[str], keys: Sequence[str]) -> int | None:
         with self._session.transaction() as cursor:
-            lookup = ("find_of_person", {"user_ids": list(user_ids), "keys": list(keys)})
-            found = _run(cursor, "parts/find_of_person", Filter(), lookup, 1)
+            found = _run(cursor, "parts/find_of_person", Filter(), _of_person(user_ids, keys), 1)
             return next((row.id for row in found), None)
 
 
@@ -296,10 +295,10 @@ def _lookups(cursor: Cursor, selection: Filter, after: Place | None = None) -> l
             return [("find_by_beginning", {"prefixes": _action_ids(cursor, [text]), "behind": _action_id_of(cursor, after)})]
         case Filter(user_of=int(number)):
             users = [one.user_id for one in _fetch(cursor, [number]) if one.user_id is not None]
-            return [("find_of_person", {"user_ids": _also_hashed(users), "keys": []})]
+            return [_of_person(_also_hashed(users), [])] if users else []
         case Filter(key_of=int(number)):
             keys = [one.identity_key for one in _fetch(cursor, [number]) if one.identity_key is not None]
-            return [("find_of_person", {"user_ids": [], "keys": keys})]
+            return [_of_person([], keys)] if keys else []
         case Filter(only=Only() as only):
             name = f"find_{only}"
         case Filter(state=State.HELD | State.FUTURE):
@@ -319,6 +318,11 @@ def _lookups(cursor: Cursor, selection: Filter, after: Place | None = None) -> l
         case _:
             name = "find_any"
     return [(name, {"state": selection.state, "attribution": selection.attribution})]
+
+
+def _of_person(user_ids: Sequence[str], keys: Sequence[str]) -> _Lookup:
+    """The lookup of a user's or a customer's conversions."""
+    return "find_of_person", {"user_ids": list(user_ids) or None, "keys": list(keys) or None}
 
 
 def _also_hashed(user_ids: Sequence[str]) -> list[str]:
