@@ -181,7 +181,7 @@ def test_the_read_back_reaches_what_was_accepted_by_the_pushes(night: Night, pla
         Filter(conversion="c1", state=State.HELD),
         Filter(begins="c1", state=State.HELD, source="kiosk"),
         Filter(user_of=1, state=State.HELD, only=Only.IN_DOUBT),
-        Filter(key_of=1),
+        Filter(key_of=1, state=State.HELD, only=Only.IN_DOUBT),
         Filter(written="No. 1", state=State.HELD),
         Filter(happened_from=NOW.date(), happened_to=NOW.date(), source="kiosk"),
         Filter(reason="refused", happened_from=NOW.date()),
