@@ -259,7 +259,7 @@ def test_a_held_conversion_says_whom_it_waits_for_to_those_who_may_act(told: Tol
         tab.goto(f"{told.stage.airflow.url}/webflow/conversions/{row.id}")
         tab.locator("[data-waits-for]").wait_for()
         assert (row.identity_key in tab.content()) is is_shown
-        tab.goto(f"{told.stage.airflow.url}/webflow/conversions?state=held&columns=customer&columns=why")
+        tab.goto(f"{told.stage.airflow.url}/webflow/conversions?key_of={row.id}&columns=customer&columns=why")
         assert (row.identity_key in tab.content()) is is_shown
 
 
