@@ -120,7 +120,8 @@ def _refuse_unready(one: Foreseen) -> None:
 
 def _recorded(one: Foreseen) -> Conversion:
     from webflow_conversions.hooks.connections import ledger_session
-    from webflow_conversions.ledger.search import Conversions, Filter
+    from webflow_conversions.ledger.search import Conversions
+    from webflow_conversions.ledger.selection import Filter
 
     (found,) = Conversions(ledger_session()).page(Filter(conversion=one.action_id), 1).conversions
     return found

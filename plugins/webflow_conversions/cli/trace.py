@@ -165,7 +165,8 @@ def _recorded(action_id: str) -> Conversion | None:
     from psycopg2.errors import InvalidSchemaName, UndefinedTable
 
     from webflow_conversions.hooks.connections import LEDGER, is_connection, ledger_session
-    from webflow_conversions.ledger.search import Conversions, Filter
+    from webflow_conversions.ledger.search import Conversions
+    from webflow_conversions.ledger.selection import Filter
 
     if not is_connection(LEDGER):
         return None
