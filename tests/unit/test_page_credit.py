@@ -277,7 +277,7 @@ JUDGED = replace(
 def test_a_conversion_has_its_verdict_and_the_visit_that_credits_it():
     view = conversion_view(JUDGED, NOW, with_user_ids=False)
 
-    assert view.meaning == "Webflow received it."
+    assert view.sentence == "Webflow received it."
     assert view.attribution_meaning.startswith("It came 30 minutes or more after")
     assert view.credited_under == ["wide", "lenient"]
     assert view.visit_started_at is not None
@@ -289,7 +289,7 @@ def test_a_conversion_has_its_verdict_and_the_visit_that_credits_it():
 def test_a_conversion_without_a_verdict_says_what_it_would_take():
     view = conversion_view(CONVERSION, NOW, with_user_ids=False)
 
-    assert HOW_TO_KNOW in view.meaning
+    assert HOW_TO_KNOW in view.remedy
     assert (view.attribution, view.credited_under, view.visit_started_at) == (None, [], None)
 
 
@@ -312,7 +312,7 @@ def test_a_conversion_without_a_verdict_says_what_it_would_take():
     ],
 )
 def test_the_timeline_tells_each_verdict(detail: str | None, text: str, before: str):
-    entries = timeline(CONVERSION, [HistoryEntry(at=NOW, what="judged", detail=detail, run_id="run")], "", NOW)
+    entries = timeline(CONVERSION, [HistoryEntry(at=NOW, what="judged", detail=detail, run_id="run")], NOW)
 
     assert [(entry.text, entry.detail, entry.run_id) for entry in entries if entry.text.startswith("Judged")] == [
         (text, before, "run")

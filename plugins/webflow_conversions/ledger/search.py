@@ -19,7 +19,7 @@ from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.credit import EXPLANATIONS, Attribution, AttributionReason
 from webflow_conversions.rules.event import action_id, source_prefix
 from webflow_conversions.rules.states import REFUSED, State, explain
-from webflow_conversions.rules.window import to_milliseconds
+from webflow_conversions.rules.window import MAX_AGE, to_milliseconds
 from webflow_conversions.rules.written import written_forms
 
 MOST_KINDS = 10_000
@@ -384,7 +384,7 @@ def _midnight_ms(day: date | None, *, days: int = 0) -> int | None:
 
 
 def _fetch(cursor: Cursor, ids: Sequence[int]) -> list[Conversion]:
-    cursor.execute(statement("search/conversions_by_id"), {"ids": list(ids)})
+    cursor.execute(statement("search/conversions_by_id"), {"ids": list(ids), "max_age": MAX_AGE})
     return [Conversion(**row._asdict() | {"state": State(row.state)}) for row in cursor.fetchall()]
 
 

@@ -5,7 +5,7 @@ SELECT
     c.first_seen_at, c.sent_at, c.settled_at, c.changed_after_sent_at, c.forgotten_at, c.run_id,
     c.attribution, c.attribution_reason, c.attribution_judged_at, c.visit_id, c.visit, c.minutes_from_activity,
     {is_in_doubt} AS is_in_doubt,
-    c.state IN ('ready', 'held', 'future') AND webflow.was_rehearsed(c.run_id, c.source, c.action_timestamp_ms, interval '48 hours') AS is_rehearsed
+    c.state IN ('ready', 'held', 'future') AND webflow.was_rehearsed(c.run_id, c.source, c.action_timestamp_ms, %(max_age)s) AS is_rehearsed
 FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS chosen (id, place)
 JOIN webflow.conversions c ON c.id = chosen.id
 ORDER BY chosen.place
