@@ -25,7 +25,7 @@ class Terminal:
         self._read = ""
         self._process = subprocess.Popen(
             command, cwd=folder, env=dict(environment), stdin=screen, stdout=screen, stderr=screen, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one system call, and no thread runs yet
         )  # fmt: skip
         os.close(screen)
 
