@@ -1387,7 +1387,7 @@ def test_a_filter_that_takes_too_long_is_one_sentence(
     from webflow_conversions.ui import ledger
 
     put(page_night, "held", user_id=None)
-    monkeypatch.setattr(ledger, "READ_TIMEOUT", "300ms")
+    monkeypatch.setattr(ledger, "READ_SECONDS", 0.3)
     with page_night.connect() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE webflow.conversions IN ACCESS EXCLUSIVE MODE")
         answer = client("ada").get("/webflow/api/conversions?state=held")
@@ -1491,13 +1491,13 @@ def words(answer: Any) -> str:
 @pytest.fixture
 def sales(page_night: Night) -> Night:
     """A source with a row of each kind."""
-    page_night.person(user_id="user-of-ann")
-    page_night.sale("good", value="149.99")
-    page_night.sale("not yet", ago=-HOUR, value="4")
-    page_night.sale("stranger", key="key-of-bob", value="64")
-    page_night.sale("<b>bad</b>", value="-1")
-    page_night.sale("late", ago=49 * HOUR, value="128")
-    page_night.sale("old", ago=40 * 24 * HOUR, value="256")
+    page_night.person("key-of-ann", user_id="user-of-ann")
+    page_night.sale("good", key="key-of-ann", value="149.99")
+    page_night.sale("not yet", key="key-of-ann", ago=-HOUR, value="4")
+    page_night.sale("stranger", key="key-of-bob", key="key-of-ann", value="64")
+    page_night.sale("<b>bad</b>", key="key-of-ann", value="-1")
+    page_night.sale("late", key="key-of-ann", ago=49 * HOUR, value="128")
+    page_night.sale("old", key="key-of-ann", ago=40 * 24 * HOUR, value="256")
     return page_night
 
 
@@ -1521,7 +1521,7 @@ def test_a_dry_run_is_shown_as_tables_examples_and_payloads_without_people(clien
         assert said in text
     assert '"userId": "user…"' in unescape(answer.text)
     assert [one["state"] for one in document["sources"][0]["preview"]["outcomes"]] == [state for state, _, _ in found]
-    for secret in ("user-of-ann", "key-of-bob", "k1"):
+    for secret in ("user-of-ann", "key-of-bob", "key-of-ann"):
         assert secret not in answer.text
         assert secret not in json.dumps(document)
     assert browser.get(f"/webflow/?run={number}", headers=HTML).headers["location"] == f"/webflow/dry-runs/{number}"
