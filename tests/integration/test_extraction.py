@@ -272,7 +272,7 @@ def test_a_query_that_lacks_a_column_is_refused_before_anything_is_written(night
 def test_a_query_that_fails_at_a_row_is_one_sentence_and_keeps_what_it_recorded(night: Night) -> None:
     night.sale("a")
     night.sales_sql = "SELECT conversion_id, occurred_at, identity_key, 1 / (value - 10) AS value FROM sales"
-    with pytest.raises(Unusable, match=r"refuses the query: division by zero"):
+    with pytest.raises(Unusable, match=r"refuses the query of source sales: division by zero"):
         night.extract(night.begin())
     assert night.rows() == {}
 

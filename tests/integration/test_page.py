@@ -1494,7 +1494,7 @@ def sales(page_night: Night) -> Night:
     page_night.person("key-of-ann", user_id="user-of-ann")
     page_night.sale("good", key="key-of-ann", value="149.99")
     page_night.sale("not yet", key="key-of-ann", ago=-HOUR, value="4")
-    page_night.sale("stranger", key="key-of-bob", key="key-of-ann", value="64")
+    page_night.sale("stranger", key="key-of-bob", value="64")
     page_night.sale("<b>bad</b>", key="key-of-ann", value="-1")
     page_night.sale("late", key="key-of-ann", ago=49 * HOUR, value="128")
     page_night.sale("old", key="key-of-ann", ago=40 * 24 * HOUR, value="256")
