@@ -110,9 +110,10 @@ def test_it_begins_in_rehearsal() -> None:
 def test_it_ends_with_what_to_do_next() -> None:
     done = init("shopify", "fivetran", "snowflake", "--into", "elsewhere/include")
     steps = [line for line in done.output.splitlines() if re.match(r"\d\. ", line)]
-    assert [step[:2] for step in steps] == ["1.", "2.", "3."]
+    assert [step[:2] for step in steps] == ["1.", "2.", "3.", "4."]
     assert "webflow-conversions check" in steps[1]
     assert "webflow-conversions preview" in steps[2]
+    assert "export AIRFLOW_CONN_WEBFLOW_LEDGER='postgres://" in done.output
     assert "apache-airflow-providers-snowflake" in done.output
     assert f"WEBFLOW_CONVERSIONS_CONFIG='{Path('elsewhere/include/conversions.yaml').resolve()}'" in done.output
 

@@ -174,4 +174,6 @@ def _say_what_follows(answers: Answers, into: Path, written: Iterable[Path]) -> 
         click.echo(f"     export {ENVIRONMENT_VARIABLE}='{path.resolve()}'")
     click.echo("\n2. webflow-conversions check      asks the warehouse and Webflow whether all of it can work")
     click.echo("3. webflow-conversions preview    shows what would be sent, and why the rest would not")
+    click.echo("\n4. A run needs a ledger as well, an empty database of PostgreSQL:\n")
+    click.echo("     export AIRFLOW_CONN_WEBFLOW_LEDGER='postgres://webflow:…@ledger.example.com:5432/webflow'")
     click.echo(f"\nNothing is sent until {path} says mode: live.")
