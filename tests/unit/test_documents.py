@@ -1,5 +1,6 @@
 """What the documents say of the configuration is what the code has; their examples work, and their links lead somewhere."""
 
+import ast
 import json
 import re
 import runpy
@@ -15,15 +16,22 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from webflow_conversions.cli.fixtures import Fixture
+from webflow_conversions.cli.main import cli
+from webflow_conversions.cli.testing import FIELDS, run_fixture
 from webflow_conversions.configuration import ENVIRONMENT_VARIABLE, Configuration, ConfigurationFile
+from webflow_conversions.documents import commands
 from webflow_conversions.provider import get_provider_info
 from webflow_conversions.rules import evaluation, identity
+from webflow_conversions.rules.credit import Attribution
+from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(chain(ROOT.glob("*.md"), ROOT.glob("[!.]*/**/*.md")))
 README, CONFIGURATION = ROOT / "README.md", ROOT / "docs" / "configuration.md"
+SOURCES, TESTING = ROOT / "docs" / "sources.md", ROOT / "docs" / "testing.md"
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
@@ -96,7 +104,7 @@ def test_the_index_lists_every_document(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [block for document in (README, CONFIGURATION) for block in blocks(document, "yaml")],
+    [block for document in (README, CONFIGURATION, SOURCES) for block in blocks(document, "yaml")],
     ids=lambda text: text.split("\n")[0],
 )
 def test_an_example_of_the_configuration_is_read(text: str, tmp_path: Path) -> None:
@@ -248,6 +256,88 @@ def test_a_citation_of_webflow_s_contract_names_a_heading_that_is_there() -> Non
 
 def test_the_readme_has_a_row_for_every_state() -> None:
     assert set(State) <= {cells[0].strip("`") for cells in rows(README)}
+
+
+def test_the_readme_names_the_versions_of_airflow_and_pandas() -> None:
+    pinned = dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    text = README.read_text(encoding="utf-8")
+    assert f"Airflow {pinned['apache-airflow']} and pandas {pinned['pandas']}" in text
+
+
+# docs/commands.md
+
+
+def test_the_page_of_the_command_is_the_one_that_the_code_writes() -> None:
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == commands.page()
+    assert {f"[`{name}`](#webflow-conversions-{name})" for name in cli.commands} <= {
+        cells[0] for cells in rows(ROOT / "docs" / "commands.md")
+    }
+
+
+# docs/testing.md
+
+
+def test_the_fixture_of_the_document_passes_with_the_query_and_the_configuration_of_the_readme(tmp_path: Path) -> None:
+    fixture = next(text for text in blocks(TESTING, "yaml") if text.startswith("now:"))
+    files = {
+        "conversions.yaml": next(text for text in blocks(README, "yaml") if text.startswith("sources:")),
+        "sql/sources/store_orders.sql": blocks(README, "sql")[0],
+        "sql/known_users.sql": (ROOT / "include" / "sql" / "known_users.sql").read_text(encoding="utf-8"),
+        "tests/store_orders.yaml": fixture,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    tested = run_fixture(tmp_path / "conversions.yaml", tmp_path / "tests" / "store_orders.yaml")
+
+    assert (tested.conversions, list(tested.differences)) == (3, [])
+
+
+def test_the_document_has_every_key_of_a_fixture_and_every_field_of_a_conversion() -> None:
+    shown = {name for cells in rows(TESTING) for name in re.findall(r"`([\w.…]+)`", cells[0])}
+    assert {*Fixture.model_fields, "tables.….rows", "tables.….types", *FIELDS} - {"conversion_id", "event_name"} <= shown
+
+
+def test_the_documents_that_a_sentence_of_the_product_names_are_there() -> None:
+    for path in (ROOT / "plugins").rglob("*.py"):
+        for name in re.findall(r"\bdocs/[\w-]+\.md", path.read_text(encoding="utf-8")):
+            assert (ROOT / name).is_file(), f"{path.relative_to(ROOT)} names {name}"
+
+
+# docs/glossary.md
+
+
+def test_the_glossary_has_every_state_reading_and_verdict_on_credit() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert [word for word in (*State, *Reading, *Attribution) if f"`{word}`" not in text] == []
+
+
+# docs/troubleshooting.md
+
+
+def sentences() -> set[str]:
+    """The texts of the package, with … for what is put in."""
+    found = set()
+    for path in (ROOT / "plugins" / "webflow_conversions").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Constant(value=str() as text):
+                    found.add(text)
+                case ast.JoinedStr(values=parts):
+                    found.add("".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts))
+    return found
+
+
+def test_each_sentence_of_the_page_is_one_that_the_product_says() -> None:
+    said = sentences()
+    quoted = [
+        cells[0].strip("`")
+        for cells in rows(ROOT / "docs" / "troubleshooting.md")
+        if cells[0].startswith("`") and re.search(r" .* ", cells[0]) and cells[0] != "`address already in use`"
+    ]
+    assert len(quoted) > 30
+    assert [sentence for sentence in quoted if sentence not in said] == []
 
 
 # CONTRIBUTING.md
