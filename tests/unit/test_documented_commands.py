@@ -67,14 +67,12 @@ def commands_of(document: Path) -> Iterator[Command]:
 
 def words_of(block: str, *, is_console: bool = False) -> Iterator[tuple[str, ...]]:
     """The words of each command of a shell's text, without redirections and comments."""
-    for line in block.replace("\\\n", " ").splitlines():
-        if is_console:
-            if not line.startswith("$ "):
-                continue
-            line = line[2:]
-        if found := re.fullmatch(r"\w+=\$\((.*)\)", line.strip()):
-            line = found[1]
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lines = block.replace("\\\n", " ").splitlines()
+    if is_console:
+        lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    for line in lines:
+        in_brackets = re.fullmatch(r"\w+=\$\((.*)\)", line.strip())
+        lexer = shlex.shlex(in_brackets[1] if in_brackets else line, posix=True, punctuation_chars="|&;<>")
         lexer.whitespace_split = True
         yield from split(list(lexer))
 
