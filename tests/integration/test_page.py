@@ -501,9 +501,9 @@ def test_the_page_says_what_is_not_live_while_a_large_run_goes_on(
 
     text = client("victor").get("/webflow/", headers=HTML).text
 
-    assert "sales: so many conversions are not counted on their way" in text
+    assert "sales: too many conversions to count while the run goes on" in text
     assert 'class="verdict"' not in text
-    assert "So far 1,234 were accepted" in text
+    assert "Its pushes have counted 1,234 accepted ones so far." in text
     assert "Without the 1,234 that were accepted in a run that has not ended" in text
     assert f"counted at {counted_at:%H:%M:%S} UTC" in text
     assert "they add up to all of them" not in text
@@ -1337,7 +1337,7 @@ def test_what_somebody_does_is_not_done_again_by_itself(
     assert answer.status_code == 503
     assert "data-reload" not in answer.text
     assert "by itself" in answer.text
-    assert buttons(answer.text)["To the page of tonight"] == "/webflow/"
+    assert buttons(answer.text)["Back to Tonight"] == "/webflow/"
     assert "Try again" not in buttons(answer.text)
 
 
