@@ -60,7 +60,7 @@ def commands_of(document: Path) -> Iterator[Command]:
         if language in SHELLS:
             for words in words_of(block, is_console=language == "console"):
                 yield Command(name, words, True)
-    for code in re.findall(r"`((?:webflow-conversions|make|airflow|python -m) [^`…]*)`", FENCE.sub("", text)):
+    for code in re.findall(r"`((?:webflow-conversions|make|airflow|(?:\.venv/bin/)?python -m) [^`…]*)`", FENCE.sub("", text)):
         for words in words_of(code):
             yield Command(name, words, False)
 

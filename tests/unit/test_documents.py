@@ -262,6 +262,9 @@ def test_the_readme_names_the_versions_of_airflow_and_pandas() -> None:
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE))
     text = README.read_text(encoding="utf-8")
     assert f"Airflow {pinned['apache-airflow']} and pandas {pinned['pandas']}" in text
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    at_least = dict(re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(needed), re.MULTILINE))
+    assert f"({at_least['apache-airflow']} or newer, with pandas {at_least['pandas']} or\nnewer)" in text
 
 
 # docs/commands.md
