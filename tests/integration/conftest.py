@@ -1,20 +1,27 @@
 """A night for each test, in a database and with a simulator that they share."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
 from airflow.sdk.observability import stats
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.routing import Mount
 
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.mariadb import MariaDBServer
 from tests.night import CUSTOMER_ID, TOKEN, Night
+from tests.page import USERS, login
 from tests.surroundings import Surroundings
+from webflow_conversions.ledger.runs import Runs
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +92,58 @@ def around(
 ) -> Surroundings:
     """Connections, a configuration and an empty ledger for the operators in this process."""
     return Surroundings(tmp_path, postgres.port, database, simulator, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def airflow(postgres: PostgresServer) -> Iterator[FastAPI]:
+    """Airflow's API server in this process, with its own auth manager and an empty database of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", ",".join(f"{name}:{role}" for name, role in USERS.items()))
+        patch.setenv("AIRFLOW__API__SECRET_KEY", "a" * 64)
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "b" * 64)
+        from airflow.api_fastapi.app import create_app as airflow_app
+        from airflow.api_fastapi.app import purge_cached_app
+        from airflow.utils.db import initdb
+
+        from webflow_conversions.ui.app import create_app
+
+        initdb()
+        purge_cached_app()
+        app = airflow_app(apps="core")
+        app.router.routes.insert(0, Mount("/webflow", create_app()))
+        yield app
+
+
+@pytest.fixture
+def page_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
+    """A night of today whose ledger the page reads."""
+    from webflow_conversions.ui.cache import overviews
+    from webflow_conversions.ui.dag import DAG_ID
+
+    with night.session.transaction() as cursor:
+        info = cursor.connection.info
+        uri = f"postgres://{info.user}@{info.host}:{info.port}/{info.dbname}"
+    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", uri)
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WEBFLOW_DEFAULT", json.dumps({"conn_type": "webflow", "login": "123456789", "password": "secret-token"})
+    )
+    overviews.clear()
+    night.clock.at = datetime.now(UTC)
+    night.runs = Runs(night.session, DAG_ID)
+    return night
+
+
+@pytest.fixture
+def client(airflow: FastAPI, page_night: Night) -> Callable[[str | None], TestClient]:
+    """A browser in which somebody has logged in; None for nobody."""
+
+    def made(user: str | None = None) -> TestClient:
+        found = TestClient(airflow, base_url="http://airflow.test", follow_redirects=False, raise_server_exceptions=True)
+        if user is not None:
+            found.cookies.set("_token", login(user))
+        return found
+
+    return made
 
 
 class Gauges:

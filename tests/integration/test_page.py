@@ -16,16 +16,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from starlette.routing import Mount
 
-from demo.postgres import PostgresServer
 from tests.night import DESTINATION, Night
+from tests.page import HTML, SAME, form_token, login, post
 from tests.rows import put
 from tests.surroundings import CONFIGURATION
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.ledger.dry_run import DryRuns
 from webflow_conversions.ledger.overview import read_overview
-from webflow_conversions.ledger.runs import Runs
 from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.pipeline.reconciliation import counts, state_counts, tally_counts
 from webflow_conversions.pipeline.run import Run
@@ -41,82 +39,6 @@ from webflow_conversions.ui.words import REASON_WORDS, STATE_WORDS
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
-USERS = {"ada": "admin", "victor": "viewer", "norma": "none"}
-"""``norma`` is logged in, and has no right at all."""
-
-
-@pytest.fixture(scope="module")
-def airflow(postgres: PostgresServer) -> Iterator[FastAPI]:
-    """Airflow's API server in this process, with its own auth manager and an empty database of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", ",".join(f"{name}:{role}" for name, role in USERS.items()))
-        patch.setenv("AIRFLOW__API__SECRET_KEY", "a" * 64)
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "b" * 64)
-        from airflow.api_fastapi.app import create_app as airflow_app
-        from airflow.api_fastapi.app import purge_cached_app
-        from airflow.utils.db import initdb
-
-        from webflow_conversions.ui.app import create_app
-
-        initdb()
-        purge_cached_app()
-        app = airflow_app(apps="core")
-        app.router.routes.insert(0, Mount("/webflow", create_app()))
-        yield app
-
-
-@pytest.fixture
-def page_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
-    """A night of today whose ledger the page reads."""
-    from webflow_conversions.ui.cache import overviews
-
-    with night.session.transaction() as cursor:
-        info = cursor.connection.info
-        uri = f"postgres://{info.user}@{info.host}:{info.port}/{info.dbname}"
-    monkeypatch.setenv("AIRFLOW_CONN_WEBFLOW_LEDGER", uri)
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_WEBFLOW_DEFAULT", json.dumps({"conn_type": "webflow", "login": "123456789", "password": "secret-token"})
-    )
-    overviews.clear()
-    night.clock.at = NOW
-    night.runs = Runs(night.session, DAG_ID)
-    return night
-
-
-@pytest.fixture
-def client(airflow: FastAPI, page_night: Night) -> Callable[[str | None], TestClient]:
-    """A browser in which somebody has logged in; None for nobody."""
-
-    def made(user: str | None = None) -> TestClient:
-        found = TestClient(airflow, base_url="http://airflow.test", follow_redirects=False, raise_server_exceptions=True)
-        if user is not None:
-            found.cookies.set("_token", _token(user))
-        return found
-
-    return made
-
-
-def _token(user: str) -> str:
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    role = USERS[user]
-    return get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=None if role == "none" else role))
-
-
-def form_token(browser: TestClient) -> str:
-    """The token of the forms, as a page has it."""
-    found = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/webflow/", headers=HTML).text)
-    assert found
-    return found[1]
-
-
-HTML = {"Accept": "text/html"}
-SAME = {"Sec-Fetch-Site": "same-origin", **HTML}
-
-
-def post(browser: TestClient, path: str, **fields: Any) -> Any:
-    return browser.post(path, data={"csrf_token": form_token(browser), **fields}, headers=SAME)
 
 
 # Who may
@@ -178,7 +100,7 @@ def test_the_walk_knows_every_route():
 @pytest.mark.parametrize("credential", ["cookie", "bearer"])
 def test_both_of_airflows_logins_are_taken(client: Callable[..., TestClient], credential: str):
     browser = client("victor" if credential == "cookie" else None)
-    headers = {"Authorization": f"Bearer {_token('victor')}"} if credential == "bearer" else {}
+    headers = {"Authorization": f"Bearer {login('victor')}"} if credential == "bearer" else {}
 
     assert browser.get("/webflow/api/overview", headers=headers).status_code == 200
 
@@ -260,7 +182,7 @@ def test_the_api_wants_the_token_beside_a_cookie_and_none_beside_a_bearer(client
     assert browser.post("/webflow/api/actions?state=rejected", json=body).status_code == 403
     token = form_token(browser)
     assert browser.post("/webflow/api/actions?state=held", json=body, headers={"X-CSRF-Token": token}).status_code == 200
-    bearer = client().post("/webflow/api/actions?state=rejected", json=body, headers={"Authorization": f"Bearer {_token('ada')}"})
+    bearer = client().post("/webflow/api/actions?state=rejected", json=body, headers={"Authorization": f"Bearer {login('ada')}"})
     assert bearer.json()["action"]["outcome"] == {"changed": 1}
     assert page_night.row("c1").state == "ready"
 
@@ -577,7 +499,7 @@ def test_every_path_that_the_description_has_can_be_asked(client: Callable[..., 
     for path in ("overview", "reasons", "conversions", "actions"):
         assert browser.get(f"/webflow/api/{path}").status_code == 200
     found = (
-        client().post("/webflow/api/search", json={"text": "c1"}, headers={"Authorization": f"Bearer {_token('victor')}"}).json()
+        client().post("/webflow/api/search", json={"text": "c1"}, headers={"Authorization": f"Bearer {login('victor')}"}).json()
     )
     assert [one["conversion_id"] for one in found["conversions"]] == ["c1"]
 
@@ -1152,7 +1074,7 @@ def test_taking_back_asks_first_and_says_why_some_stay(client: Callable[..., Tes
 def test_what_was_taken_back_says_by_whom_and_when_and_can_be_found(client: Callable[..., TestClient], page_night: Night):
     identifier = put(page_night, "ready")
     browser = client("ada")
-    bearer = {"Authorization": f"Bearer {_token('ada')}"}
+    bearer = {"Authorization": f"Bearer {login('ada')}"}
 
     taken = client().post(f"/webflow/api/actions?id={identifier}", json={"action": "take_back"}, headers=bearer).json()
     shown = browser.get(f"/webflow/api/conversions/{identifier}").json()
@@ -1423,7 +1345,7 @@ def test_every_address_holds_under_a_path_prefix(airflow: FastAPI, page_night: N
     outer = FastAPI(root_path="/team/airflow")
     outer.mount("/webflow", create_app())
     browser = TestClient(outer, follow_redirects=False)
-    browser.cookies.set("_token", _token("ada"))
+    browser.cookies.set("_token", login("ada"))
 
     for path in ("/", "/conversions", f"/conversions/{identifier}", f"/do/send_again?id={identifier}"):
         answer = browser.get(f"/team/airflow/webflow{path}", headers=HTML)
