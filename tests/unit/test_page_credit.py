@@ -19,7 +19,7 @@ from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.window import to_milliseconds
 from webflow_conversions.ui.conversion import conversion_view
 from webflow_conversions.ui.credit import LABELS, Credit, activities, credit, selection
-from webflow_conversions.ui.download import csv_lines
+from webflow_conversions.ui.download import csv_head, csv_lines
 from webflow_conversions.ui.timeline import timeline
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
@@ -320,7 +320,7 @@ def test_the_timeline_tells_each_verdict(detail: str | None, text: str, before: 
 
 
 def test_a_spreadsheet_has_the_verdict_and_the_visit():
-    text = "".join(csv_lines([[conversion_view(one, NOW, with_user_ids=True) for one in (JUDGED, CONVERSION)]]))
+    text = csv_head() + csv_lines(conversion_view(one, NOW, with_user_ids=True) for one in (JUDGED, CONVERSION))
 
     judged, other = list(csv.DictReader(StringIO(text.removeprefix("\ufeff"))))
 

@@ -13,7 +13,7 @@ from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import to_milliseconds
 from webflow_conversions.ui.conversion import conversion_view, payload
-from webflow_conversions.ui.download import COLUMNS, csv_lines
+from webflow_conversions.ui.download import COLUMNS, csv_head, csv_lines
 from webflow_conversions.ui.formatting import conversions, duration, percent
 from webflow_conversions.ui.timeline import timeline
 
@@ -221,20 +221,61 @@ def test_nothing_promises_that_a_row_past_its_2_days_goes_out(state: State, reas
     assert any(words in said for words in ("never goes out", "too old to be sent"))
 
 
-@pytest.mark.parametrize("evil", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", '=HYPERLINK("http://x")'])
-def test_no_cell_becomes_a_formula(evil: str):
+EVIL = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    '=HYPERLINK("http://x")',
+    "  =1",
+    "\u00a0=1",
+    '"=1"',
+    "'=1",
+    "＝1+1",
+    "＋1",
+    "－1",
+    "＠SUM(A1)",
+    "a;=1",
+    "a;;=1",
+    'a;"=1"',
+    "a; -1",
+    "a\t=1",
+    "a\t\t\uff1d1",
+    "a|@x",
+    "a\n=1",
+    "a\r\n+1",
+]
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_no_cell_becomes_a_formula_whatever_parts_the_cells(evil: str):
     hostile = replace(
         CONVERSION, conversion_id=evil, identity_key=evil, detail=evil, source=evil, event_name=evil, user_id=evil, trouble=evil
     )
+    text = csv_lines([conversion_view(hostile, NOW, with_user_ids=True)])
 
-    rows = list(csv.reader(StringIO("".join(csv_lines([[conversion_view(hostile, NOW, with_user_ids=True)]])), newline="")))
+    (row,) = csv.reader(StringIO(text, newline=""))
+    as_others_see_it = [cell for parting in ";\t|" for line in text.splitlines() for cell in line.split(parting)]
 
-    assert not [cell for cell in rows[1] if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
-    assert rows[1][COLUMNS.index("conversion_id")] == f"'{evil}"
+    formulas = [cell for cell in (*row, *as_others_see_it) if cell.lstrip('"\t\r\n \u00a0').startswith(FORMULA)]
+    assert formulas == []
+    assert row[COLUMNS.index("conversion_id")].replace("'", "") == evil.replace("'", "")
+
+
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+
+def test_a_number_below_zero_stays_one():
+    row = csv_lines([conversion_view(replace(CONVERSION, minutes_from_activity=-5), NOW, with_user_ids=True)])
+
+    assert next(csv.reader(StringIO(row, newline="")))[COLUMNS.index("minutes_from_activity")] == "-5"
 
 
 def test_numbers_and_times_stay_what_they_are():
-    text = "".join(csv_lines([[conversion_view(CONVERSION, NOW, with_user_ids=True)]]))
+    text = csv_head() + csv_lines([conversion_view(CONVERSION, NOW, with_user_ids=True)])
 
     (row,) = list(csv.DictReader(StringIO(text.removeprefix("\ufeff"))))
 

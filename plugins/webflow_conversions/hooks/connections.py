@@ -3,7 +3,9 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -90,15 +92,16 @@ def of_this_connection(sentence: str, name: str) -> str:
     return sentence.replace(f"Connection {name}", "This connection").replace(f"connection {name}", "this connection")
 
 
-def ledger_connect(name: str = LEDGER) -> Connect:
+def ledger_connect(name: str = LEDGER, **parameters: Any) -> Connect:
     """A function that opens connections to the ledger.
 
+    :param parameters: parameters of libpq that come before those of the connection.
     :raises Unusable: if there is no such connection, or it is not PostgreSQL's.
     """
     connection = connection_named(name)
     if connection.conn_type not in ("postgres", "postgresql"):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: the ledger needs PostgreSQL (type postgres).")
-    return _Opener(name)
+    return _Opener(name, parameters)
 
 
 def ledger_session(name: str = LEDGER) -> Session:
@@ -152,9 +155,10 @@ class _Opener:
     :raises Unusable: if there is no such connection any more, or libpq does not know one of its parameters.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, first: Mapping[str, Any] = MappingProxyType({})) -> None:
         self._name = name
-        self._parameters = _parameters(name)
+        self._first = first
+        self._parameters = {**_parameters(name), **first}
 
     def __call__(self) -> PostgresConnection:
         try:
@@ -163,7 +167,7 @@ class _Opener:
             if _OUT_OF_REACH.search(str(error)):
                 raise
             with suppress(Unusable, AirflowException):
-                changed = _parameters(self._name)
+                changed = {**_parameters(self._name), **self._first}
                 if changed != self._parameters:
                     self._parameters = changed
                     return psycopg2.connect(**changed)

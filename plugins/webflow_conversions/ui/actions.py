@@ -1,15 +1,13 @@
 """Actions of people: what one would do, doing it, and its effects in words; every action goes into the action log."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from webflow_conversions.delivery.protocols import Clock
 from webflow_conversions.errors import Unusable
-from webflow_conversions.ledger.actions import DOWNLOAD, MOST_CONVERSIONS, USEFUL, Action, ActionRecord, Actions, Effect, Effects
+from webflow_conversions.ledger.actions import MOST_CONVERSIONS, USEFUL, Action, ActionRecord, Actions, Effect, Effects
 from webflow_conversions.ledger.search import Conversions
 from webflow_conversions.ledger.selection import Filter
 from webflow_conversions.ui.cache import overviews
-from webflow_conversions.ui.conversion import ConversionView, conversion_view
 from webflow_conversions.ui.dag import start_run
 from webflow_conversions.ui.ledger import acting, reading
 
@@ -80,27 +78,22 @@ def preview(action: Action, selection: Filter) -> Preview:
 def perform(action: Action, selection: Filter, person: str, *, with_run: bool) -> ActionResult:
     """Do an action on the selection; ``with_run`` also starts a run that sends it."""
     with acting() as session:
-        actions = Actions(session)
         ids = Conversions(session).ids(selection, MOST_CONVERSIONS)
-        number = actions.do(action, selection, ids, person, Clock().now())
-        overviews.clear()
-        run_error = None
-        if with_run:
-            try:
-                actions.started(number, start_run(person))
-            except Unusable as error:
-                run_error = str(error)
-        record = actions.one(number)
+        number = Actions(session).do(action, selection, ids, person, Clock().now())
+    overviews.clear()
+    run_id = run_error = None
+    if with_run:
+        try:
+            run_id = start_run(person)
+        except Unusable as error:
+            run_error = str(error)
+    with acting() as session:
+        if run_id is not None:
+            Actions(session).started(number, run_id)
+        record = Actions(session).one(number)
     if record is None:
         raise Unusable(f"Action {number} is not there any more.")
     return ActionResult(action=record, run_error=run_error)
-
-
-def download(selection: Filter, person: str, *, with_user_ids: bool) -> Iterator[Sequence[ConversionView]]:
-    """The selection, page by page. The action log has it from now on, and its size at the end, also if the reader goes away."""
-    with acting() as session:
-        number = Actions(session).begin(DOWNLOAD, selection, person)
-    return _pages(selection, number, with_user_ids=with_user_ids)
 
 
 def effect_lines(action: str, effects: Effects, *, done: bool) -> list[EffectLine]:
@@ -116,17 +109,3 @@ def effect_lines(action: str, effects: Effects, *, done: bool) -> list[EffectLin
         for effect in Effect
         if effects.get(effect)
     ]
-
-
-def _pages(selection: Filter, number: int, *, with_user_ids: bool) -> Iterator[Sequence[ConversionView]]:
-    sent = 0
-    try:
-        with reading() as session:
-            is_rehearsing = Conversions(session).is_rehearsing()
-            for page in Conversions(session).pages(selection):
-                sent += len(page)
-                now = Clock().now()
-                yield [conversion_view(one, now, with_user_ids=with_user_ids, is_rehearsing=is_rehearsing) for one in page]
-    finally:
-        with acting() as session:
-            Actions(session).count(number, sent)

@@ -14,7 +14,7 @@ from webflow_conversions.ledger.selection import LONGEST_TEXT, Filter
 from webflow_conversions.rules.states import EXPLANATIONS
 from webflow_conversions.ui.access import CanAct, from_our_script, may_act
 from webflow_conversions.ui.actions import ActionResult, perform
-from webflow_conversions.ui.cache import overviews
+from webflow_conversions.ui.cache import overview_of
 from webflow_conversions.ui.conversion import ConversionDetail, conversion_detail
 from webflow_conversions.ui.dry_run import DryRunResult, dry_run_result
 from webflow_conversions.ui.ledger import reading
@@ -22,11 +22,12 @@ from webflow_conversions.ui.listing import ConversionsPage, ListSummary, convers
 from webflow_conversions.ui.overview import Overview
 from webflow_conversions.ui.query import After, ListOrder, Number, PathNumber, Selection, storable
 from webflow_conversions.ui.search import search as search_ledger
+from webflow_conversions.ui.threads import OwnThreadRoute
 
 MOST_ROWS = 1_000
 
-router = APIRouter()
-acting_router = APIRouter(dependencies=[Depends(may_act)])
+router = APIRouter(route_class=OwnThreadRoute)
+acting_router = APIRouter(route_class=OwnThreadRoute, dependencies=[Depends(may_act)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class ReasonExplanation:
 
 
 @router.get("/openapi.json", include_in_schema=False)
-def description(request: Request) -> dict[str, Any]:
+async def description(request: Request) -> dict[str, Any]:
     """The description of this API."""
     return get_openapi(
         title="Webflow off-site conversions",
@@ -52,9 +53,9 @@ def description(request: Request) -> dict[str, Any]:
 
 
 @router.get("/overview", summary="The night: status, findings, sources, funnel, reasons, 14 days, last runs")
-def overview(run: Number = None) -> Overview:
+def overview(found: Annotated[Overview, Depends(overview_of)]) -> Overview:
     """Money is text with its exact decimals. ``run`` is the ledger's number of the run to look at."""
-    return overviews.get(run)
+    return found
 
 
 @router.get("/dry-runs/{number}", summary="The result of a dry run by source: outcomes with examples, verdicts, first payloads")
@@ -67,7 +68,7 @@ def dry_run(number: PathNumber) -> DryRunResult:
 
 
 @router.get("/reasons", summary="Every reason with its sentence and what to do")
-def reasons() -> list[ReasonExplanation]:
+async def reasons() -> list[ReasonExplanation]:
     """Refusals by the API come as ``refused_<status>`` besides."""
     return [
         ReasonExplanation(reason=reason, state=explanation.state, meaning=explanation.meaning, remedy=explanation.remedy)
@@ -110,10 +111,12 @@ def conversion(number: PathNumber, can_act: CanAct) -> ConversionDetail:
     dependencies=[Depends(from_our_script)],
 )
 def search(
-    text: Annotated[str, Body(embed=True, min_length=1, max_length=LONGEST_TEXT), AfterValidator(storable)], can_act: CanAct
+    text: Annotated[str, Body(embed=True, min_length=1, max_length=LONGEST_TEXT), AfterValidator(storable)],
+    user: GetUserDep,
+    can_act: CanAct,
 ) -> ConversionsPage:
     """A POST, so that no log of addresses keeps a user ID. The first 100."""
-    found = search_ledger(text.strip(), with_user_ids=can_act)
+    found = search_ledger(text.strip(), str(user.get_id()), with_user_ids=can_act)
     selection = Filter(id=found.one.id) if found.one is not None else found.selection
     if selection is None:
         return ConversionsPage(conversions=[], next=None, currency=None)

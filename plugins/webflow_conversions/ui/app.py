@@ -1,19 +1,20 @@
 """The page's FastAPI application, as Airflow mounts it."""
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from psycopg2.errors import QueryCanceled
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webflow_conversions import __version__
 from webflow_conversions.errors import ConversionsError, Unusable
 from webflow_conversions.ui import api, pages
 from webflow_conversions.ui.access import may_view
-from webflow_conversions.ui.ledger import NoLedger
+from webflow_conversions.ui.ledger import NoLedger, TooLong
 from webflow_conversions.ui.rendering import render
+from webflow_conversions.ui.search import TooManySearches
+from webflow_conversions.ui.threads import Busy
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -24,11 +25,17 @@ HEADERS = {
 }
 """Of every answer; one that has its own keeps it. Airflow shows the page in a frame of its own origin."""
 
+MOST_BODY_BYTES = 64 * 1024
+RETRY_SECONDS = 5
+"""What an answer 503 says of the next try."""
+
 _HEADINGS = {
     401: "You are not logged in",
     403: "You may not do this",
     404: "There is nothing here",
+    413: "This is too much",
     422: "This cannot be asked",
+    429: "This is too often",
     503: "The ledger does not answer",
 }
 
@@ -36,13 +43,14 @@ _HEADINGS = {
 def create_app() -> FastAPI:
     """The application; every route of it asks first who may see it."""
     app = FastAPI(title="Webflow off-site conversions", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_middleware(SmallBodies)
     app.add_middleware(Headers)
     viewers = [Depends(may_view)]
     for router in (pages.router, pages.acting_router):
         app.include_router(router, dependencies=viewers)
     for router in (api.router, api.acting_router):
         app.include_router(router, prefix="/api", dependencies=viewers)
-    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(AnyHTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(ConversionsError, _on_trouble)
     return app
@@ -67,8 +75,29 @@ class Headers:
         await self._app(scope, receive, send_more)
 
 
+class SmallBodies:
+    """Middleware: a body is a form or some words of JSON, and is read before Airflow is asked who sent it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, up to ``MOST_BODY_BYTES`` of its body."""
+        left = MOST_BODY_BYTES
+
+        async def receive_little() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413, "This is more than the page takes.")
+            return message
+
+        await self._app(scope, receive_little, send)
+
+
 def _on_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - for the type alone
+    assert isinstance(error, AnyHTTPException)  # noqa: S101 - for the type alone
     return _problem(request, error.status_code, str(error.detail))
 
 
@@ -80,14 +109,21 @@ def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 def _on_trouble(request: Request, error: Exception) -> Response:
-    if isinstance(error.__cause__, QueryCanceled):
-        sentence = "The ledger takes too long for this: narrow a list down by state, reason or source, or try again later."
-        return _problem(request, 503, sentence, "This takes too long")
-    if isinstance(error, Unusable):
-        return _problem(request, 503, str(error), "This cannot be done")
-    if isinstance(error, NoLedger):
-        return _problem(request, 503, str(error), "There is no ledger yet", may_pass=True)
-    return _problem(request, 503, str(error), may_pass=True)
+    match error:
+        case TooLong():
+            answer = _problem(request, 503, str(error), "This takes too long")
+        case TooManySearches():
+            answer = _problem(request, 429, str(error))
+        case Busy():
+            answer = _problem(request, 503, str(error), "There is no room at this moment", may_pass=True)
+        case Unusable():
+            return _problem(request, 503, str(error), "This cannot be done")
+        case NoLedger():
+            answer = _problem(request, 503, str(error), "There is no ledger yet", may_pass=True)
+        case _:
+            answer = _problem(request, 503, str(error), may_pass=True)
+    answer.headers["retry-after"] = str(RETRY_SECONDS)
+    return answer
 
 
 def _problem(request: Request, status: int, sentence: str, heading: str | None = None, *, may_pass: bool = False) -> Response:

@@ -1,16 +1,19 @@
-"""The overview cache: one thread makes an overview, and all viewers of the next seconds share it."""
+"""The overview cache: one thread makes an overview; all who wait for it, and all viewers of the next seconds, share it."""
 
 from collections.abc import Callable
-from threading import Lock
+from concurrent.futures import Future
+from dataclasses import dataclass
+from math import inf
 from time import monotonic
 
 from webflow_conversions.delivery.protocols import Clock
-from webflow_conversions.errors import ConversionsError, Unavailable
 from webflow_conversions.ledger.overview import OverviewData, read_overview
 from webflow_conversions.ui.dag import DAG_ID, dag_now
-from webflow_conversions.ui.ledger import WAIT_SECONDS, NoLedger, reading
+from webflow_conversions.ui.ledger import NoLedger, reading
 from webflow_conversions.ui.overview import Overview, overview
+from webflow_conversions.ui.query import Number
 from webflow_conversions.ui.rehearsal import asked_for
+from webflow_conversions.ui.threads import Threads, outcome, threads
 
 SHARE = 5
 """Lifetime of a cached overview, or of its failure, as a multiple of the seconds that it took to make."""
@@ -18,46 +21,53 @@ MOST_OVERVIEWS = 20
 """Overviews that the cache holds; one for each run that was looked at."""
 
 
+@dataclass(slots=True)
+class _Entry:
+    """An overview that is made or was; ``good_until`` is a moment of ``monotonic()``."""
+
+    future: Future[Overview]
+    good_until: float = inf
+
+
 class OverviewCache:
     """The last overviews and failures, by the number of the run that was asked for."""
 
-    def __init__(self, make: Callable[[int | None], Overview]) -> None:
+    def __init__(self, make: Callable[[int | None], Overview], threads: Threads) -> None:
         self._make = make
-        self._lock = Lock()
-        self._cached: dict[int | None, tuple[Overview | ConversionsError, float]] = {}
+        self._threads = threads
+        self._entries: dict[int | None, _Entry] = {}
 
-    def get(self, run: int | None) -> Overview:
+    async def get(self, run: int | None) -> Overview:
         """The overview with the funnel of a run; None for the last whole run.
 
-        :raises Unavailable: if the ledger is away, or another thread has waited for it for ``WAIT_SECONDS``.
+        :raises Unavailable: if the ledger is away, or the threads are busy.
         """
-        if not self._lock.acquire(timeout=WAIT_SECONDS):
-            raise Unavailable("The ledger takes long to answer: try again in some seconds.")
-        try:
-            cached, good_until = self._cached.get(run, (None, 0.0))
-            if cached is None or monotonic() >= good_until:
-                cached = self._refresh(run)
-        finally:
-            self._lock.release()
-        if isinstance(cached, ConversionsError):
-            raise cached.with_traceback(None)
-        return cached
+        entry = self._entries.get(run)
+        if entry is None or monotonic() >= entry.good_until:
+            entry = self._entries[run] = self._begin(run)
+            for old in list(self._entries)[:-MOST_OVERVIEWS]:
+                self._entries.pop(old, None)
+        return await outcome(entry.future)
 
     def clear(self) -> None:
         """Drop all entries: the next reader gets a new overview."""
-        self._cached.clear()
+        self._entries.clear()
 
-    def _refresh(self, run: int | None) -> Overview | ConversionsError:
-        began = monotonic()
-        made: Overview | ConversionsError
-        try:
-            made = self._make(run)
-        except ConversionsError as error:
-            made = error
-        self._cached[run] = (made, monotonic() + SHARE * (monotonic() - began))
-        while len(self._cached) > MOST_OVERVIEWS:
-            self._cached.pop(next(iter(self._cached)))
-        return made
+    def _begin(self, run: int | None) -> _Entry:
+        """Have an overview made. How long it took counts from its first line: the wait for a thread is no fault of the ledger."""
+        began = inf
+
+        def make() -> Overview:
+            nonlocal began
+            began = monotonic()
+            return self._make(run)
+
+        def ended(_: Future[Overview]) -> None:
+            entry.good_until = monotonic() + SHARE * max(monotonic() - began, 0)
+
+        entry = _Entry(self._threads.submit(make))
+        entry.future.add_done_callback(ended)
+        return entry
 
 
 def _overview(run: int | None) -> Overview:
@@ -71,4 +81,9 @@ def _overview(run: int | None) -> Overview:
     return overview(data, dag, now, asked_to_rehearse=asked_for())
 
 
-overviews = OverviewCache(_overview)
+overviews = OverviewCache(_overview, threads)
+
+
+async def overview_of(run: Number = None) -> Overview:
+    """The overview that the query parameter ``run`` asks for."""
+    return await overviews.get(run)

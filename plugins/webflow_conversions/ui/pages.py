@@ -4,7 +4,7 @@ from typing import Annotated
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import AfterValidator
 
 from webflow_conversions.delivery.protocols import Clock
@@ -13,10 +13,10 @@ from webflow_conversions.ledger.selection import LONGEST_TEXT, Only, Sort
 from webflow_conversions.ui import actions as ui_actions
 from webflow_conversions.ui import static
 from webflow_conversions.ui.access import CanAct, CsrfToken, from_our_form, may_act
-from webflow_conversions.ui.cache import overviews
+from webflow_conversions.ui.cache import overview_of, overviews
 from webflow_conversions.ui.conversion import conversion_detail
 from webflow_conversions.ui.dag import start_run
-from webflow_conversions.ui.download import csv_lines
+from webflow_conversions.ui.download import Download
 from webflow_conversions.ui.dry_run import LABELS, dry_run_result
 from webflow_conversions.ui.ledger import reading
 from webflow_conversions.ui.listing import (
@@ -28,23 +28,26 @@ from webflow_conversions.ui.listing import (
     reason_choices,
     useful_actions,
 )
+from webflow_conversions.ui.overview import Overview
 from webflow_conversions.ui.query import After, Columns, ListOrder, Number, PathNumber, Selection, storable
 from webflow_conversions.ui.rehearsal import is_rehearsal
 from webflow_conversions.ui.rendering import address, render
 from webflow_conversions.ui.search import search as search_ledger
+from webflow_conversions.ui.threads import OwnThreadRoute
 from webflow_conversions.ui.words import STATE_WORDS
 
 ROWS = 50
 """Rows of a list's page."""
 
-router = APIRouter(include_in_schema=False)
-acting_router = APIRouter(include_in_schema=False, dependencies=[Depends(may_act)])
+router = APIRouter(route_class=OwnThreadRoute, include_in_schema=False)
+acting_router = APIRouter(route_class=OwnThreadRoute, include_in_schema=False, dependencies=[Depends(may_act)])
 
 
 @router.get("/")
-def overview(request: Request, can_act: CanAct, csrf_token: CsrfToken, run: Number = None) -> Response:
+def overview(
+    request: Request, can_act: CanAct, csrf_token: CsrfToken, found: Annotated[Overview, Depends(overview_of)]
+) -> Response:
     """The overview of the night."""
-    found = overviews.get(run)
     if found.run is not None and found.run.dry_run:
         return RedirectResponse(address(request, f"/dry-runs/{found.run.number}"), 303)
     return render(request, "overview.html", overview=found, can_act=can_act, csrf_token=csrf_token)
@@ -104,6 +107,7 @@ def conversions(
 @router.post("/search", dependencies=[Depends(from_our_form)])
 def search(
     request: Request,
+    user: GetUserDep,
     can_act: CanAct,
     csrf_token: CsrfToken,
     text: Annotated[str, Form(max_length=LONGEST_TEXT), AfterValidator(storable)] = "",
@@ -112,7 +116,7 @@ def search(
     text = text.strip()
     if not text:
         return RedirectResponse(address(request, "/conversions"), 303)
-    found = search_ledger(text, with_user_ids=can_act)
+    found = search_ledger(text, str(user.get_id()), with_user_ids=can_act)
     if found.one is not None:
         return RedirectResponse(address(request, f"/conversions/{found.one.id}"), 303)
     if found.selection is not None:
@@ -141,7 +145,7 @@ def conversion(request: Request, number: PathNumber, can_act: CanAct, csrf_token
 
 
 @router.get("/static/{name}")
-def static_file(name: str) -> Response:
+async def static_file(name: str) -> Response:
     """A style sheet, a script, an icon."""
     found = static.contents().get(name)
     if found is None:
@@ -184,13 +188,9 @@ def perform(
 
 
 @acting_router.post("/download", dependencies=[Depends(from_our_form)])
-def download(selection: Selection, user: GetUserDep) -> StreamingResponse:
+async def download(selection: Selection, user: GetUserDep) -> Download:
     """The selection as CSV."""
-    pages = ui_actions.download(selection, user.get_name(), with_user_ids=True)
-    name = f"conversions-{Clock().now():%Y%m%d-%H%M%S}.csv"
-    return StreamingResponse(
-        csv_lines(pages), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+    return Download(selection, user.get_name())
 
 
 @acting_router.post("/runs", dependencies=[Depends(from_our_form)])

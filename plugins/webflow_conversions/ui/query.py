@@ -37,7 +37,7 @@ Day = Annotated[date | None, BlankIsNone, Query()]
 Money = Annotated[Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)] | None, BlankIsNone, Query()]
 
 
-def selection_of(
+async def selection_of(
     id: Number = None,  # noqa: A002 - the name of the query parameter
     state: Annotated[State | None, BlankIsNone, Query()] = None,
     reason: Text = None,
@@ -80,7 +80,7 @@ def selection_of(
     )
 
 
-def order_of(sort: Text = None) -> Order | None:
+async def order_of(sort: Text = None) -> Order | None:
     """The order that ``sort`` asks for: ``happened``, ``value``, ``state`` or ``settled``, with ``-`` for the last first."""
     try:
         return Order.parse(sort) if sort else None
@@ -88,7 +88,9 @@ def order_of(sort: Text = None) -> Order | None:
         raise HTTPException(422, "sort is happened, value, state or settled, with - before it for the other direction.") from None
 
 
-def after(after: Annotated[Annotated[str, StringConstraints(max_length=50)] | None, BlankIsNone, Query()] = None) -> Place | None:
+async def after(
+    after: Annotated[Annotated[str, StringConstraints(max_length=50)] | None, BlankIsNone, Query()] = None,
+) -> Place | None:
     """The end of the page before, from its ``next``."""
     try:
         return Place.parse(after) if after else None
@@ -96,7 +98,7 @@ def after(after: Annotated[Annotated[str, StringConstraints(max_length=50)] | No
         raise HTTPException(422, "after is no place that a page gave.") from None
 
 
-def columns_of(columns: Annotated[list[Column] | None, Query(max_length=len(Column))] = None) -> list[Column]:
+async def columns_of(columns: Annotated[list[Column] | None, Query(max_length=len(Column))] = None) -> list[Column]:
     """The columns that are chosen, in their order; the usual ones if none are."""
     chosen = columns or USUAL_COLUMNS
     return [column for column in Column if column in chosen]
