@@ -34,11 +34,11 @@ def test_it_says_where_conversions_would_go(around: Surroundings) -> None:
 
 def test_each_query_is_named_with_its_file_connection_and_columns(around: Surroundings) -> None:
     found = checked()
-    assert (
-        found["query of source sales"]["found"]
-        == "sales.sql, over connection warehouse: conversion_id, occurred_at, identity_key"
+    columns = "conversion_id (text), occurred_at (timestamp with time zone), identity_key (text)"
+    assert found["query of source sales"]["found"] == f"sales.sql, over connection warehouse: {columns}"
+    assert found["query of known_users"]["found"].startswith(
+        "people.sql, over connection warehouse: identity_key (text), user_domain"
     )
-    assert found["query of known_users"]["found"].startswith("people.sql, over connection warehouse: identity_key, user_domain")
 
 
 def test_every_mistake_is_told_at_once(around: Surroundings) -> None:

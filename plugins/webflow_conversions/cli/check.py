@@ -107,7 +107,9 @@ def _described(project: Project) -> str:
 def _looked_at(query: Query) -> tuple[Level, str]:
     built = query.build()
     built.check()
-    return Level.RIGHT, f"{query.file}, over connection {query.warehouse_conn_id}: {', '.join(built.columns)}"
+    types = built.warehouse.type_names(built.sql)
+    columns = ", ".join(f"{name} ({types[name]})" if name in types else name for name in built.columns)
+    return Level.RIGHT, f"{query.file}, over connection {query.warehouse_conn_id}: {columns}"
 
 
 def _tried(project: Project, source: Source, now: datetime) -> tuple[Level, str]:

@@ -44,6 +44,9 @@ class Warehouse(Protocol):
     def unfit(self, sql: str, column: str, use: str) -> str | None:
         """The name of a column's type if it is unfit for a use (``id``, ``key``, ``time``), of a query as above."""
 
+    def type_names(self, sql: str) -> dict[str, str]:
+        """The types of the columns in the database's words, of a query as above; empty where there are none."""
+
     def read(self, sql: str, parameters: Mapping[str, Any], columns: Sequence[str], handle: Callable[[Chunk], None]) -> None:
         """Call back with one chunk of rows after the other."""
 

@@ -94,8 +94,10 @@ class Warehouse:
             result = self._execute(connection, bound, statement)
             names = [column[0] for column in result.cursor.description]
             known = [name.lower() for name in result.keys()]
+            codes = [column[1] for column in result.cursor.description]
             self._columns[sql] = {
-                name: _Column(name=own, type=type_) for name, own, type_ in zip(known, names, self._types_of(result), strict=True)
+                name: _Column(name=own, type=type_, code=code)
+                for name, own, type_, code in zip(known, names, self._types_of(result), codes, strict=True)
             }
             if self._engine.dialect.name == "duckdb":
                 # As a subquery's, DuckDB calls the second column a of a query a_1.
@@ -114,6 +116,20 @@ class Warehouse:
         """The name of a column's type if it is unfit for a :class:`Use`, of a query whose columns were asked for."""
         type_ = self._type(sql, column)
         return type_.name if use in type_.unfit else None
+
+    def type_names(self, sql: str) -> dict[str, str]:
+        """The types of the columns in the database's words, of a query whose columns were asked for; empty without such words."""
+        codes = {name: column.code for name, column in self._columns[sql].items()}
+        match self._engine.dialect.name:
+            case "postgresql":
+                with connect(self._engine, self._name) as connection:
+                    named = sa.text("SELECT oid, format_type(oid, NULL) FROM pg_type WHERE oid = ANY(:codes)")
+                    words = {row.oid: row.format_type for row in connection.execute(named, {"codes": list(codes.values())})}
+                return {name: words[code] for name, code in codes.items()}
+            case "duckdb":
+                return {name: str(code) for name, code in codes.items()}
+            case _:
+                return {}
 
     def read(
         self,
@@ -291,10 +307,11 @@ class Warehouse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
-    """A column under the name that the database gives it, to the letter."""
+    """A column under the name that the database gives it, to the letter; ``code`` is the driver's for its type (PEP 249)."""
 
     name: str
     type: ColumnType
+    code: Any
 
 
 class _Seen:
