@@ -43,6 +43,8 @@ TOGETHER = {
     "tests/e2e/test_page.py": "page in a browser",
     "tests/integration/test_mistakes.py": "MariaDB",
     "tests/integration/test_page.py": "page",
+    "tests/integration/test_page_security.py": "page",
+    "tests/integration/test_page_server.py": "page",
     "tests/integration/test_roles.py": "roles",
     "tests/integration/test_tls.py": "TLS",
     "tests/integration/test_warehouse_types.py": "MariaDB",

@@ -116,7 +116,8 @@ def airflow(postgres: PostgresServer) -> Iterator[FastAPI]:
 
 @pytest.fixture
 def page_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
-    """A night of today whose ledger the page reads."""
+    """A night of today whose ledger the page reads, and of which nobody has asked it yet."""
+    from webflow_conversions.ui import search
     from webflow_conversions.ui.cache import overviews
     from webflow_conversions.ui.dag import DAG_ID
 
@@ -128,6 +129,7 @@ def page_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> Night:
         "AIRFLOW_CONN_WEBFLOW_DEFAULT", json.dumps({"conn_type": "webflow", "login": "123456789", "password": "secret-token"})
     )
     overviews.clear()
+    monkeypatch.setattr(search, "tries", search.Tries())
     night.clock.at = datetime.now(UTC)
     night.runs = Runs(night.session, DAG_ID)
     return night
