@@ -90,6 +90,7 @@ class Server:
             f"POST /webflow{path} HTTP/1.1",
             f"Host: 127.0.0.1:{self.port}",
             f"Cookie: _token={login(user)}",
+            "Connection: close",
             *(f"{name}: {value}" for name, value in SAME.items()),
             "Content-Type: application/x-www-form-urlencoded",
             f"Content-Length: {len(body)}",
@@ -230,7 +231,7 @@ def download(server: Server) -> bytes:
 
 def test_more_downloads_than_two_at_a_time_are_asked_to_come_again(server: Server, two_downloads: list[socket.socket]):
     with server.ask(server.form("/download?state=held")) as reader:
-        answer = reader.recv(10_000)
+        answer = read_all(reader)
 
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"retry-after: 5" in answer

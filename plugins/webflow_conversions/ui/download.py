@@ -17,13 +17,13 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from webflow_conversions.delivery.protocols import Clock
-from webflow_conversions.errors import ConversionsError, Unavailable, first_line
+from webflow_conversions.errors import ConversionsError, first_line
 from webflow_conversions.ledger.actions import DOWNLOAD, Actions
 from webflow_conversions.ledger.search import BATCH_ROWS, Conversions
 from webflow_conversions.ledger.selection import Filter, Place
 from webflow_conversions.ui.conversion import ConversionView, conversion_view
 from webflow_conversions.ui.ledger import acting, reading
-from webflow_conversions.ui.threads import threads
+from webflow_conversions.ui.threads import Busy, threads
 
 MOST_DOWNLOADS = 2
 """Downloads at the same time of one API server process."""
@@ -107,7 +107,7 @@ class Download(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, unless the reader goes away.
 
-        :raises Unavailable: before anything is sent, if the ledger is away, or enough others download.
+        :raises Unavailable: before anything is sent, if the ledger is away; ``Busy`` if enough others download.
         :raises BrokenOff: later; also if the reader takes nothing for ``STALL_SECONDS``, or it lasts ``LONGEST_SECONDS``.
         """
 
@@ -116,7 +116,7 @@ class Download(StreamingResponse):
                 await send(message)
 
         if not _free.acquire(blocking=False):
-            raise Unavailable("Others are downloading at this moment: try again in some minutes.")
+            raise Busy("Others are downloading at this moment: try again in some minutes.")
         try:
             number = await threads.run(self._begin)
             try:

@@ -94,9 +94,7 @@ def _session(seconds: float, *, is_reading: bool = False) -> Iterator[Session]:
             if isinstance(error.__cause__, QueryCanceled) or monotonic() >= ends_at:
                 raise TooLong from error
             if isinstance(error.__cause__, LockNotAvailable):
-                raise Unavailable(
-                    "The ledger's tables are locked by a migration or a person: try again in some minutes."
-                ) from error
+                raise Unavailable("The ledger's tables are locked by a migration or a person: try again later.") from error
             raise
         finally:
             session.close()
