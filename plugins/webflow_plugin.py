@@ -1,6 +1,7 @@
 """What Airflow gets of the package beside its operators. The one file of this folder that Airflow's plugin scan reads."""
 
-from functools import cache
+import asyncio
+from threading import Lock
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -11,15 +12,25 @@ from webflow_conversions.timetable import NightOfRun, NightTimetable
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
-    """The conversions page, an ASGI application; every process reads this file, and only the API server imports the page."""
-    await _page()(scope, receive, send)
+    """The conversions page, an ASGI application; every process reads this file, and only the API server imports the page.
+
+    The first request imports it, which takes seconds, in a thread: the event loop is that of all of Airflow's API server.
+    """
+    await (_made[0] if _made else await asyncio.to_thread(_make))(scope, receive, send)
 
 
-@cache
-def _page() -> Any:
-    from webflow_conversions.ui.app import create_app
+_made: list[Any] = []
+_making = Lock()
 
-    return create_app()
+
+def _make() -> Any:
+    """The application; the first call makes it, others wait for that."""
+    with _making:
+        if not _made:
+            from webflow_conversions.ui.app import create_app
+
+            _made.append(create_app())
+        return _made[0]
 
 
 class WebflowPlugin(AirflowPlugin):

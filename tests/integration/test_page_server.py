@@ -6,6 +6,7 @@ Airflow's own routes answer here in some hundredths of a second. What the page c
 import asyncio
 import gc
 import re
+import runpy
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ import requests
 import uvicorn
 from fastapi import FastAPI
 
+from demo.airflow_stack import REPOSITORY
 from demo.postgres import PostgresServer
 from tests.chaos.network import Network
 from tests.night import DESTINATION, Night
@@ -442,3 +444,28 @@ def test_airflows_own_threads_are_left_to_airflow(server: Server, page_night: Ni
         names = [thread.name for thread in threading.enumerate()]
 
     assert len([name for name in names if name.startswith("webflow-page")]) == THREADS
+
+
+def test_the_page_is_imported_once_and_outside_of_airflows_event_loop(monkeypatch: pytest.MonkeyPatch):
+    plugin = runpy.run_path(str(REPOSITORY / "plugins" / "webflow_plugin.py"))
+    made_by: list[int] = []
+    asked: list[Any] = []
+
+    async def application(*request: Any) -> None:
+        asked.append(request)
+
+    def create_app() -> Any:
+        made_by.append(threading.get_ident())
+        time.sleep(0.1)
+        return application
+
+    async def ask() -> None:
+        await asyncio.gather(*[plugin["page"](number, None, None) for number in range(5)])
+        await plugin["page"](5, None, None)
+
+    monkeypatch.setattr("webflow_conversions.ui.app.create_app", create_app)
+    asyncio.run(ask())
+
+    assert len(made_by) == 1
+    assert made_by != [threading.get_ident()]
+    assert sorted(number for number, _, _ in asked) == list(range(6))

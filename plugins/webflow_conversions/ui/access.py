@@ -5,6 +5,7 @@ it from one of our own pages: by what the browser says of its origin, and by a t
 """
 
 import hashlib
+from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -44,7 +45,7 @@ CanAct = Annotated[bool, Depends(can_act)]
 
 async def csrf_token(user: GetUserDep) -> str:
     """The token for the forms of a page."""
-    return str(_serializer().dumps(user.get_id()))
+    return str(form_signer().dumps(user.get_id()))
 
 
 CsrfToken = Annotated[str, Depends(csrf_token)]
@@ -69,7 +70,7 @@ def _refuse_foreign(request: Request, user: BaseUser, token: str) -> None:
     if not _is_same_origin(request):
         raise HTTPException(403, "This request came from another site.")
     try:
-        owner = _serializer().loads(token, max_age=MAX_TOKEN_AGE_SECONDS)
+        owner = form_signer().loads(token, max_age=MAX_TOKEN_AGE_SECONDS)
     except BadSignature:
         owner = None
     if owner != user.get_id():
@@ -88,7 +89,9 @@ def _is_same_origin(request: Request) -> bool:
     return urlsplit(origin).netloc in ours - {None, ""}
 
 
-def _serializer() -> URLSafeTimedSerializer:
+@cache
+def form_signer() -> URLSafeTimedSerializer:
+    """What signs the tokens of forms; first asked for outside of the event loop, since Airflow's key may come from a command."""
     return URLSafeTimedSerializer(
         get_signing_key("api", "secret_key"), salt="webflow-conversions-page", signer_kwargs={"digest_method": hashlib.sha256}
     )

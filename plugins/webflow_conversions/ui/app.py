@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webflow_conversions import __version__
 from webflow_conversions.errors import ConversionsError, Unusable
 from webflow_conversions.ui import api, pages
-from webflow_conversions.ui.access import may_view
+from webflow_conversions.ui.access import form_signer, may_view
 from webflow_conversions.ui.ledger import NoLedger, TooLong
 from webflow_conversions.ui.rendering import render
 from webflow_conversions.ui.search import TooManySearches
@@ -43,6 +43,7 @@ _HEADINGS = {
 def create_app() -> FastAPI:
     """The application; every route of it asks first who may see it."""
     app = FastAPI(title="Webflow off-site conversions", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    form_signer()
     app.add_middleware(SmallBodies)
     app.add_middleware(Headers)
     viewers = [Depends(may_view)]

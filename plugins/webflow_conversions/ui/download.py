@@ -152,7 +152,7 @@ class Download(StreamingResponse):
             self._sent += page.rows
             if page.next is None:
                 return
-            page = await threads.run(partial(self._page, page.next))
+            page = await wrap_future(threads.add(partial(self._page, page.next)))  # what has begun waits for a thread
 
     def _begin(self) -> int:
         with acting() as session:
