@@ -12,7 +12,6 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -202,20 +201,6 @@ class NoticeTo(_Part):
     arguments: dict[str, Any] = {}
     on: Annotated[list[NoticeOn], Field(min_length=1)] = ["failed", "attention", "deadline", "recovered"]
     sources: Annotated[list[SourceName], Field(min_length=1)] | None = None
-
-    def build(self) -> Any:
-        """The notifier.
-
-        :raises Unusable: if there is no such class here, or it does not take the arguments.
-        """
-        module, _, name = self.notifier.rpartition(".")
-        try:
-            return getattr(import_module(module), name)(**self.arguments)
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise Unusable(
-                f"The notifier {self.notifier} of the configuration cannot be used here: {error}. "
-                "Install its provider, or correct its path and arguments."
-            ) from error
 
 
 class Configuration(_Part):

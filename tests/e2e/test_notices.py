@@ -1,13 +1,11 @@
 """A night that breaks is told once, the deadline too, and the recovery: by a real Airflow to a mail server."""
 
 import re
-import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from email import message_from_string
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +14,7 @@ import pytest
 
 from demo.airflow_stack import REPOSITORY
 from demo.stage import DAG_ID, Stage
+from tests.mail import MailServer
 
 pytestmark = pytest.mark.airflow
 
@@ -24,36 +23,6 @@ notices:
   - notifier: airflow.providers.smtp.notifications.smtp.SmtpNotifier
     arguments: {from_email: airflow@example.com, to: oncall@example.com, subject: "{{ subject }}", html_content: "{{ html }}"}
 """
-
-
-class MailHandler(socketserver.StreamRequestHandler):
-    """Enough of SMTP (RFC 5321) to take a mail."""
-
-    def handle(self) -> None:
-        self._say("220 ready")
-        while command := self.rfile.readline().decode().strip().upper():
-            if command == "DATA":
-                self._say("354 go on")
-                lines = iter(lambda: self.rfile.readline().decode(), ".\r\n")
-                self.server.mails.append(message_from_string("".join(lines)))  # type: ignore[attr-defined]
-            self._say("221 bye" if command == "QUIT" else "250 ok")
-
-    def _say(self, line: str) -> None:
-        self.wfile.write(f"{line}\r\n".encode())
-
-
-class MailServer(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), MailHandler)
-        self.mails: list[object] = []
-
-    def texts(self) -> list[str]:
-        return [part.get_payload(decode=True).decode() for one in self.mails for part in one.walk() if not part.is_multipart()]  # type: ignore[attr-defined]
-
-    def subjects(self) -> list[str]:
-        return [" ".join(str(mail["Subject"]).split()) for mail in self.mails]  # type: ignore[index]
 
 
 @pytest.fixture

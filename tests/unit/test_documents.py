@@ -21,6 +21,7 @@ from webflow_conversions.cli.main import cli
 from webflow_conversions.cli.testing import FIELDS, run_fixture
 from webflow_conversions.configuration import ENVIRONMENT_VARIABLE, Configuration, ConfigurationFile
 from webflow_conversions.documents import commands
+from webflow_conversions.operators.notifiers import built
 from webflow_conversions.provider import get_provider_info
 from webflow_conversions.rules import evaluation, identity
 from webflow_conversions.rules.credit import Attribution
@@ -115,7 +116,7 @@ def test_an_example_of_the_configuration_is_read(text: str, tmp_path: Path) -> N
     configuration = ConfigurationFile(path).configuration
 
     for notice in configuration.notices:
-        notice.build()
+        built(notice)
 
 
 def test_the_example_of_all_keys_has_all_keys_and_is_otherwise_the_default() -> None:

@@ -145,7 +145,9 @@ def _asked(destination: str, sources: list[str]) -> tuple[Level, str]:
 
 
 def _built(notice: NoticeTo) -> tuple[Level, str]:
-    notice.build()
+    from webflow_conversions.operators.notifiers import built
+
+    built(notice)
     return Level.RIGHT, f"{notice.notifier}, on {', '.join(notice.on)}"
 
 

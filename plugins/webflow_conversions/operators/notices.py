@@ -21,6 +21,7 @@ from asgiref.sync import sync_to_async
 
 from webflow_conversions.errors import ConversionsError
 from webflow_conversions.hooks.scheduler import FAILURE
+from webflow_conversions.operators import notifiers
 from webflow_conversions.operators.base import default_config_path, now
 
 if TYPE_CHECKING:
@@ -241,7 +242,10 @@ def _signature(finding: Finding) -> str:
 def _tell(config: Configuration, compose: Compose, dag_id: str, context: Mapping[str, Any]) -> None:
     """Hand a notice to everybody who is to be told; with nobody to tell, the log has it."""
     if not config.notices and (notice := compose(None)) is not None:
-        log.warning("nobody is told, since the configuration names no notices: %s %s", notice.subject, notice.message)
+        log.warning(
+            "nobody is told, since the configuration names no notices: %s",
+            notifiers.one_line(f"{notice.subject} {notice.message}"),
+        )
     composed = [(route, compose(route.sources)) for route in config.notices]
     _hand_over([(route, notice) for route, notice in composed if notice and notice.kind in route.on], dag_id, context)
 
@@ -250,11 +254,8 @@ def _hand_over(notices: Iterable[tuple[NoticeTo, Notice]], dag_id: str, context:
     """Let each notifier notify; one that fails keeps none from the others, and fails the callback at the end."""
     failures: list[Exception] = []
     for route, notice in notices:
-        given = dict(context) | _given(notice, dag_id)
         try:
-            notifier = route.build()
-            notifier.render_template_fields(given)
-            notifier.notify(given)
+            notifiers.tell(notifiers.built(route), context, _given(notice, dag_id))
         except Exception as error:
             log.exception("the notice could not be handed to %s", route.notifier)
             failures.append(error)
@@ -268,14 +269,15 @@ def _given(notice: Notice, dag_id: str) -> dict[str, str]:
     page = f"{base}/webflow/" if base else ""
     run = f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(notice.run_id, safe='')}" if base and notice.run_id else ""
     links = [(name, address) for name, address in (("The run in Airflow", run), ("The conversions page", page)) if address]
+    message = notifiers.one_line(notice.message)
     return {
-        "subject": notice.subject,
-        "message": "\n".join([notice.message, *(f"{name}: {address}" for name, address in links)]),
-        "html": f"<p>{escape(notice.message)}</p>"
+        "subject": notifiers.one_line(notice.subject),
+        "message": "\n".join([message, *(f"{name}: {address}" for name, address in links)]),
+        "html": f"<p>{escape(message)}</p>"
         + "".join(f'<p><a href="{escape(address)}">{escape(name)}</a></p>' for name, address in links),
         "severity": notice.kind.severity,
-        "cause": notice.cause,
-        "remedy": notice.remedy,
+        "cause": notifiers.one_line(notice.cause),
+        "remedy": notifiers.one_line(notice.remedy),
         "link": run or page,
     }
 

@@ -10,6 +10,7 @@ from airflow.sdk import Context, Variable
 
 from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
 from webflow_conversions.hooks import scheduler
+from webflow_conversions.operators import notifiers
 from webflow_conversions.operators.base import ConversionsOperator, now
 from webflow_conversions.rules.window import Window, WindowError, parse_date
 
@@ -57,7 +58,7 @@ class PlanConversionsOperator(ConversionsOperator):
         window = self._window(context, started)
         destinations = list(self.config.destinations(sources))
         for notice in self.config.notices:
-            notice.build()
+            notifiers.built(notice)
         session = self.ledger()
         for name in migrate(session):
             self.log.info("brought the ledger to %s", name)
