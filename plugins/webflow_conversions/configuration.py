@@ -12,6 +12,7 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from enum import StrEnum
+from errno import EFBIG, EINVAL
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -39,6 +40,9 @@ from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, Timesta
 
 ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
 
+LARGEST_FILE = 1024 * 1024
+"""Greatest size of a configuration or of a query, in bytes."""
+
 
 def _event_name(name: str) -> str:
     if not is_event_name(name):
@@ -52,6 +56,12 @@ def _zone(name: str) -> str:
     return name
 
 
+def _sql_path(path: str) -> str:
+    if not path.isprintable() or not path.lower().endswith(".sql"):
+        raise ValueError("name a file that ends in .sql, below the folder sql beside the configuration")
+    return path
+
+
 def moment_written_out(moment: Any) -> Any:
     """The moment as it was given, if it is a text that begins with a date; a validator."""
     if moment is not None and not (isinstance(moment, str) and re.match(r"\d{4}-\d\d-\d\d", moment)):
@@ -63,7 +73,7 @@ EventName = Annotated[str, AfterValidator(_event_name)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}$")]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.\-]{1,200}$")]
-SqlPath = Annotated[str, StringConstraints(min_length=1)]
+SqlPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_sql_path)]
 Moment = Annotated[AwareDatetime, BeforeValidator(moment_written_out)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -289,12 +299,18 @@ class ConfigurationFile:
     def sql(self, relative: str) -> Query:
         """The text of an SQL file, line for line, without a byte order mark.
 
-        :raises Unusable: if it is missing, unreadable or empty.
+        The folder may be a link, as in a Git bundle or a Kubernetes volume; what lies in it may be one to another place in it.
+
+        :raises Unusable: if it lies elsewhere, or is missing, unreadable or empty.
         """
-        path = self.path.parent / "sql" / relative
+        folder = self.path.parent / "sql"
+        path = folder / relative
         name = f"The SQL file {path} that {self.path.name} names"
         try:
-            given = path.read_bytes()
+            real = Path(os.path.realpath(path))
+            if not real.is_relative_to(os.path.realpath(folder)):
+                raise Unusable(f"{name} lies outside the folder {folder}: put it there.")
+            given = _content(real)
             text = given.decode("utf-8-sig")
         except OSError as error:
             raise Unusable(f"{name} cannot be read: {_why(error)}.") from error
@@ -347,7 +363,7 @@ def parse_document(path: Path, model: type[M], what: str) -> M:
     """
     remedy = f": put it there, or name another in {ENVIRONMENT_VARIABLE}" if model is Configuration else ""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        document = yaml.load(_content(path).decode("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise Unusable(f"The {what} {path} cannot be read ({_why(error)}){remedy}.") from error
     except yaml.YAMLError as error:
@@ -364,6 +380,20 @@ def parse_document(path: Path, model: type[M], what: str) -> M:
         first = error.errors(include_url=False)[0]
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise Unusable(f"The {what} {path} is wrong at {_place(first['loc'], document)}: {_sentence(first)}{more}.") from error
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file; what is none, such as a device, is not even opened.
+
+    :raises OSError: if it cannot be read, or is larger than ``LARGEST_FILE``.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(EINVAL, "it is no file")
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise OSError(EFBIG, f"it has more than {LARGEST_FILE:,} bytes")
+    return content
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:

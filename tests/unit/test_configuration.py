@@ -1,6 +1,7 @@
 """A mistake in the configuration is one sentence that names the file, the place and what is wrong there."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
@@ -398,6 +399,67 @@ def test_an_sql_file_that_cannot_be_read_is_named_with_the_file_that_names_it(wr
     with pytest.raises(Unusable) as error:
         file.sql("shop.sql")
     assert str(error.value) == f"The SQL file {path} that conversions.yaml names {what}"
+
+
+def test_a_query_lies_in_the_folder_of_queries_or_where_a_link_in_it_leads_to_that_folder(write, tmp_path):
+    file, folder = write(SMALLEST), tmp_path / "elsewhere"
+    (folder / "..data").mkdir(parents=True)
+    (folder / "..data" / "shop.sql").write_text("SELECT 1")
+    (folder / "shop.sql").symlink_to("..data/shop.sql")
+    (tmp_path / "sql").symlink_to(folder)
+
+    assert file.sql("shop.sql") == "SELECT 1"
+    assert file.sql("..data/../shop.sql") == "SELECT 1"
+    assert file.sql(str(folder / "shop.sql")) == "SELECT 1"
+
+
+@pytest.mark.parametrize(
+    "relative", ["../secret.sql", "/etc/passwd", "out.sql", "far/out.sql", "out/secret.sql", "up.sql/secret.sql"]
+)
+def test_a_query_outside_its_folder_is_refused_unread(write, tmp_path, relative):
+    file, folder = write(SMALLEST), tmp_path / "sql"
+    (folder / "far").mkdir(parents=True)
+    (tmp_path / "secret.sql").write_text("SELECT 'canary'")
+    (folder / "out.sql").symlink_to(tmp_path / "secret.sql")
+    (folder / "far" / "out.sql").symlink_to("../../secret.sql")
+    (folder / "out").symlink_to(tmp_path)
+    (folder / "up.sql").symlink_to("..")
+
+    with pytest.raises(Unusable) as error:
+        file.sql(relative)
+    path = tmp_path / "sql" / relative
+    assert str(error.value) == f"The SQL file {path} that conversions.yaml names lies outside the folder {folder}: put it there."
+
+
+@pytest.mark.parametrize("relative", ["shop.txt", "/etc/passwd", ".env", "a\0.sql", "a\n.sql", "sql/"])
+def test_what_is_not_named_as_a_query_is_refused_by_the_configuration(complaint, relative):
+    text = dedent(SMALLEST).replace("shop.sql", json.dumps(relative), 1)
+    assert "name a file that ends in .sql, below the folder sql" in complaint(text)
+
+
+def test_a_file_that_never_ends_a_pipe_a_folder_and_a_huge_one_are_refused_at_once(write, tmp_path):
+    file, folder = write(SMALLEST), tmp_path / "sql"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.sql")
+    (folder / "folder.sql").mkdir()
+    with (folder / "huge.sql").open("wb") as huge:
+        huge.truncate(1 << 30)
+    (folder / "loop.sql").symlink_to("loop.sql")
+
+    for name, why in {
+        "pipe.sql": "it is no file",
+        "folder.sql": "it is no file",
+        "huge.sql": "it has more than 1,048,576 bytes",
+        "loop.sql": "Too many levels",
+    }.items():
+        with pytest.raises(Unusable, match=why):
+            file.sql(name)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "/proc/self"])
+def test_a_configuration_that_is_no_file_is_refused_at_once(path):
+    with pytest.raises(Unusable, match="it is no file"):
+        ConfigurationFile(Path(path))
 
 
 # Its fingerprint

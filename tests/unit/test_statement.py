@@ -125,3 +125,28 @@ def test_the_lines_of_a_statement_are_those_of_its_file() -> None:
     statement = Statement("\n\n-- name\nSELECT name\n, 'name' -- name\n;\n\n", "postgresql")
     assert (statement.lines_of("name"), statement.last_line) == ([4, 5], 5)
     assert Statement("; \n;\nSELECT a;", "postgresql").lines_of("a") == [3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "root:x:0:0:canary:/root:/bin/sh",
+        "-----BEGIN PRIVATE KEY-----\ncanary",
+        '{"token": "canary"}',
+        "canary=1",
+        "AWS_SECRET_ACCESS_KEY canary",
+        "-- canary\nselected canary",
+        "((canary))",
+    ],
+)
+def test_a_file_that_is_no_query_is_refused_without_its_words(text: str) -> None:
+    with pytest.raises(Unusable) as refused:
+        Statement(Query(text, of="source shop", file="sql/shop.sql"), "postgresql")
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["(SELECT 1)", "/* a */ with a as (select 1) select * from a", "VALUES (1)", "\n((\nTABLE a))", "FROM a"]
+)
+def test_a_query_may_begin_as_queries_do(text: str) -> None:
+    assert Statement(text, "duckdb").last_line > 0

@@ -20,6 +20,8 @@ _OTHER_STATEMENTS = re.compile(
     r"|PRAGMA|REFRESH|REPLACE|REVOKE|ROLLBACK|SET|START|TRUNCATE|UNLOAD|UPDATE|UPSERT|USE|VACUUM)\b",
     re.IGNORECASE,
 )
+_QUERIES = re.compile(r"[\s(]*(?:SELECT|WITH|VALUES|TABLE|FROM|PIVOT|UNPIVOT|SHOW|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
+"""What a query begins with, in any dialect. All else is some other file, whose words nobody is to be told."""
 _CHANGES_DATA = re.compile(
     r"[()]\s*((?:INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+[^\s()]+(?:\s+(?:AS\s+)?\w+)?\s+SET)\b)", re.IGNORECASE
 )
@@ -178,6 +180,8 @@ class Statement:
         word = _OTHER_STATEMENTS.match(self._code, first.start()) if first else None
         if word:
             raise self._refusal(f"begins with {word[0].upper()}: write one SELECT, which may have a WITH before it", word.start())
+        if first and not _QUERIES.match(self._code):
+            raise self._refusal("does not begin with SELECT or WITH: write one SELECT", first.start())
         changes = _CHANGES_DATA.search(self._code)
         if changes:
             what = changes[1].split()[0].upper()
