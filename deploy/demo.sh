@@ -34,7 +34,7 @@ python "$(dirname "$0")/sample_warehouse.py"
     airflow connections add warehouse --conn-uri "postgres://demo_reader:$DEMO_READER_PASSWORD@$PGHOST:$PGPORT/warehouse"
 [ -n "$webflow" ] ||
     airflow connections add webflow_default --conn-type webflow --conn-host "$DEMO_WEBFLOW_URL" \
-        --conn-login 123456789 --conn-password "$DEMO_TOKEN"
+        --conn-login 123456789 --conn-password "$DEMO_TOKEN" --conn-extra '{"allow_http": true}'
 
 # The Dag processor may not have read the file yet; airflow dags unpause succeeds without a Dag, too.
 for _ in 1 2 3 4 5 6 7 8; do

@@ -4,6 +4,12 @@ from typing import Any
 
 from webflow_conversions import __version__
 
+_ALLOW_HTTP = {
+    "label": "Allow http://",
+    "description": "Send the token unencrypted to another machine.",
+    "schema": {"type": ["boolean", "null"], "default": False},
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """The provider's metadata, by Airflow's ``provider_info.schema.json``."""
@@ -42,6 +48,7 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "For one request.",
                         "schema": {"type": ["number", "null"], "minimum": 0.5, "maximum": 300, "default": 30},
                     },
+                    "allow_http": _ALLOW_HTTP,
                 },
             },
             {
@@ -67,6 +74,7 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "For one request.",
                         "schema": {"type": ["number", "null"], "minimum": 0.5, "maximum": 300, "default": 30},
                     },
+                    "allow_http": _ALLOW_HTTP,
                 },
             },
         ],

@@ -15,7 +15,7 @@ from demo.postgres import free_port
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN
 from tests.servers import Answer, Server, dripping, ok, saying
-from webflow_conversions.errors import InDoubt, Stopped, Unavailable, Unusable
+from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable
 from webflow_conversions.hooks.connections import ledger_session, warehouse
 from webflow_conversions.hooks.webflow import Probe, WebflowHook, _clock_offset
 from webflow_conversions.hooks.webflow_data import WebflowDataHook
@@ -270,10 +270,69 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", proxy.url)
-        connect(monkeypatch, host="http://webflow.invalid", login=CUSTOMER_ID, password=TOKEN)
+        connect(monkeypatch, host="http://webflow.invalid", login=CUSTOMER_ID, password=TOKEN, extra={"allow_http": True})
         WebflowHook().probe()
         WebflowHook().send_event(**event())
     assert authorizations == [("HEAD", f"ApiKey {TOKEN}"), ("POST", f"ApiKey {TOKEN}")]
+
+
+def test_no_proxy_reads_what_is_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    authorizations: list[tuple[str, str | None]] = []
+    with Server(keeping(authorizations)) as proxy, Server() as api:
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        connect(monkeypatch, host=api.url, login=CUSTOMER_ID, password=TOKEN)
+        WebflowHook().send_event(**event())
+        assert len(api.got) == 1
+    assert authorizations == []
+
+
+def test_every_call_refuses_to_send_the_token_unencrypted_before_anything_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    authorizations: list[tuple[str, str | None]] = []
+    with Server(keeping(authorizations)) as proxy:
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        connect(monkeypatch, host="http://webflow.invalid", login=CUSTOMER_ID, password=TOKEN)
+        connect(monkeypatch, "webflow_data", host="http://webflow.invalid", password=TOKEN, extra={"site_id": "5" * 24})
+        calls = [WebflowHook().probe, WebflowHook().check_token, WebflowHook().get_conn, WebflowDataHook().get_conn]
+        for call in [*calls, lambda: WebflowHook().send_event(**event())]:
+            with pytest.raises(Unusable, match="would send its token unencrypted to"):
+                call()
+        for could, words in (WebflowHook().test_connection(), WebflowDataHook().test_connection()):
+            assert (could, "would send its token unencrypted to" in words) == (False, True)
+    assert authorizations == []
+
+
+PROXIES = [
+    "http://robot:canary@127.0.0.1:{port}",
+    "http://robot:canary@no-such-host.invalid:3128",
+    "ftp://robot:canary@127.0.0.1:{port}",
+    "http://robot:canary@[::1",
+    "http://robot:canary@127.0.0.1:port",
+    "http://robot:can/canary@127.0.0.1:{port}",
+    "http://robot:can canary@127.0.0.1:{port}",
+    "http://robot:can'canary@127.0.0.1:port",
+    "robot:canary@127.0.0.1:{port}",
+    "socks5h://robot:canary@127.0.0.1:{port}",
+    "https://robot:canary@127.0.0.1:{port}",
+]
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_the_password_of_a_proxy_is_told_by_no_call(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", proxy.format(port=free_port()))
+    connect(monkeypatch, host="https://webflow.invalid", login=CUSTOMER_ID, password=TOKEN, extra={"timeout_seconds": 2})
+    said = []
+    for call in (WebflowHook().probe, lambda: WebflowHook().send_event(**event())):
+        with pytest.raises(ConversionsError) as refused:
+            call()
+        said.append(str(refused.value))
+    said.append(WebflowHook().test_connection()[1])
+    assert [words for words in said if "canary" in words or "robot" in words] == []
 
 
 # The clock

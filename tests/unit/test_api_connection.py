@@ -84,17 +84,41 @@ def test_a_secret_in_the_host_is_refused_and_not_repeated(host):
     complaint(host=host)
 
 
-def test_only_a_token_on_its_way_over_a_network_unencrypted_is_in_clear():
-    for host in ("http://proxy.example.com", "http://10.0.0.7:8080", "http://localhost.example.com"):
-        assert parse(host=host).is_in_clear
-    for host in (
-        "https://proxy.example.com",
-        "http://localhost:8080",
-        "http://127.0.0.1",
-        "http://[::1]:8080",
-        "http://LOCALHOST",
-    ):
-        assert not parse(host=host).is_in_clear
+@pytest.mark.parametrize("allowed", [None, "", False, "false", "False"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "http://proxy.example.com"},
+        {"host": "HTTP://10.0.0.7:8080"},
+        {"host": "proxy.example.com", "schema": "http"},
+        {"host": "http://localhost.example.com"},
+        {"host": "http://127.0.0.1.example.com"},
+        {"host": "http://log.intellimize.co:443"},
+        {"host": "http://2130706433"},
+    ],
+)
+def test_a_token_that_would_cross_a_network_unencrypted_is_refused(fields, allowed):
+    sentence = complaint(**fields, extra={"allow_http": allowed})
+    assert "would send its token unencrypted to http://" in sentence
+    assert "set allow_http to true" in sentence
+
+
+@pytest.mark.parametrize("allowed", [True, "true", "True"])
+def test_a_token_goes_unencrypted_only_where_the_connection_says_so(allowed):
+    assert parse(host="http://proxy.example.com", extra={"allow_http": allowed}).url == "http://proxy.example.com/event"
+
+
+@pytest.mark.parametrize("allowed", ["yes", 1, 0.5, ["true"], "verify"])
+def test_allow_http_is_true_or_false(allowed):
+    assert "set true or false" in complaint(host="http://proxy.example.com", extra={"allow_http": allowed})
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["https://proxy.example.com", "http://localhost:8080", "http://127.0.0.1", "http://[::1]:8080", "http://LOCALHOST"],
+)
+def test_what_stays_on_this_machine_or_is_encrypted_needs_no_permission(host):
+    assert parse(host=host).url.endswith("/event")
 
 
 # Customer and token

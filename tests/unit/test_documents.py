@@ -222,7 +222,7 @@ def test_the_document_has_every_extra_of_the_connections_with_its_default() -> N
     for connection in get_provider_info()["connection-types"]:
         for name, field in connection["conn-fields"].items():
             is_needed = (connection["connection-type"], name) == ("webflow_data", "site_id")
-            default = "required" if is_needed else str(field["schema"].get("default", "none"))
+            default = "required" if is_needed else str(field["schema"].get("default", "none")).lower()
             assert (f"extra `{name}`", default) in shown
 
 

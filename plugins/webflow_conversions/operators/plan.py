@@ -137,8 +137,6 @@ class PlanConversionsOperator(ConversionsOperator):
         offsets: list[timedelta] = []
         for destination in destinations:
             api = WebflowHook(destination).get_conn()
-            if api.is_in_clear:
-                self.log.warning("connection %s sends its token unencrypted to %s", destination, api.url)
             try:
                 probe = WebflowHook(destination).probe()
             except Unavailable as error:

@@ -22,6 +22,7 @@ LARGEST_ANSWER = 64 * 1024
 _PUT_CUSTOMER_ID = "put your Analyze/Optimize account ID into its Customer ID field, from the code preview snippet"
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_TRUTHS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,6 @@ class Api:
         """Headers of every request (docs/webflow-api.md, The request)."""
         return {"Authorization": f"ApiKey {self.token}", "Content-Type": "application/json"}
 
-    @property
-    def is_in_clear(self) -> bool:
-        """Whether the token would cross a network unencrypted."""
-        return is_in_clear(self.url)
-
     @classmethod
     def parse(
         cls,
@@ -59,7 +55,7 @@ class Api:
     ) -> "Api":
         """The destination of a connection's fields.
 
-        :raises Unusable: if one is missing or wrong.
+        :raises Unusable: if one is missing or wrong, or the token would cross a network unencrypted.
         """
         customer_id, token = pasted(login), pasted_token(password)
         if not customer_id:
@@ -74,6 +70,7 @@ class Api:
         url = address(connection, host, port, schema, DEFAULT_HOST)
         if urlsplit(url).hostname == "api.webflow.com":
             raise Unusable(f"The host of connection {connection} is the Data API's: put {DEFAULT_HOST} there, or leave it empty.")
+        refuse_in_clear(connection, url, extra)
         return cls(
             url=_with_path(url),
             customer_id=customer_id,
@@ -104,10 +101,24 @@ def _refuse_mixed_up(connection: str, customer_id: str, token: str) -> None:
         )
 
 
-def is_in_clear(url: str) -> bool:
-    """Whether what is sent to the address would cross a network unencrypted."""
-    parts = urlsplit(url)
-    return parts.scheme == "http" and parts.hostname not in _LOOPBACK
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine's own."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def refuse_in_clear(connection: str, url: str, extra: Mapping[str, Any]) -> None:
+    """Refuse an address over which the token would cross a network unencrypted, unless the extra ``allow_http`` is true.
+
+    :raises Unusable: if it would, or ``allow_http`` is neither true nor false.
+    """
+    allowed = _TRUTHS.get(str(extra.get("allow_http") or "false").lower())
+    if allowed is None:
+        raise Unusable(f"allow_http of connection {connection} is {extra['allow_http']!r}: set true or false.")
+    if urlsplit(url).scheme == "http" and not is_loopback(url) and not allowed:
+        raise Unusable(
+            f"Connection {connection} would send its token unencrypted to {url}: use an address with https://, or set "
+            "allow_http to true in its extra."
+        )
 
 
 def address(connection: str, host: str | None, port: int | None, schema: str | None, default: str) -> str:

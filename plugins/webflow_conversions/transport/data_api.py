@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from webflow_conversions.errors import Unusable
 from webflow_conversions.rules.credentials import is_number, is_placeholder, is_printable, is_site_id, pasted, pasted_token
-from webflow_conversions.transport.api import address, is_in_clear, number
+from webflow_conversions.transport.api import address, number, refuse_in_clear
 
 DEFAULT_HOST = "https://api.webflow.com"
 VERSION = "/v2"
@@ -69,8 +69,7 @@ class DataApi:
             raise Unusable(
                 f"The host of connection {connection} is the conversions API's: put {DEFAULT_HOST} there, or leave it empty."
             )
-        if is_in_clear(url):
-            raise Unusable(f"Connection {connection} would send its token unencrypted to {url}: use an address with https://.")
+        refuse_in_clear(connection, url, extra)
         version = "" if url.endswith(VERSION) else VERSION
         return cls(
             connection=connection,

@@ -5,6 +5,7 @@ elsewhere), proxies taken from the environment as curl understands it.
 """
 
 import os
+import re
 from collections.abc import Callable, Collection
 from io import BytesIO
 from pathlib import Path
@@ -15,12 +16,15 @@ import pycurl
 
 from webflow_conversions.delivery.answers import Answer, Trouble
 from webflow_conversions.delivery.settings import connect_timeout_seconds
-from webflow_conversions.transport.api import LARGEST_ANSWER
+from webflow_conversions.transport.api import LARGEST_ANSWER, is_loopback
 
 BROKEN_IN_A_ROW = 3
 """Reused connections that may break one after another; then none is reused, since the server closes them unannounced."""
 
 _UNTRUSTED = frozenset({pycurl.E_SSL_CACERT, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
+
+_LOGIN = re.compile(r"'.*@.*'|\S*@\S*")
+"""An address with a login, in libcurl's words."""
 
 
 def certificates() -> str:
@@ -45,6 +49,8 @@ def new_curl(url: str, headers: list[str], timeout_seconds: float) -> pycurl.Cur
     curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
     curl.setopt(pycurl.FOLLOWLOCATION, 0)
     curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    if url.startswith("http:") and is_loopback(url):  # A proxy would read what was to stay on this machine.
+        curl.setopt(pycurl.NOPROXY, "*")
     trusted = certificates()
     if Path(trusted).is_dir():
         curl.unsetopt(pycurl.CAINFO)
@@ -213,4 +219,5 @@ class Exchange:
 
 
 def _in_words(code: int, message: str) -> str:
-    return f"curl {code}: {message}" if message else f"curl {code}"
+    """libcurl's code and words, without the login that a proxy's address may hold."""
+    return f"curl {code}: {_LOGIN.sub('…', message)}" if message else f"curl {code}"
