@@ -10,8 +10,9 @@ place_of() {
     local found
     found=$(airflow connections get "$1" --output json 2>/dev/null) || return 0
     python -c 'import json, sys
+(found,) = json.load(sys.stdin)
 for part in "host", "port", "schema", "login", "password":
-    print(json.loads(sys.argv[1])[0][part] or "")' "$found"
+    print(found[part] or "")' <<<"$found"
 }
 
 # Sample sales would go to the real Webflow, or the company's own into the simulator, and both are final.
@@ -30,11 +31,12 @@ refuse_another webflow_default "$webflow" "$(printf '%s\n' "$DEMO_WEBFLOW_URL" "
 
 python "$(dirname "$0")/sample_warehouse.py"
 
+add_connection() { python "$(dirname "$0")/add_connection.py" "$@"; }
 [ -n "$warehouse" ] ||
-    airflow connections add warehouse --conn-uri "postgres://demo_reader:$DEMO_READER_PASSWORD@$PGHOST:$PGPORT/warehouse"
+    add_connection warehouse '"postgres://demo_reader:$DEMO_READER_PASSWORD@$PGHOST:$PGPORT/warehouse"'
 [ -n "$webflow" ] ||
-    airflow connections add webflow_default --conn-type webflow --conn-host "$DEMO_WEBFLOW_URL" \
-        --conn-login 123456789 --conn-password "$DEMO_TOKEN" --conn-extra '{"allow_http": true}'
+    add_connection webflow_default '{"conn_type": "webflow", "host": "$DEMO_WEBFLOW_URL", "login": "123456789",
+        "password": "$DEMO_TOKEN", "extra": {"allow_http": true}}'
 
 # The Dag processor may not have read the file yet; airflow dags unpause succeeds without a Dag, too.
 for _ in 1 2 3 4 5 6 7 8; do

@@ -3,8 +3,10 @@
 set -euo pipefail
 
 airflow db migrate
-airflow users create --role Admin --username "$AIRFLOW_ADMIN_USERNAME" --password "$AIRFLOW_ADMIN_PASSWORD" \
-    --email "$AIRFLOW_ADMIN_EMAIL" --firstname Airflow --lastname Admin
+# Asked for the password twice, without a terminal: an option would stand in the process list.
+printf '%s\n' "$AIRFLOW_ADMIN_PASSWORD" "$AIRFLOW_ADMIN_PASSWORD" |
+    setsid --wait airflow users create --role Admin --username "$AIRFLOW_ADMIN_USERNAME" \
+        --email "$AIRFLOW_ADMIN_EMAIL" --firstname Airflow --lastname Admin
 
 python -m webflow_conversions.ledger
 
@@ -16,11 +18,11 @@ is_there() {
     airflow connections get "$1" >/dev/null 2>&1 &&
         echo "The connection $1 is there and stays as it is: it is changed under Admin > Connections."
 }
+add_connection() { python "$(dirname "$0")/add_connection.py" "$@"; }
 if [ -n "${WEBFLOW_TOKEN:-}" ] && ! is_there webflow_default; then
-    airflow connections add webflow_default --conn-type webflow \
-        --conn-login "${WEBFLOW_CUSTOMER_ID:?WEBFLOW_TOKEN is set and WEBFLOW_CUSTOMER_ID is not: set both in .env}" \
-        --conn-password "$WEBFLOW_TOKEN"
+    : "${WEBFLOW_CUSTOMER_ID:?WEBFLOW_TOKEN is set and WEBFLOW_CUSTOMER_ID is not: set both in .env}"
+    add_connection webflow_default '{"conn_type": "webflow", "login": "$WEBFLOW_CUSTOMER_ID", "password": "$WEBFLOW_TOKEN"}'
 fi
 if [ -n "${WAREHOUSE_URI:-}" ] && ! is_there warehouse; then
-    airflow connections add warehouse --conn-uri "$WAREHOUSE_URI"
+    add_connection warehouse '"$WAREHOUSE_URI"'
 fi

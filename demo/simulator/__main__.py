@@ -87,9 +87,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0, the default, is a free one")
     parser.add_argument("--database", type=Path, required=True, help="the SQLite file; made if it is not there")
-    parser.add_argument("--token", required=True, help="the off-site conversion token to be asked for")
+    token = os.environ.get("SIMULATOR_TOKEN")
+    parser.add_argument(
+        "--token",
+        default=token,
+        required=token is None,
+        help="the off-site conversion token to be asked for; default $SIMULATOR_TOKEN, which stands in no process list",
+    )
     parser.add_argument("--customer-id", required=True, help="the account that events must be for")
-    parser.add_argument("--data-token", default="", help="the API token of the Data API; without it nothing there can be read")
+    parser.add_argument(
+        "--data-token",
+        default=os.environ.get("SIMULATOR_DATA_TOKEN", ""),
+        help="the API token of the Data API, default $SIMULATOR_DATA_TOKEN; without it nothing there can be read",
+    )
     parser.add_argument("--certificate", type=Path, help="a PEM file, for TLS")
     parser.add_argument("--key", type=Path, help="the certificate's key, if it is in a file of its own")
     parser.add_argument("--faults", type=_faults, default="[]", metavar="JSON", help="the faults to begin with")

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import selectors
 import signal
@@ -67,14 +68,13 @@ class SimulatorProcess:
         self._options = {
             "--host": host,
             "--database": str(database.resolve()),
-            "--token": token,
             "--customer-id": customer_id,
             "--faults": json.dumps({"seed": seed, "rules": list(faults)}),
             "--clock-offset-seconds": str(clock_offset_seconds),
-            "--data-token": data_token,
             **({"--certificate": str(certificate.resolve())} if certificate else {}),
             **({"--key": str(key.resolve())} if key else {}),
         }
+        self._tokens = {"SIMULATOR_TOKEN": token, "SIMULATOR_DATA_TOKEN": data_token}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -93,6 +93,7 @@ class SimulatorProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "demo.simulator", *options, "--end-with-input"],
             cwd=_ROOT,
+            env=os.environ | self._tokens,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -945,3 +945,14 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return folder / "certificate.pem", folder / "key.pem"
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="reads the process list of Linux")
+def test_its_tokens_stand_in_no_process_list(tmp_path):
+    with SimulatorProcess(tmp_path / "received.db", "canary-of-the-events", CUSTOMER_ID, data_token="canary-of-the-data"):
+        seen = []
+        for one in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # It has ended meanwhile.
+                seen.append(one.read_bytes())
+    assert any(b"demo.simulator" in line and bytes(tmp_path / "received.db") in line for line in seen)
+    assert not any(b"canary-of-the" in line for line in seen)

@@ -270,6 +270,20 @@ ENDLESS: dict[str, Callable[[socket.socket], None]] = {
     ),
     "headers": lambda client: flood(client, b"HTTP/1.1 200 X\r\n", b"X-Header: " + b"x" * 1_000 + b"\r\n"),
     "one header": lambda client: flood(client, b"HTTP/1.1 200 X\r\nX-Header: ", b"x" * 65_536),
+    "a deflate bomb": lambda client: client.sendall(
+        saying(200, "Content-Encoding: deflate", body=zlib.compress(bytes(50_000_000), 9))
+    ),
+    "a bomb in a bomb": lambda client: client.sendall(
+        saying(200, "Content-Encoding: gzip, gzip", body=gzip.compress(gzip.compress(bytes(50_000_000))))
+    ),
+    "a body that drips": lambda client: drip(client, b"HTTP/1.1 200 X\r\nContent-Length: 9999\r\n\r\n"),
+    "a chunk's length without an end": lambda client: flood(
+        client, b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x" * 65_536
+    ),
+    "trailers": lambda client: flood(
+        client, b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Header: " + b"x" * 1_000 + b"\r\n"
+    ),
+    "a status line": lambda client: flood(client, b"HTTP/1.1 200 ", b"x" * 65_536),
     "interim answers": lambda client: flood(client, b"", b"HTTP/1.1 103 X\r\nA: b\r\n\r\n"),
 }
 
@@ -279,6 +293,13 @@ def flood(client: socket.socket, head: bytes, more: bytes) -> None:
     ends_at = time.monotonic() + 20
     while time.monotonic() < ends_at:
         client.sendall(more)
+
+
+def drip(client: socket.socket, head: bytes) -> None:
+    client.sendall(head)
+    while True:
+        time.sleep(0.1)
+        client.sendall(b"x")
 
 
 class EndlessServer:
@@ -316,6 +337,37 @@ def test_an_answer_without_an_end_costs_neither_memory_nor_time(night: Night, ki
     assert time.monotonic() - began < 15
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
     assert {(row.state, row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {("ready", 1, 1)}
+
+
+ECHO = b'{"actionId": "another"}'
+BROKEN = {
+    "HTTP/0.9": ECHO,
+    "no answer": b"",
+    "a status alone": b"HTTP/1.1 200 OK\r\n",
+    "headers alone": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n",
+    "an interim answer alone": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "too long a length": b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + ECHO,
+    "too short a length": b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n" + ECHO,
+    "a length of nothing": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + ECHO,
+    "a negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+    "a length in words": b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + ECHO,
+    "an absurd length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n" + ECHO,
+    "a broken chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + ECHO,
+    "chunks that break off": b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"act',
+    "another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "TLS": bytes.fromhex("15030300020228"),
+    "a NUL in a header": b"HTTP/1.1 200 OK\r\nX: a\x00b\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_answer_that_breaks_off_or_belies_itself_leaves_the_row_in_doubt(night: Night, kind: str) -> None:
+    run = night.ready(2)
+    with EndlessServer(lambda client: client.sendall(BROKEN[kind])) as server, suppress(Stopped, Unavailable):
+        night.push(run, server.url, attempts_per_run=1, settings={"timeout_seconds": 3.0, "patience_seconds": 1.0})
+    assert {(row.state, row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {("ready", 1, 1)}
+    with Server() as api:
+        assert night.push(night.read("again"), api.url).accepted == 2
 
 
 # Gateways
