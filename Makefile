@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage test-nightly test-production chaos bench bench-large lint screenshots format lock clean
+.PHONY: help install demo test coverage test-nightly test-production chaos bench bench-large lint screenshots format lock audit clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -63,6 +63,9 @@ lock: ## Write both locks anew after a change of requirements (ARGS=--upgrade fo
 	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) $(ARGS) requirements-dev.in --output-file requirements-dev.lock
 	$(COMPILE) $(ARGS) requirements.txt --constraints requirements-dev.lock --output-file requirements.lock
+
+audit: install ## Ask PyPI whether packages of the locks have known vulnerabilities
+	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock --requirement requirements-dev.lock
 
 clean: ## Remove all that was made: .venv, the demo's data, caches
 	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.* \

@@ -113,8 +113,55 @@ def test_every_service_is_bounded_in_memory_and_comes_back(services: dict[str, A
         assert "mem_limit" in service, name
         assert service["restart"] == ("no" if name in ONE_OFF else "unless-stopped"), name
         assert "healthcheck" in service or name in ONE_OFF, name
-        assert "user" not in service, name
-        assert not service.get("privileged"), name
+
+
+def test_nothing_runs_as_root_or_can_become_it(services: dict[str, Any]) -> None:
+    """The images of PostgreSQL and Redis begin as root; Airflow's does not, and its Dockerfile says no other user."""
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"privileged", "cap_add", "devices", "pid", "network_mode", "userns_mode", "ipc"} & service.keys(), name
+        image = service["image"].split(":")[0]
+        assert service.get("user") == {"postgres": "postgres", "redis": "redis"}.get(image), name
+        assert "docker.sock" not in str(service.get("volumes")), name
+
+
+def test_what_is_not_airflow_cannot_write_its_own_image(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        if "AIRFLOW__CORE__EXECUTOR" not in service["environment"]:
+            assert service["read_only"] is True, name
+            assert "/tmp" in service["tmpfs"], name
+
+
+def test_no_secret_is_in_a_command_or_a_health_check() -> None:
+    variables = {
+        name: f"canary-of-{name.lower()}" if name.endswith(("PASSWORD", "KEY", "SECRET", "TOKEN", "URI")) else value
+        for name, value in new_env().items()
+    }
+    for name, service in read(variables)["services"].items():
+        words = [*service["command"], *service.get("healthcheck", {}).get("test", ())] if "command" in service else []
+        assert "canary" not in str(words), name
+
+
+def test_the_password_of_the_broker_reaches_it_by_a_pipe(tmp_path: Path, services: dict[str, Any]) -> None:
+    server = tmp_path / "redis-server"
+    server.write_text('#!/bin/sh\ncat "$1"; shift; echo "|$@|"; tr "\\0" " " </proc/$$/cmdline\n', encoding="utf-8")
+    server.chmod(0o755)
+    done = subprocess.run(
+        [*services["redis"]["command"], "--port", "1"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDISCLI_AUTH": "canary"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    configuration, options, command_line = done.stdout.split("|")
+    assert (configuration, options) == ("requirepass canary", "--appendonly yes --port 1")
+    assert "canary" not in command_line
+
+
+def test_every_image_names_a_version(services: dict[str, Any]) -> None:
+    others = {service["image"] for service in services.values() if not service["image"].startswith("webflow")}
+    assert all(re.search(r":\d", image) for image in others), others
 
 
 def test_postgres_is_healthy_once_it_answers_over_tcp(services: dict[str, Any]) -> None:
