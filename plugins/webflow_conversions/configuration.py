@@ -354,6 +354,8 @@ class _Loader(yaml.SafeLoader):
 
 M = TypeVar("M", bound=BaseModel)
 
+_LONGEST_SHOWN = 60
+
 
 def parse_document(path: Path, model: type[M], what: str) -> M:
     """The content of a YAML file, as a model.
@@ -425,9 +427,17 @@ def _sentence(error: Any) -> str:
         case "too_short":
             return "it needs at least one entry"
         case "model_type":
-            return f"this should be a mapping of keys, not {error['input']!r}"
+            return f"this should be a mapping of keys, not {_shown(error['input'])}"
         case "value_error":
             return str(error["ctx"]["error"])
         case _:
             message = error["msg"]
-            return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"
+            return f"{message[0].lower()}{message[1:]}, not {_shown(error['input'])}"
+
+
+def _shown(given: Any) -> str:
+    """What stands there; of what is long or may hold a login its kind alone, since sentences reach the page and mails."""
+    if isinstance(given, dict | list):
+        return "a mapping" if isinstance(given, dict) else "a list"
+    shown = repr(given)
+    return "this text" if len(shown) > _LONGEST_SHOWN or "@" in shown or "://" in shown else shown

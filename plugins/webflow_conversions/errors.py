@@ -6,13 +6,16 @@
     │   └── NotLetIn    a database answers, and does not let us in as the connection is: plan refuses it, later tasks try again
     ├── InDoubt         a request left and its answer was lost: only the caller can know whether to repeat it
     ├── Stopped         the run must not go on as it is: a guard, a refused token
-    └── Unfinished      the run ended, and something that should have gone out did not
+    ├── Unfinished      the run ended, and something that should have gone out did not
+    └── Unexpected      nobody foresaw it: trying again may help, and its log says where it comes from
 
 Each carries one sentence for people: what is wrong, and what to change.
 """
 
 import re
 from collections.abc import Collection
+from pathlib import Path
+from traceback import extract_tb, format_tb
 
 
 class ConversionsError(Exception):
@@ -43,6 +46,10 @@ class Unfinished(ConversionsError):
     """A run's account has something open."""
 
 
+class Unexpected(ConversionsError):
+    """Another error in its place, whose text may hold values of rows."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, without its full stop; the name of the error's class if it has no message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -57,3 +64,45 @@ def without_data(text: str, known: Collection[str] = ()) -> str:
     :param known: words in small letters that may be told.
     """
     return _DATA.sub(lambda found: found[0] if set(re.findall(r"\w+", found[0].lower())) <= set(known) else "…", text)
+
+
+_VALUE_STATES = ("22", "P0", "XX", "F0")
+"""Beginnings of PostgreSQL's codes whose message quotes a value, or is written by a function of the database."""
+
+
+def described(error: BaseException) -> str:
+    """An error that nobody here wrote, for logs and records: its type, where in the package it arose, and what holds no value.
+
+    That is what PostgreSQL says of connections, names, constraints and rights, and what the operating system and Airflow say.
+    """
+    parts = [type(error).__name__]
+    if state := getattr(error, "pgcode", None):
+        said = database_words(error)
+        parts.append(said if said.endswith(state) else f"{said} (SQLSTATE {state})")
+    elif hasattr(error, "pgcode") and parts[0] in ("OperationalError", "InterfaceError"):
+        parts.append(first_line(error))
+    elif isinstance(error, OSError) and error.strerror:
+        parts.append(error.strerror)
+    elif type(error).__module__.startswith("airflow."):
+        parts.append(without_data(first_line(error)))
+    place = _place(error)
+    return f"{': '.join(parts)}{f', in {place}' if place else ''}"
+
+
+def database_words(error: BaseException) -> str:
+    """The first line of what PostgreSQL says, or its code where the words may hold a value of a row."""
+    state = getattr(error, "pgcode", None) or ""
+    return f"SQLSTATE {state}" if state.startswith(_VALUE_STATES) else first_line(error)
+
+
+def frames(error: BaseException) -> str:
+    """Where an error arose, as a traceback without its text; the lines are those of programs, and hold no values."""
+    return "".join(format_tb(error.__traceback__)).rstrip()
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of this package, as ``rules/window.py line 12``."""
+    package = Path(__file__).parent
+    places = [(Path(frame.filename), frame.lineno) for frame in extract_tb(error.__traceback__)]
+    inside = [f"{file.relative_to(package)} line {line}" for file, line in places if file.is_relative_to(package)]
+    return inside[-1] if inside else ""

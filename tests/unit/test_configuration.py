@@ -218,7 +218,7 @@ def test_yaml_cannot_run_code(complaint):
     [
         ("surces: []", "is wrong at surces: this key is not known."),
         ("sources: []", "is wrong at sources: it needs at least one entry."),
-        ("sources: {shop: 1}", "is wrong at sources: input should be a valid list, not {'shop': 1}."),
+        ("sources: {shop: 1}", "is wrong at sources: input should be a valid list, not a mapping."),
         ("sources: [shop]", "is wrong at sources[1]: this should be a mapping of keys, not 'shop'."),
         ("known_users: known_users.sql", "is wrong at known_users: this should be a mapping of keys, not 'known_users.sql'."),
         ("known_users: {}", "is wrong at known_users.sql: this key is missing."),
@@ -460,6 +460,25 @@ def test_a_file_that_never_ends_a_pipe_a_folder_and_a_huge_one_are_refused_at_on
 def test_a_configuration_that_is_no_file_is_refused_at_once(path):
     with pytest.raises(Unusable, match="it is no file"):
         ConfigurationFile(Path(path))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "known_users: postgres://reader:canary@warehouse.example.com/shop",
+        "delivery: {workers: 'postgres://reader:canary@warehouse'}",
+        "delivery: {mode: {password: canary}}",
+        "delivery: [canary]",
+        "guards: {min_rows: [canary]}",
+        "currency: canary-canary-canary-canary-canary-canary-canary-canary-canary",
+        "delivery: {password: canary}",
+        "password: canary",
+    ],
+)
+def test_what_may_be_a_secret_in_the_wrong_place_is_not_repeated(complaint, line):
+    key = line.partition(":")[0]
+    rest = "\n".join(one for one in dedent(SMALLEST).splitlines() if not one.startswith(f"{key}:"))
+    assert "canary" not in complaint(f"{rest}\n{line}\n")
 
 
 # Its fingerprint

@@ -27,16 +27,16 @@ def test_an_error_of_ours_is_its_sentence():
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (KeyError("u-4711-anna"), "Something unexpected happened: KeyError: …."),
-        (ValueError("no user anna@example.com here\nat line 3"), "Something unexpected happened: ValueError: no user … here."),
-        (ValueError('no bigint: "7234"'), "Something unexpected happened: ValueError: no bigint: …."),
-        (RuntimeError("postgresql://role:secret@host/db is away"), "Something unexpected happened: RuntimeError: … is away."),
-        (RuntimeError("customer 72349876 twice."), "Something unexpected happened: RuntimeError: customer … twice."),
+        (KeyError("u-4711-anna"), "Something unexpected happened: KeyError."),
+        (ValueError("no user anna@example.com here\nat line 3"), "Something unexpected happened: ValueError."),
+        (ValueError('no bigint: "7234"'), "Something unexpected happened: ValueError."),
+        (RuntimeError("postgresql://role:secret@host/db is away"), "Something unexpected happened: RuntimeError."),
+        (RuntimeError("customer 72349876 twice."), "Something unexpected happened: RuntimeError."),
         (MemoryError(), "Something unexpected happened: MemoryError."),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_any_other_error_is_its_type_and_first_line_without_data(error, sentence):
+def test_of_any_other_error_nothing_is_told_that_may_be_data(error, sentence):
     assert sentence_of(error) == sentence
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.delivery.ledger_thread import LedgerThread
 from webflow_conversions.delivery.protocols import Clock, Forecasts
-from webflow_conversions.errors import Unavailable
+from webflow_conversions.errors import Unavailable, described
 from webflow_conversions.rules.window import next_import
 
 log = logging.getLogger(__name__)
@@ -75,8 +75,8 @@ class ProgressReporter:
         """Start a count if it is due, and report one that has ended; does not wait."""
         try:
             self._jobs.collect()
-        except Exception:
-            log.exception("The forecast is unknown, since what waits could not be counted; the push goes on.")
+        except Exception as error:  # noqa: BLE001
+            log.error("The forecast is unknown, since what waits could not be counted; the push goes on: %s", described(error))
             self._count_at = self._clock.monotonic() + self._seconds_apart
         if self._clock.monotonic() < self._count_at or not self._jobs.is_idle:
             return

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from psycopg2.extensions import connection as PostgresConnection
 from psycopg2.extensions import make_dsn
 
-from webflow_conversions.errors import Unusable, first_line
+from webflow_conversions.errors import Unusable, first_line, without_data
 from webflow_conversions.ledger.session import Connect, Session
 
 if TYPE_CHECKING:
@@ -123,8 +123,9 @@ def warehouse(name: str) -> "Warehouse":
     try:
         hook = connection.get_hook()
     except Exception as error:
+        why = without_data(first_line(error))
         raise Unusable(
-            f"Connection {name} of type {connection.conn_type} has no hook here: install its provider ({error})."
+            f"Connection {name} of type {connection.conn_type} has no hook here: install its provider ({why})."
         ) from error
     if not isinstance(hook, DbApiHook):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: a warehouse needs a type that speaks SQL.")

@@ -8,11 +8,12 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import NamedTupleCursor
 
-from webflow_conversions.errors import Unavailable, first_line
+from webflow_conversions.errors import Unavailable, database_words
 
 Connect = Callable[[], Connection]
 
@@ -35,8 +36,11 @@ _FAULTS_OF_A_STATEMENT = (
     psycopg2.DataError,
     psycopg2.IntegrityError,
     psycopg2.NotSupportedError,
+    psycopg2.errors.RaiseException,
 )
-"""Errors of the statement. All other errors are the server's: it is away, shuts down, or became a read-only standby."""
+"""Errors of the statement, and of a trigger of somebody's own.
+
+All other errors are the server's: it is away, shuts down, or became a read-only standby."""
 
 
 _PART = re.compile(r"\{(\w+)\}")
@@ -107,7 +111,7 @@ class Session:
             raise
         except psycopg2.Error as error:
             self.close()
-            raise Unavailable(f"The ledger's database does not answer: {first_line(error)}.") from error
+            raise Unavailable(f"The ledger's database does not answer: {database_words(error)}.") from error
 
     def fetch(self, name: str, parameters: Mapping[str, Any], **parts: str) -> list[Any]:
         """The rows of one statement in a transaction of its own; none for a statement that returns none."""

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context, RetryAction, conf
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from airflow.sdk.log import redact  # type: ignore[attr-defined]
 from airflow.sdk.observability import stats
 
-from webflow_conversions.errors import ConversionsError
+from webflow_conversions.errors import ConversionsError, Unexpected, described, frames
 from webflow_conversions.hooks.scheduler import FAILURE
 
 if TYPE_CHECKING:
@@ -71,18 +71,25 @@ class ConversionsOperator(BaseOperator):
         self.ledger_conn_id = ledger_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Do the work; of an error that is ours, the log ends in its sentence, and what is behind it stands before."""
+        """Do the work. The log ends in a sentence, and what is behind it stands before; texts of errors that are not ours may
+        hold values of rows, and are logged at DEBUG alone.
+        """
         try:
-            result = self.perform(context)
+            result, unexpected = self.perform(context), None
         except AirflowSkipException:
+            raise
+        except AirflowException as error:
+            self._record(context, error)
             raise
         except ConversionsError as error:
             self._log_causes(error)
             self._record(context, error)
             raise error.with_traceback(None) from None
-        except Exception as error:
-            self._record(context, error)
-            raise
+        except Exception as error:  # noqa: BLE001 - raised below, without its text
+            self._log_unexpected(error)
+            result, unexpected = None, self._record(context, error)
+        if unexpected is not None:
+            raise Unexpected(unexpected.sentence)
         if context["ti"].try_number > 1:
             self._forget(context)
         return result
@@ -100,10 +107,17 @@ class ConversionsOperator(BaseOperator):
         from webflow_conversions.pipeline.failures import causes_of
 
         for cause in causes_of(error):
-            self.log.info("behind it: %s: %s", type(cause).__name__, cause)
+            self.log.info("behind it: %s", cause if isinstance(cause, ConversionsError) else described(cause))
         self.log.debug("where it comes from", exc_info=error)
 
-    def _record(self, context: Context, error: Exception) -> None:
+    def _log_unexpected(self, error: Exception) -> None:
+        from webflow_conversions.pipeline.failures import causes_of
+
+        for one in (error, *causes_of(error)):
+            self.log.error("%s\n%s", described(one), frames(one))
+        self.log.debug("with what it said", exc_info=error)
+
+    def _record(self, context: Context, error: Exception) -> Failure:
         """Keep why the task failed, for people in the ledger, and for the scheduler and a notice without a ledger as an XCom."""
         dag_run = context["dag_run"]
         failure = self._failure(context, error)
@@ -113,6 +127,7 @@ class ConversionsOperator(BaseOperator):
 
         self._try(tell_airflow)
         self._try(lambda: self._runs(context).record_failure(dag_run.run_id, str(dag_run.run_type), failure))
+        return failure
 
     def _hint(self, context: Context, run: Run, cause: Cause, sentence: str | None) -> None:
         """Log what was found and stops nothing, and keep it for the verdict on the run; None if nothing was found."""
@@ -139,7 +154,7 @@ class ConversionsOperator(BaseOperator):
         try:
             keep()
         except Exception as trouble:  # noqa: BLE001
-            self.log.warning("It could not be kept what became of this task: %s", trouble)
+            self.log.warning("It could not be kept what became of this task: %s", described(trouble))
 
     def _failure(self, context: Context, error: Exception) -> Failure:
         from webflow_conversions.pipeline.failures import Failure, sentence_of

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from webflow_conversions.errors import ConversionsError, Unfinished, first_line, without_data
+from webflow_conversions.errors import ConversionsError, Unfinished, described
 
 MOST_CHARACTERS = 2_000
 """A sentence is cut off after so many."""
-
-_FIRST_LINE_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +76,10 @@ def failures_of(document: Mapping[str, Mapping[str, Any]]) -> list[Failure]:
 
 
 def sentence_of(error: BaseException) -> str:
-    """What people are told of an error: its own sentence, or of one that is not ours its type and first line without data."""
+    """What people are told of an error: its own sentence, or of one that is not ours what holds no value of a row."""
     if isinstance(error, ConversionsError):
         return str(error)[:MOST_CHARACTERS]
-    what = without_data(first_line(error)[:_FIRST_LINE_CHARACTERS]) if str(error).strip() else ""
-    return f"Something unexpected happened: {type(error).__name__}{f': {what}' if what else ''}."
+    return f"Something unexpected happened: {described(error)}."[:MOST_CHARACTERS]
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
