@@ -317,3 +317,32 @@ def test_the_scan_does_not_run_the_packages_files_as_modules_of_their_own(scan: 
     packages = {module.partition(".")[0] for module in scan["modules"]}
     assert {"evaluation", "reconciliation", "libcurl"} <= files
     assert files & packages - set(sys.stdlib_module_names) == set()
+
+
+HOSTILE = ["{{ 7 * 7 }}", "{% include 'conversions.html' %}", "/etc/hostname.html", "['a']", "41", "{{ ti.task_id }}\nnext line"]
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+@pytest.mark.parametrize("task_id", ["extract", "identify", "push", "reconcile"])
+def test_what_a_task_gets_from_another_is_data_and_no_template(task_id: str, words: str) -> None:
+    """Airflow renders template fields; what comes out of an XCom it is to leave alone, in mapped tasks, too."""
+    dag = DagBag(DAG_FILE.parent).dags[DAG_ID]  # Rendering changes its tasks.
+    run = {"run_id": words, "sources": [words], "window": {"start": words}}
+    work = {"destination": words, "sources": [words], "worker": 0}
+    pulled = {("plan", "run"): run, ("plan", "return_value"): [words], ("identify", "return_value"): [work]}
+    ti = SimpleNamespace(
+        map_index=0,
+        task=dag.get_task(task_id),
+        xcom_pull=lambda *, task_ids, key, **_: pulled[task_ids, key],
+        get_relevant_upstream_map_indexes=lambda **_: None,
+        _upstream_map_indexes={"plan": None, "identify": None},
+    )
+    dag_run = SimpleNamespace(run_id=words, conf={})
+    context: Any = {"ti": ti, "task": ti.task, "dag": dag, "dag_run": dag_run, "run_id": words, "params": {}}
+
+    ti.task.render_template_fields(context)
+
+    task = context["task"]
+    assert task.plan == run
+    assert getattr(task, "source", words) == words
+    assert getattr(task, "work", work) == work

@@ -102,10 +102,11 @@ def test_an_sql_file_is_missing(around: Surroundings) -> None:
         ("sales.sql", SALES.replace(", identity_key", ""), "The query of source sales (sql/sales.sql) does not return identity_key: add it to the SELECT."),
         ("people.sql", PEOPLE.replace("user_domain, ", ""), "The query of known_users (sql/people.sql) does not return user_domain: add it to the SELECT."),
         ("sales.sql", SALES.replace("occurred_at,", "occured_at,"), 'refuses the query of source sales (sql/sales.sql, line 1): column "occured_at" does not exist'),
-        ("sales.sql", "\nSELEKT 1", "refuses the query of source sales (sql/sales.sql, line 2): syntax error"),
+        ("sales.sql", "\nSELEKT 1", "The query of source sales (sql/sales.sql, line 2) does not begin with SELECT or WITH: write one SELECT."),
+        ("sales.sql", SALES.replace("FROM", "FORM"), "refuses the query of source sales (sql/sales.sql, line 1): syntax error"),
         ("sales.sql", SALES.replace(":window_end", ":window_stop"), "The query of source sales (sql/sales.sql, line 1) names :window_stop, but it is given :window_start and :window_end: use these"),
     ],
-    ids=["source lacks a column", "known_users lacks a column", "no such column", "no SQL", "no such bind"],
+    ids=["source lacks a column", "known_users lacks a column", "no such column", "no SQL", "broken SQL", "no such bind"],
 )  # fmt: skip
 def test_a_query_cannot_work(around: Surroundings, file: str, sql: str, sentence: str) -> None:
     (around.folder / "sql" / file).write_text(sql)
