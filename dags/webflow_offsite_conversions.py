@@ -23,6 +23,7 @@ The failed task's own sentence is the run's note, and on the conversions page.
 
 import os
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 
 from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TriggerRule, XComArg
 from airflow.sdk.definitions.callback import AsyncCallback
@@ -54,7 +55,7 @@ def since_midnight(moment: time) -> timedelta:
 deadline = DeadlineAlert(
     reference=NightOfRun(),
     interval=since_midnight(DEADLINE),
-    callback=AsyncCallback(notices.warn_at_deadline, kwargs={"since": f"{min(RUNS_AT):%H:%M}"}),
+    callback=AsyncCallback(notices.warn_at_deadline, kwargs={"since": f"{min(RUNS_AT):%H:%M}", "dag_file": Path(__file__).name}),
     name="before the import",
 )
 

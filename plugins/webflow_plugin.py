@@ -6,9 +6,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from webflow_conversions.hooks import scheduler
+from webflow_conversions.hooks import installation, scheduler
 from webflow_conversions.hooks.portless_test import PortlessTest
 from webflow_conversions.timetable import NightOfRun, NightTimetable
+
+REVISION = 1
+"""The revision of this file, which is copied apart from the package: raised with ``installation.PLUGIN_REVISION``."""
+
+installation.plugin_loaded(REVISION)
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:

@@ -1,7 +1,7 @@
 """The configuration file: sources, known users, delivery, guards and notices.
 
-``include/conversions.yaml``, or the file that ``WEBFLOW_CONVERSIONS_CONFIG`` names; SQL files lie in an
-``sql/`` folder beside it. A mistake is one :class:`~webflow_conversions.errors.Unusable` sentence.
+``include/conversions.yaml``, or the file that ``WEBFLOW_CONVERSIONS_CONFIG`` names, see :func:`default_path`; SQL files lie in
+an ``sql/`` folder beside it. A mistake is one :class:`~webflow_conversions.errors.Unusable` sentence.
 """
 
 import hashlib
@@ -11,8 +11,10 @@ import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from errno import EFBIG, EINVAL
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -39,6 +41,7 @@ from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, zone_named
 
 ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
+_FILE = Path("include") / "conversions.yaml"
 
 LARGEST_FILE = 1024 * 1024
 """Greatest size of a configuration or of a query, in bytes."""
@@ -244,6 +247,12 @@ class Configuration(_Part):
                 raise ValueError(f"notices[{number}].sources names {unknown[0]!r}, and there is no such source")
         return self
 
+    @property
+    def sql_files(self) -> set[str]:
+        """The SQL files that it names, relative to the folder ``sql``."""
+        found = {self.known_users.sql, *(source.sql for source in self.sources)}
+        return found | ({self.attribution.visits, self.attribution.complete_until} if self.attribution else set())
+
     def source(self, name: str) -> Source:
         """The source of this name.
 
@@ -277,10 +286,41 @@ class Configuration(_Part):
         return found
 
 
-def default_path(dags_folder: str) -> Path:
-    """The file that ``WEBFLOW_CONVERSIONS_CONFIG`` names, else ``include/conversions.yaml`` beside the Dags' folder."""
+def default_path(dags_folder: str, dag_file: str | None = None) -> Path:
+    """The file that ``WEBFLOW_CONVERSIONS_CONFIG`` names, else the ``include/conversions.yaml`` that is nearest to a Dag's file.
+
+    The nearest: in the folder of the Dag's file, then beside that folder, then beside Airflow's Dags folder if the Dag lies below
+    it. Without any, the path beside the folder of the Dag's file. Without a Dag, the one beside Airflow's Dags folder.
+
+    :param dag_file: a Dag in a zip archive lies where the archive does.
+    :raises Unusable: if none is there, and the Dag is in a zip archive, where it cannot be.
+    """
     named = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(named) if named else Path(dags_folder).parent / "include" / "conversions.yaml"
+    if named:
+        return Path(named)
+    beside_all = Path(dags_folder).parent / _FILE
+    if dag_file is None:
+        return beside_all
+    archive = next((parent for parent in Path(dag_file).parents if parent.is_file()), None)
+    folder = (archive or Path(dag_file)).parent
+    places = [folder / _FILE, folder.parent / _FILE]
+    if folder.resolve().is_relative_to(Path(dags_folder).resolve()):
+        places.append(beside_all)
+    found = next(filter(_is_there, places), None)
+    if found is None and archive is not None:
+        raise Unusable(
+            f"The Dag lies in the archive {archive}, and its configuration cannot: put it at {places[1]}, with its sql folder, "
+            f"or name another place in {ENVIRONMENT_VARIABLE}."
+        )
+    return found or places[1]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file. One in a folder that is closed to this process is: reading it says so."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
 
 
 def digest(*parts: Any) -> str:
@@ -295,6 +335,16 @@ class ConfigurationFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.configuration = parse_document(path, Configuration, "configuration")
+
+    @cached_property
+    def digest(self) -> str:
+        """A short hash of the content of the file and its SQL files, wherever they lie, without those that cannot be read."""
+        files = {"": self.path, **{name: self.path.parent / "sql" / name for name in self.configuration.sql_files}}
+        contents = {}
+        for name, path in files.items():
+            with suppress(OSError):
+                contents[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return digest(contents)
 
     def sql(self, relative: str) -> Query:
         """The text of an SQL file, line for line, without a byte order mark.

@@ -286,7 +286,7 @@ def test_a_run_that_is_made_up_for_when_its_import_is_over_has_no_deadline(
 
 
 def test_the_deadline_looks_at_every_run_of_the_night(dag: DAG) -> None:
-    assert [alert.callback.kwargs for alert in dag.deadline] == [{"since": "22:00"}]
+    assert [alert.callback.kwargs for alert in dag.deadline] == [{"since": "22:00", "dag_file": "webflow_offsite_conversions.py"}]
 
 
 # The plugins folder

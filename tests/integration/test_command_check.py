@@ -48,7 +48,7 @@ def test_every_mistake_is_told_at_once(around: Surroundings) -> None:
     result, found = run(), checked()
     wrong = {about for about, one in found.items() if one["level"] == "wrong"}
     assert wrong == {"query of source sales", "query of known_users", "rows of source sales", "destination webflow_default"}
-    assert (result.exit_code, "4 of 7 checks found something wrong." in result.output) == (1, True)
+    assert (result.exit_code, "4 of 8 checks found something wrong." in result.output) == (1, True)
 
 
 def test_a_ledger_is_not_needed(around: Surroundings) -> None:

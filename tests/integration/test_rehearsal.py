@@ -125,7 +125,8 @@ def test_a_run_that_was_planned_as_live_stops_where_the_file_says_rehearse_and_s
     around.reconcile()
 
     assert events(server) == []
-    assert [finding[:2] for finding in record(around, "manual__1")[2]] == [("rehearsal", "note")]
+    findings = [finding[:2] for finding in record(around, "manual__1")[2]]
+    assert findings == [("rehearsal", "note"), ("configuration_changed", "note")]
 
 
 def test_a_run_that_was_planned_as_a_rehearsal_sends_nothing_though_the_file_says_live(
@@ -159,7 +160,7 @@ def test_what_the_first_workers_of_a_run_had_sent_before_the_file_said_rehearse_
     assert events(server) == ["c1"]
     assert (document["sources"]["sales"]["sent"]["rows"], document["sources"]["sales"]["would_send"]["rows"]) == (1, 0)
     sentence = "the run became a rehearsal after 1 conversion (0.00) had been accepted, and nothing more was sent: there was nothing to send"
-    assert [finding[2] for finding in record(around, "manual__1")[2]] == [sentence]
+    assert [finding[2] for finding in record(around, "manual__1")[2]][:1] == [sentence]
 
 
 def test_the_ledger_gives_a_rehearsal_no_push_whatever_its_worker_believes(night: Night) -> None:

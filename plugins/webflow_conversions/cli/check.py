@@ -88,6 +88,7 @@ def checks(project: Project, now: datetime) -> Iterator[Checked]:
         yield _checked(f"notices[{number}]", partial(_built, notice))
     yield _guards(config)
     yield _checked("ledger", _ledger)
+    yield _checked("airflow", _installed)
 
 
 def _checked(about: str, look: Callable[[], tuple[Level, str]]) -> Checked:
@@ -101,7 +102,7 @@ def _checked(about: str, look: Callable[[], tuple[Level, str]]) -> Checked:
 def _described(project: Project) -> str:
     config = project.config
     sources = "1 source" if len(config.sources) == 1 else f"{len(config.sources)} sources"
-    return f"{project.file.path}: {sources}"
+    return f"{project.file.path}: {sources} ({project.file.digest})"
 
 
 def _looked_at(query: Query) -> tuple[Level, str]:
@@ -161,6 +162,13 @@ def _guards(config: Configuration) -> Checked:
     if not off:
         return Checked(about="guards", level=Level.RIGHT, found="all are on")
     return Checked(about="guards", level=Level.NOTE, found=f"switched off: {', '.join(off)}")
+
+
+def _installed() -> tuple[Level, str]:
+    from webflow_conversions.hooks.installation import missing_here
+
+    missing = missing_here()
+    return (Level.NOTE, f"{missing}.") if missing else (Level.RIGHT, "plugin and connection types are there")
 
 
 def _ledger() -> tuple[Level, str]:

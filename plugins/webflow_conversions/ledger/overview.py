@@ -42,12 +42,21 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastMode:
+    """Whether the last run was a rehearsal, and the configuration file that it was planned with."""
+
+    was_rehearsal: bool
+    config_path: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRun:
     """A run as the ledger knows it; ``sent`` are rows and money that it got accepted, by source.
 
     ``is_whole`` if it was to send all that was due, and may stand for its night. One that plan refused to open has no window.
     ``problems`` are sentences, with why tasks failed before all else; ``causes`` the same with what to do, where it is known.
     ``is_rehearsal``: it sent nothing; ``addresses`` are where its conversions go, by destination.
+    ``config_path`` and ``config_digest`` are of the configuration that plan read; None if it did not open the run.
     ``sent_so_far`` is in place of ``sent`` where too many rows are on their way: a number, as the pushes count it.
     ``identified`` is what identification found, by source; ``SourceExtraction`` has it with what its extraction found.
     ``reading`` is the one that the headline of credited conversions follows; None where nothing was judged.
@@ -75,6 +84,8 @@ class LedgerRun:
     identified: Mapping[str, SourceIdentified] = field(default_factory=dict)
     is_rehearsal: bool = False
     addresses: Mapping[str, Address] = field(default_factory=dict)
+    config_path: str | None = None
+    config_digest: str | None = None
     reading: Reading | None = None
 
     @property
@@ -241,13 +252,13 @@ class OverviewData:
         return next((run for run in self.runs if run.is_opened and not run.dry_run), None)
 
 
-def last_run_was_rehearsal(session: Session, dag_id: str) -> bool | None:
-    """Whether the last run that plan opened was a rehearsal, dry runs aside; None if there is none.
+def last_mode(session: Session, dag_id: str) -> LastMode | None:
+    """How the last run that plan opened was to send, dry runs aside; None if there is none.
 
     :raises Unavailable: if the ledger is away.
     """
     found = session.fetch("overview/last_run", {"dag_id": dag_id})
-    return bool(found[0].is_rehearsal) if found else None
+    return LastMode(was_rehearsal=bool(found[0].is_rehearsal), config_path=found[0].config_path) if found else None
 
 
 def read_overview(
@@ -463,5 +474,7 @@ def _run(row: Any, sent: Mapping[str, Amount], sent_so_far: int | None) -> Ledge
         identified=identified_of(row.identified),
         is_rehearsal=row.is_rehearsal,
         addresses={name: Address(**address) for name, address in row.addresses.items()},
+        config_path=row.config_path,
+        config_digest=row.config_digest,
         reading=Reading(row.reading) if row.reading else None,
     )

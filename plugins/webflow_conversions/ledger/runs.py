@@ -52,11 +52,14 @@ class Runs:
         currency: str | None = None,
         is_rehearsal: bool = False,
         addresses: Mapping[str, Mapping[str, str]] = {},
+        config_path: str | None = None,
+        config_digest: str | None = None,
     ) -> Run:
         """Open the record of a run; a second try of it begins anew.
 
         :param addresses: ``url`` and ``customer_id`` by destination, for people.
         :param is_whole: whether it is to send all that is due, and may stand for its night.
+        :param config_path: the configuration file that it was planned with, on the machine that did.
         """
         self._session.execute("runs/add_destinations", {"destinations": list(destinations)})
         (row,) = self._session.fetch(
@@ -76,6 +79,8 @@ class Runs:
                 "currency": currency,
                 "is_rehearsal": is_rehearsal,
                 "addresses": Json({name: dict(address) for name, address in addresses.items()}),
+                "config_path": config_path,
+                "config_digest": config_digest,
             },
         )
         return Run(
@@ -86,6 +91,7 @@ class Runs:
             dry_run=dry_run,
             force=force,
             clock_offset=clock_offset,
+            config_digest=config_digest,
         )
 
     def rehearses(self, run: Run, *, asked: bool) -> bool:

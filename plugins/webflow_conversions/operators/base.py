@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context, RetryAction, conf
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
     from webflow_conversions.project import Project
 
 
-def default_config_path() -> Path:
-    """The file that the tasks of this machine read."""
+def default_config_path(dag_file: str | None = None) -> Path:
+    """The configuration file on this machine, see :func:`~webflow_conversions.configuration.default_path`.
+
+    :param dag_file: the path of the Dag's own file; None where no Dag is at hand.
+    """
     from webflow_conversions.configuration import default_path
 
-    return default_path(conf.get_mandatory_value("core", "dags_folder"))
+    return default_path(conf.get_mandatory_value("core", "dags_folder"), dag_file)
 
 
 def now() -> datetime:
@@ -59,7 +63,8 @@ class ConversionsOperator(BaseOperator):
     A task that fails says why in one sentence: as the error that its log ends in, and in the ledger and an XCom for the page,
     the notices and the run's note in Airflow.
 
-    :param config_path: the path of the configuration file; default see :func:`default_config_path`.
+    :param config_path: the path of the configuration file; default: the one that is nearest to the Dag's own file, see
+        :func:`~webflow_conversions.configuration.default_path`.
     :param ledger_conn_id: the connection of the ledger.
     """
 
@@ -93,6 +98,23 @@ class ConversionsOperator(BaseOperator):
         if context["ti"].try_number > 1:
             self._forget(context)
         return result
+
+    def _planned(self, context: Context, plan: Any) -> Run:
+        """The run as plan pushed it; that this task reads another configuration than plan did is kept as a hint.
+
+        :raises Unusable: if another release planned it.
+        """
+        from webflow_conversions.pipeline.causes import Cause
+        from webflow_conversions.pipeline.run import Run
+
+        run, file = Run.from_json(plan), self.project.file
+        if file.digest != run.config_digest:
+            sentence = (
+                f"the configuration was changed during the run, or machines have different ones: plan read {run.config_digest}, "
+                f"a task on {gethostname()} {file.digest} ({file.path})"
+            )
+            self._hint(context, run, Cause.CONFIGURATION_CHANGED, sentence)
+        return run
 
     @abstractmethod
     def perform(self, context: Context) -> Any:
@@ -183,7 +205,10 @@ class ConversionsOperator(BaseOperator):
         """The configuration, and the queries that it names."""
         from webflow_conversions.project import Project
 
-        return Project(Path(self.config_path) if self.config_path else default_config_path())
+        if self.config_path:
+            return Project(Path(self.config_path))
+        dag = self.get_dag()
+        return Project(default_config_path(dag.fileloc if dag else None))
 
     @property
     def config(self) -> Configuration:

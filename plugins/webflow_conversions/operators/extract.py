@@ -37,9 +37,8 @@ class ExtractConversionsOperator(ConversionsOperator):
         from webflow_conversions.pipeline.causes import Cause
         from webflow_conversions.pipeline.extraction import extract
         from webflow_conversions.pipeline.reconciliation import tally_counts
-        from webflow_conversions.pipeline.run import Run
 
-        run = Run.from_json(self.plan)
+        run = self._planned(context, self.plan)
         if run.dry_run:
             return self._show(context, run)
         source = self.config.source(self.source)

@@ -37,9 +37,8 @@ class IdentifyConversionsOperator(ConversionsOperator):
         from webflow_conversions.pipeline.causes import Cause
         from webflow_conversions.pipeline.guards import Limits
         from webflow_conversions.pipeline.identification import identify
-        from webflow_conversions.pipeline.run import Run
 
-        run = Run.from_json(self.plan)
+        run = self._planned(context, self.plan)
         if run.dry_run:
             end_dry_run(context, run, self.ledger())
             return []

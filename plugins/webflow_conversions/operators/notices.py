@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, time
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -38,18 +39,19 @@ _DEADLINE_TOLD, _PROBLEMS_TOLD = "deadline_told", "problems_told"
 _DESCRIPTION = "What the notices have told already."
 
 
-async def warn_at_deadline(context: dict[str, Any], since: str) -> str:
+async def warn_at_deadline(context: dict[str, Any], since: str, dag_file: str | None = None) -> str:
     """Callback of the Dag's deadline, run by the triggerer; returns what it did.
 
     What counts is the night, not the run whose deadline it is: a run that has to wait for the one before it may be made,
     and its deadline be over, when all is out.
 
     :param since: the time of day, in UTC, at which the first run of the night is due.
+    :param dag_file: the name of the Dag's own file, by which its configuration is found in the bundle of the run.
     """
-    return await sync_to_async(_warn_at_deadline, thread_sensitive=False)(context, since)
+    return await sync_to_async(_warn_at_deadline, thread_sensitive=False)(context, since, dag_file)
 
 
-def _warn_at_deadline(context: dict[str, Any], since: str) -> str:
+def _warn_at_deadline(context: dict[str, Any], since: str, dag_file: str | None) -> str:
     run = context["dag_run"]
     if run["run_type"] != "scheduled":
         return "silent: not a scheduled run"
@@ -64,7 +66,7 @@ def _warn_at_deadline(context: dict[str, Any], since: str) -> str:
     dag_id, night = run["dag_id"], f"{due.astimezone(UTC):%Y-%m-%d}"
     if _told(dag_id, _DEADLINE_TOLD, "") == night:
         return "silent: told already"
-    config = _settings()
+    config = _settings(None if dag_file is None else _in_bundle(run, dag_file))
     if config.delivery.is_rehearsal:
         return "silent: in a rehearsal nothing is to be sent"
     first_due = datetime.combine(due.astimezone(UTC), time.fromisoformat(since), UTC)
@@ -127,7 +129,7 @@ def _notify_of_failure(context: Mapping[str, Any], *, can_rehearse: bool) -> Non
     causes = {_signature(finding): finding.source for finding in findings}
     since = told.get("since", run_id)
     if not causes.keys() <= known.keys():
-        config = _settings()
+        config = _settings_of(context["dag"])
         is_rehearsal = can_rehearse and _is_rehearsal(config, dag_id, run_id)
         _tell(
             config,
@@ -143,7 +145,7 @@ def notify_of_recovery(context: Mapping[str, Any]) -> None:
     from webflow_conversions.pipeline.notices import recovery_notice
 
     def notice_of(run_id: str, since: str) -> Notice:
-        is_rehearsal = _is_rehearsal(_settings(), context["dag"].dag_id, run_id)
+        is_rehearsal = _is_rehearsal(_settings_of(context["dag"]), context["dag"].dag_id, run_id)
         return recovery_notice(run_id, since, is_rehearsal=is_rehearsal)
 
     _notify_of_recovery(context, notice_of)
@@ -160,7 +162,7 @@ def _notify_of_recovery(context: Mapping[str, Any], notice_of: Callable[[str, st
         is_of_theirs = sources is None or "" in broken or broken.intersection(sources)
         return notice_of(run_id, told["since"]) if is_of_theirs else None
 
-    _tell(_settings(), compose, dag_id, context)
+    _tell(_settings_of(context["dag"]), compose, dag_id, context)
     _remember_problems(dag_id, {})
 
 
@@ -171,7 +173,7 @@ def send_test_notices() -> list[str]:
     """
     from webflow_conversions.pipeline.notices import NoticeKind, test_notice
 
-    routes = _settings().notices
+    routes = _settings(None).notices
     _hand_over([(route, test_notice(NoticeKind(route.on[0]))) for route in routes], "", {})
     return [route.notifier for route in routes]
 
@@ -187,10 +189,42 @@ def _is_rehearsal(config: Configuration, dag_id: str, run_id: str) -> bool:
     return config.delivery.is_rehearsal if known is None else known
 
 
-def _settings() -> Configuration:
+def _settings(dag_file: str | None) -> Configuration:
     from webflow_conversions.configuration import ConfigurationFile
 
-    return ConfigurationFile(default_config_path()).configuration
+    return ConfigurationFile(default_config_path(dag_file)).configuration
+
+
+def _settings_of(dag: Any) -> Configuration:
+    """The configuration of the tasks of a Dag, which may name another file than the one that is nearest to it."""
+    from webflow_conversions.configuration import ConfigurationFile
+
+    given = next(
+        (
+            path
+            for path in (getattr(task, "config_path", None) for task in getattr(dag, "tasks", ()))
+            if path and "{{" not in path
+        ),
+        None,
+    )
+    return ConfigurationFile(Path(given)).configuration if given else _settings(getattr(dag, "fileloc", None))
+
+
+def _in_bundle(run: Mapping[str, Any], dag_file: str) -> str | None:
+    """The path of a Dag's file in the bundle of its run, which a triggerer need not have yet; None if it cannot be had here."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    versions = run.get("dag_versions") or ()
+    if not versions:
+        return None
+    try:
+        bundle = DagBundlesManager().get_bundle(versions[-1]["bundle_name"], run.get("bundle_version"))
+        bundle.initialize()
+        found = min(Path(bundle.path).rglob(dag_file), key=lambda path: len(path.parts), default=None)
+    except Exception as error:  # noqa: BLE001 - Git, S3 and whatever else a bundle uses.
+        log.warning("The bundle of the run cannot be read here, so the configuration beside the Dags folder counts: %s", error)
+        return None
+    return None if found is None else str(found)
 
 
 def _causes(context: Mapping[str, Any]) -> list[Finding]:

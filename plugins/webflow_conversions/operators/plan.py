@@ -10,6 +10,7 @@ from airflow.sdk import Context, Variable
 
 from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
 from webflow_conversions.hooks import scheduler
+from webflow_conversions.hooks.installation import missing_in_run
 from webflow_conversions.operators import notifiers
 from webflow_conversions.operators.base import ConversionsOperator, now
 from webflow_conversions.rules.window import Window, WindowError, parse_date
@@ -53,7 +54,7 @@ class PlanConversionsOperator(ConversionsOperator):
         from webflow_conversions.pipeline.causes import Cause
 
         started = now()
-        self._check_scheduler(context)
+        missing = self._check_scheduler(context)
         sources = self._sources()
         window = self._window(context, started)
         destinations = list(self.config.destinations(sources))
@@ -77,23 +78,26 @@ class PlanConversionsOperator(ConversionsOperator):
             clock_offset=self._clock_offset(destinations),
             now=started,
             currency=self.config.currency,
+            config_path=str(self.project.file.path),
+            config_digest=self.project.file.digest,
             is_rehearsal=self.config.delivery.is_rehearsal,
             addresses=addresses,
         )
         self._hint(context, run, Cause.HIDDEN_CONNECTION, hidden)
+        self._hint(context, run, Cause.NOT_INSTALLED, missing)
         self._check_queries(run)
         self._check_goals(context, run)
         self.log.info("run %s may send conversions of %s in %s", run.run_id, ", ".join(sources), window)
         context["ti"].xcom_push(key="run", value=run.to_json())
         return sources
 
-    def _check_scheduler(self, context: Context) -> None:
-        """Refuse a release other than the scheduler's, and a pool that is missing."""
+    @staticmethod
+    def _check_scheduler(context: Context) -> str | None:
+        """Refuse a release other than the scheduler's, and a pool that is missing; returns what else is missing, in words."""
         told = Variable.get(scheduler.VARIABLE, default=None, deserialize_json=True)
-        if told is None:
-            self.log.warning("The scheduler has not loaded plugins/webflow_plugin.py: its release and its pools are not checked.")
-            return
-        scheduler.check(told, {task.pool for task in context["dag"].tasks})
+        if told is not None:
+            scheduler.check(told, {task.pool for task in context["dag"].tasks})
+        return missing_in_run(told, getattr(context["dag_run"], "start_date", None))
 
     @staticmethod
     def _settle_deployment(session: Session) -> None:

@@ -43,9 +43,8 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.push import Worker
         from webflow_conversions.pipeline.metrics import push_metrics
-        from webflow_conversions.pipeline.run import Run
 
-        run = Run.from_json(self.plan)
+        run = self._planned(context, self.plan)
         destination = self.work["destination"]
         api = WebflowHook(destination).get_conn()
         # The file is read anew: a run that was planned as live sends nothing more once it says rehearse.

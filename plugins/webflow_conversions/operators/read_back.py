@@ -45,6 +45,8 @@ class ReadBackOperator(ConversionsOperator):
             clock_offset=None,
             now=started,
             currency=self.config.currency,
+            config_path=str(self.project.file.path),
+            config_digest=self.project.file.digest,
         )
         with WebflowDataHook(settings.webflow_data_conn_id).get_conn() as reports:
             done = read_back(reports, ReadbackRecord(session), settings.goals, settings.days, started)

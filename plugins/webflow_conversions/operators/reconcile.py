@@ -39,9 +39,8 @@ class ReconcileConversionsOperator(ConversionsOperator):
         from webflow_conversions.pipeline.metrics import run_metrics
         from webflow_conversions.pipeline.preview import PAYLOADS
         from webflow_conversions.pipeline.reconciliation import as_table, counts
-        from webflow_conversions.pipeline.run import Run
 
-        run = Run.from_json(self.plan)
+        run = self._planned(context, self.plan)
         session = self.ledger()
         if run.dry_run:
             return end_dry_run(context, run, session)

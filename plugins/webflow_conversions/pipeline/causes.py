@@ -85,6 +85,8 @@ class Cause(StrEnum):
     REHEARSAL = "rehearsal"
     EXPIRED_IN_REHEARSAL = "expired_in_rehearsal"
     HIDDEN_CONNECTION = "hidden_connection"
+    CONFIGURATION_CHANGED = "configuration_changed"
+    NOT_INSTALLED = "not_installed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,5 +278,18 @@ CAUSES: dict[Cause, Kind] = {
         condition="A connection made under Admin > Connections is not the one that is used: an environment variable or a secrets "
         "backend has one of the same name, and comes first.",
         remedy="Remove the one that is not meant; plan's log, the run's record and the page name where conversions go.",
+    ),
+    Cause.CONFIGURATION_CHANGED: Kind(
+        level=Level.NOTE,
+        condition="A task of the run read another configuration than plan: the file or its SQL was changed meanwhile, or a "
+        "worker has another copy of it.",
+        remedy="Nothing, if you changed it; else give every worker the same files (docs/deployment.md).",
+    ),
+    Cause.NOT_INSTALLED: Kind(
+        level=Level.NOTE,
+        condition="Airflow has not loaded webflow_plugin.py or has one of another release, or the package is not installed as a "
+        "provider: page, notes, checks of pools or the connection types are missing.",
+        remedy="Copy plugins/webflow_plugin.py of this release into Airflow's plugins folder, install the package with pip on "
+        "every machine, and restart Airflow (docs/deployment.md).",
     ),
 }

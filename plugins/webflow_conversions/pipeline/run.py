@@ -40,7 +40,7 @@ class Run:
 
     ``id`` is its number in the ledger, ``run_id`` Airflow's name for it.
     ``clock_offset`` is the API's clock minus ours when the run began; None if it was not seen. ``only`` is the action ID of the
-    one conversion that the run is about; None for all.
+    one conversion that the run is about; None for all. ``config_digest`` is that of the configuration that plan read.
     """
 
     id: int
@@ -51,6 +51,7 @@ class Run:
     force: bool
     clock_offset: timedelta | None = None
     only: str | None = None
+    config_digest: str | None = None
 
     def planned(self, destination: str, sources: Sequence[str]) -> Scope:
         """The run's whole window."""
@@ -78,6 +79,7 @@ class Run:
             "sources": list(self.sources),
             "dry_run": self.dry_run,
             "force": self.force,
+            "config_digest": self.config_digest,
             "clock_offset_seconds": None if self.clock_offset is None else self.clock_offset.total_seconds(),
         }
 
@@ -103,5 +105,6 @@ class Run:
             sources=document["sources"],
             dry_run=document["dry_run"],
             force=document["force"],
+            config_digest=document["config_digest"],
             clock_offset=None if offset is None else timedelta(seconds=offset),
         )

@@ -78,7 +78,8 @@ def _overview(run: int | None) -> Overview:
             data = read_overview(session, DAG_ID, now, run, next_run_at=dag.next_run_at)
     except NoLedger:
         data = OverviewData(at=now)
-    return overview(data, dag, now, asked_to_rehearse=asked_for())
+    last = data.last_run
+    return overview(data, dag, now, asked_to_rehearse=asked_for(last.config_path if last else None))
 
 
 overviews = OverviewCache(_overview, threads)

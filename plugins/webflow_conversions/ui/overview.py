@@ -131,8 +131,9 @@ class Overview:
     """The overview as of ``at``. ``run`` is the run whose ``sources``, ``funnels`` and ``reasons`` these are.
 
     ``dry_runs`` are not among the ``runs``.
-    ``is_rehearsal``: the next run sends nothing. ``addresses`` are where conversions go, by destination, as the last run found
-    it. ``rehearsed`` is what ``run`` would have sent, if it was a rehearsal.
+    ``is_rehearsal``: the next run sends nothing. ``addresses`` are where conversions go, by destination, as the last run
+    found it; ``config_path`` and ``config_digest`` are the configuration that it was planned with. ``rehearsed`` is what
+    ``run`` would have sent, if it was a rehearsal.
     What is not live while a large run goes on: ``uncounted_sources`` have no funnel but for what was read, ``ready`` is of
     ``ready_at`` (else None), and the ``days`` are without the ``accepted_so_far`` (else 0) of runs that have not ended.
     """
@@ -142,6 +143,8 @@ class Overview:
     status: Status
     is_rehearsal: bool
     addresses: Mapping[str, Address]
+    config_path: str | None
+    config_digest: str | None
     rehearsed: Sequence[RehearsedSource]
     sources: Sequence[SourceLine]
     notes: Sequence[Note]
@@ -191,6 +194,8 @@ def overview(data: OverviewData, dag: DagNow, now: datetime, *, asked_to_rehears
         status=night,
         is_rehearsal=is_rehearsal,
         addresses=last.addresses if last else {},
+        config_path=last.config_path if last else None,
+        config_digest=last.config_digest if last else None,
         rehearsed=rehearsed(data),
         sources=_sources(data, night),
         notes=_notes(data, days),

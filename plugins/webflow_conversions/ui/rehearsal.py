@@ -1,14 +1,16 @@
 """Rehearsals on the page: whether nothing is sent at this moment, and what the run that is shown would have sent."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
 
-from webflow_conversions.configuration import ConfigurationFile, default_path
+from webflow_conversions.configuration import ENVIRONMENT_VARIABLE, ConfigurationFile, default_path
 from webflow_conversions.errors import ConversionsError, Unusable
-from webflow_conversions.ledger.overview import OverviewData, last_run_was_rehearsal
+from webflow_conversions.ledger.overview import LastMode, OverviewData, last_mode
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.ui.conversion import payload
 from webflow_conversions.ui.dag import DAG_ID
@@ -32,10 +34,16 @@ class RehearsedSource:
     payloads: Sequence[Mapping[str, Any]]
 
 
-def asked_for() -> bool | None:
-    """Whether the configuration asks for a rehearsal; None where this machine has no file that can be read."""
+def asked_for(planned_with: str | None) -> bool | None:
+    """Whether the configuration asks for a rehearsal; None where this machine has no file that can be read.
+
+    The API server may have another folder of Dags than the tasks, or none: what the last run was planned with comes first.
+
+    :param planned_with: the path of the last run's file; None if there was no run.
+    """
+    named = os.environ.get(ENVIRONMENT_VARIABLE) or planned_with
     try:
-        file = ConfigurationFile(default_path(conf.get_mandatory_value("core", "dags_folder")))
+        file = ConfigurationFile(Path(named) if named else default_path(conf.get_mandatory_value("core", "dags_folder")))
     except Unusable:
         return None
     return file.configuration.delivery.is_rehearsal
@@ -43,20 +51,22 @@ def asked_for() -> bool | None:
 
 def is_rehearsal() -> bool:
     """Whether the next run sends nothing: by the configuration, or as the last run where it is not known."""
-    asked = asked_for()
-    return bool(_was_rehearsal()) if asked is None else asked
+    last = _last_mode()
+    asked = asked_for(last.config_path if last else None)
+    return bool(last and last.was_rehearsal) if asked is None else asked
 
 
 def band() -> Band | None:
     """The band at this moment; None in live operation."""
-    return band_of(asked_for(), _was_rehearsal())
+    last = _last_mode()
+    return band_of(asked_for(last.config_path), last.was_rehearsal) if last else band_of(asked_for(None), None)
 
 
-def _was_rehearsal() -> bool | None:
-    """Whether the last run was a rehearsal; None if there is none, or the ledger is away."""
+def _last_mode() -> LastMode | None:
+    """How the last run was to send; None if there is none, or the ledger is away."""
     try:
         with reading() as session:
-            return last_run_was_rehearsal(session, DAG_ID)
+            return last_mode(session, DAG_ID)
     except ConversionsError:
         return None
 

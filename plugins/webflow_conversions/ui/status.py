@@ -260,6 +260,8 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
     Cause.REHEARSAL: {"state": State.READY},
     Cause.EXPIRED_IN_REHEARSAL: {"state": State.EXPIRED, "reason": Reason.EXPIRED_IN_REHEARSAL},
     Cause.HIDDEN_CONNECTION: None,
+    Cause.CONFIGURATION_CHANGED: None,
+    Cause.NOT_INSTALLED: None,
 }
 """The filter of the conversions that a finding is about, beside its source; None where the ledger has no list of them."""
 

@@ -106,6 +106,8 @@ CREATE TABLE webflow.runs (
     window_end      timestamptz,
     sources         text[] NOT NULL DEFAULT '{}',
     addresses       jsonb NOT NULL DEFAULT '{}',
+    config_path     text,
+    config_digest   text,
     dry_run         boolean NOT NULL DEFAULT false,
     is_rehearsal    boolean NOT NULL DEFAULT false,
     is_whole        boolean NOT NULL DEFAULT false,
@@ -134,6 +136,9 @@ COMMENT ON TABLE webflow.runs IS 'One row a run: its window, and what became of 
 COMMENT ON COLUMN webflow.runs.window_start IS 'Null if plan refused to open the run: then failures says why.';
 COMMENT ON COLUMN webflow.runs.addresses IS
     'Where its conversions go, as plan found it: url and customer_id by destination.';
+COMMENT ON COLUMN webflow.runs.config_path IS 'The configuration file that plan read, on its machine.';
+COMMENT ON COLUMN webflow.runs.config_digest IS
+    'A short hash of the configuration file and its SQL files, as plan read them: another one means that something was changed.';
 COMMENT ON COLUMN webflow.runs.is_rehearsal IS
     'It sends nothing (delivery.mode: rehearse): plan found so, or a later task of a run that was planned as live.';
 COMMENT ON COLUMN webflow.runs.failures IS

@@ -3,6 +3,7 @@
 SELECT
     id, run_id, run_type, window_start, window_end, sources, dry_run, is_rehearsal, is_whole, forced, started_at, approved_at,
     ended_at, outcome, notes, failures, problems, verdict, identified, counts, forecast, currency, addresses, reading,
+    config_path, config_digest,
     CASE WHEN ended_at IS NULL THEN (
         SELECT coalesce(sum((p.counts ->> 'accepted')::bigint), 0)::bigint FROM webflow.pushes p WHERE p.run = r.id
     ) END AS accepted_so_far

@@ -4,12 +4,12 @@
 WITH opened AS (
     INSERT INTO webflow.runs AS r (
         dag_id, run_id, run_type, window_start, window_end, sources, dry_run, is_whole, forced, clock_offset_ms, started_at,
-        currency, is_rehearsal, addresses
+        currency, is_rehearsal, addresses, config_path, config_digest
     )
     VALUES (
         %(dag_id)s, %(run_id)s, %(run_type)s, %(window_start)s, %(window_end)s, %(sources)s, %(dry_run)s, %(is_whole)s,
         %(forced)s, %(clock_offset_ms)s, %(now)s,
-        %(currency)s, %(is_rehearsal)s, %(addresses)s
+        %(currency)s, %(is_rehearsal)s, %(addresses)s, %(config_path)s, %(config_digest)s
     )
     ON CONFLICT (dag_id, run_id) DO UPDATE
     SET run_type = excluded.run_type,
@@ -23,6 +23,8 @@ WITH opened AS (
         currency = excluded.currency,
         is_rehearsal = excluded.is_rehearsal,
         addresses = excluded.addresses,
+        config_path = excluded.config_path,
+        config_digest = excluded.config_digest,
         approved_at = NULL,
         ended_at = NULL,
         outcome = NULL,
