@@ -7,6 +7,7 @@ COPY --chown=airflow:root requirements.lock /tmp/build/
 RUN pip install --no-cache-dir --no-deps --require-hashes --requirement /tmp/build/requirements.lock
 
 COPY --chown=airflow:root pyproject.toml /tmp/build/
+COPY --chown=airflow:root setup.py /tmp/build/
 COPY --chown=airflow:root plugins/webflow_conversions /tmp/build/plugins/webflow_conversions
 RUN pip install --no-cache-dir --no-deps --no-build-isolation /tmp/build && pip check
 

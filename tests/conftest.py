@@ -42,6 +42,7 @@ TOGETHER = {
     "tests/e2e/test_own_dag.py": "nights",
     "tests/e2e/test_page.py": "page in a browser",
     "tests/integration/test_mistakes.py": "MariaDB",
+    "tests/integration/test_package.py": "package",
     "tests/integration/test_page.py": "page",
     "tests/integration/test_page_fab.py": "page with FAB",
     "tests/integration/test_page_security.py": "page",

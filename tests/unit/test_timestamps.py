@@ -537,6 +537,8 @@ def test_the_first_and_the_last_day_of_the_calendar_are_moments_even_where_utc_l
 def test_the_ends_of_the_calendar_with_an_offset_are_moments(wall, hours):
     aware = wall.replace(tzinfo=timezone(timedelta(hours=hours)))
     expected = ((wall - EPOCH) // MICROSECOND - hours * 3_600_000_000) // 1000
+    if pd.__version__ < "3" and (wall == datetime.min) == (hours > 0) and hours:
+        expected = Reason.INVALID_TIMESTAMP  # pandas 2 has no moment that lies in year 0 or 10,000 of UTC
 
     assert read(aware, AWARE) == expected
     assert read(str(aware), AWARE) == expected

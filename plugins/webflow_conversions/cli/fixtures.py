@@ -72,7 +72,9 @@ def warehouse_of(fixture: Fixture) -> Iterator[Warehouse]:
         try:
             engine = sa.create_engine(f"duckdb:///{folder}/warehouse.duckdb", poolclass=sa.NullPool, hide_parameters=True)
         except (sa.exc.NoSuchModuleError, ImportError) as error:
-            raise Unusable("Fixtures need DuckDB: pip install duckdb duckdb-engine.") from error
+            raise Unusable(
+                "Fixtures need DuckDB: pip install 'webflow-offsite-conversions[test]', or duckdb and duckdb-engine."
+            ) from error
         try:
             for name, table in fixture.tables.items():
                 _make(engine, name, table)
