@@ -1,5 +1,6 @@
 """The sample's configuration in a folder of its own, with its SQL and the queries of visits from Webflow's Data Exports."""
 
+import shutil
 from pathlib import Path
 
 from demo.airflow_stack import REPOSITORY
@@ -20,12 +21,9 @@ _DOMAINS = "CASE WHEN visit_user.user_id LIKE '003%' THEN 'salesforce' ELSE 'sho
 
 def write(folder: Path, text: str = SAMPLE + ATTRIBUTION) -> Path:
     """Write a configuration into an empty folder, with the ``sql/`` folder beside it; returns the file."""
-    attribution = folder / "sql" / "attribution"
-    attribution.mkdir(parents=True)
-    for name in ("sources", "known_users.sql"):
-        (folder / "sql" / name).symlink_to(_SQL / name)
-    for query in (_SQL / "attribution").glob("webflow_exports*.sql"):
-        (attribution / query.name).write_text(query.read_text(encoding="utf-8").replace(_DOMAIN, _DOMAINS), encoding="utf-8")
+    shutil.copytree(_SQL, folder / "sql")
+    for query in (folder / "sql" / "attribution").glob("webflow_exports*.sql"):
+        query.write_text(query.read_text(encoding="utf-8").replace(_DOMAIN, _DOMAINS), encoding="utf-8")
     file = folder / "conversions.yaml"
     file.write_text(text, encoding="utf-8")
     return file
