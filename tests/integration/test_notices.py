@@ -304,7 +304,7 @@ def test_a_run_that_fails_for_another_cause_is_told_again(evening: Surroundings)
     fail_again_by_plan(evening, "scheduled__third")
 
     assert [text for text, _ in TOLD] == ["Webflow: scheduled__first failed", "Webflow: scheduled__second failed"]
-    assert TOLD[1][1].startswith("Plan: The query of source sales does not return timezone")
+    assert TOLD[1][1].startswith("Plan: The query of source sales (sql/sales.sql) does not return timezone")
 
 
 def fail_again_by_plan(around: Surroundings, run_id: str) -> None:
