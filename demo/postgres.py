@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -163,8 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with server:
         server.create_database("webflow")
         print(f"export AIRFLOW_CONN_WEBFLOW_LEDGER='{server.url('webflow', 'postgres')}'", flush=True)
-        with suppress(KeyboardInterrupt):
-            signal.pause()
+        # By itself: a shell that starts it in the background lets it ignore Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        signal.pause()
 
 
 if __name__ == "__main__":

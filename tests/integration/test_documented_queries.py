@@ -68,4 +68,7 @@ def test_a_postgres_for_a_first_ledger_runs_until_ctrl_c(tmp_path: Path) -> None
             cursor.execute("SELECT current_database(), current_setting('fsync')")
             assert cursor.fetchone() == ("webflow", "on")
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()

@@ -344,7 +344,7 @@ def test_a_dry_run_waits_for_a_run_that_adds_the_same_conversion_and_then_sees_i
         shown = threads.submit(night.dry_run, run)
         while not night.sql("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"):
             assert not shown.done()
-        other.connection.commit()
+        other.execute("COMMIT")
         assert shown.result().to_send == amount(1, "5")
 
 

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from demo.airflow_stack import REPOSITORY
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.night import Night
 from tests.roles import NightWithRoles, Roles
-from webflow_conversions.errors import Unavailable
 
 
 def dump(server: PostgresServer, database: str, *options: str) -> str:
@@ -118,20 +116,6 @@ def test_a_lost_ledger_sends_nothing_twice_if_the_query_leaves_out_what_is_older
     lost.push(lost.read("without memory"), simulator.url)
     lost.session.close()
     assert received(simulator) == {**{f"c{number}": 1 for number in range(1, 11)}, "new": 1}
-
-
-def test_with_a_host_where_nobody_listens_nothing_is_sent_and_a_dry_run_shows_what_would_be(database: Callable[[], Any]) -> None:
-    """``docs/operations.md``, Look before anything is sent."""
-    host = "https://127.0.0.1:9"
-    assert host in (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
-    night = Night(database)
-    run = night.ready(10)
-    with pytest.raises(Unavailable, match="stays ready, and can go out until it is 2 days old"):
-        night.push(run, host, settings={"patience_seconds": 0.1})
-
-    assert {(row.state, row.attempts) for row in night.rows().values()} == {("ready", 0)}
-    assert night.dry_run(night.begin("dry run", dry_run=True)).to_send.rows == 10
-    night.session.close()
 
 
 @pytest.mark.parametrize("lost", ["renamed", "gone"])

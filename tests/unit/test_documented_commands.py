@@ -33,6 +33,7 @@ NOT_PARSED = {
     "jq": "not installed everywhere; it only prints what curl got",
     "git": "git pull and git clone of the reader's own repository",
     "mkdir": "of the system",
+    "cp": "of the system",
     "kubectl": "there is no cluster",
     "helm": "there is no cluster",
     "pip": "of Python; what it installs is in the locks",
@@ -157,6 +158,8 @@ def taken_by_python(words: Sequence[str], is_whole: bool) -> None:
 
 def taken_by_compose(words: Sequence[str], _: bool) -> None:
     """Docker is not here: services and profiles are those of the file, and the rest is a word that Compose has."""
+    if list(words[:3]) == ["buildx", "imagetools", "inspect"]:
+        return  # looks an image up in its registry, which nothing here can stand for
     assert words[0] == "compose"
     services = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))["services"]
     rest = list(words[1:])
