@@ -285,7 +285,8 @@ def new_world(night: Night) -> Callable[[], None]:
 
     def empty() -> None:
         night.sql(
-            "TRUNCATE webflow.conversions, webflow.runs, webflow.extractions, webflow.extracted, webflow.history, webflow.pushes"
+            "TRUNCATE webflow.conversions, webflow.runs, webflow.extractions, webflow.extracted, webflow.history, webflow.pushes,"
+            " webflow.dry_runs"
         )
 
     return empty
