@@ -3,12 +3,32 @@
 import re
 from typing import Any
 
+import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.routing import Mount
 
 USERS = {"ada": "admin", "victor": "viewer", "norma": "none"}
 """Users of Airflow by name, with their roles. ``norma`` is logged in, and has no right at all."""
 HTML = {"Accept": "text/html"}
 SAME = {"Sec-Fetch-Site": "same-origin", **HTML}
+
+
+def airflow_with_the_page(patch: pytest.MonkeyPatch) -> FastAPI:
+    """Airflow's API server in this process, with the page and an empty database; the auth manager is that of the environment."""
+    patch.setenv("AIRFLOW__API__SECRET_KEY", "a" * 64)
+    patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "b" * 64)
+    from airflow.api_fastapi.app import create_app as airflow_app
+    from airflow.api_fastapi.app import purge_cached_app
+    from airflow.utils.db import initdb
+
+    from webflow_conversions.ui.app import create_app
+
+    initdb()
+    purge_cached_app()
+    app = airflow_app(apps="core")
+    app.router.routes.insert(0, Mount("/webflow", create_app()))
+    return app
 
 
 def login(user: str) -> str:

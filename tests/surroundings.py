@@ -102,6 +102,16 @@ class Surroundings:
     def configure(self, text: str) -> None:
         (self.folder / "conversions.yaml").write_text(text)
 
+    def configure_visits(self) -> None:
+        """A visit of the user, five minutes before the sale, and the configuration that judges by it."""
+        self.sql(
+            "CREATE TABLE visits AS SELECT 'crm' AS user_domain, 'u1' AS user_id, at AS started_at, at AS last_active_at,"
+            " at AS first_viewed_at FROM (SELECT now() - interval '65 minutes' AS at) visit"
+        )
+        (self.folder / "sql" / "visits.sql").write_text("SELECT * FROM visits WHERE user_id IN :user_ids")
+        (self.folder / "sql" / "until.sql").write_text("SELECT now() - interval '1 minute' AS complete_until")
+        self.configure(CONFIGURATION + "attribution: {visits: visits.sql, complete_until: until.sql}\n")
+
     def sql(self, statement: str) -> list[Any]:
         with closing(self._database()) as connection, connection, connection.cursor() as cursor:
             cursor.execute(statement)

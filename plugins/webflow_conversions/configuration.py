@@ -264,6 +264,13 @@ class Configuration(_Part):
         names = ", ".join(source.name for source in self.sources)
         raise Unusable(f"There is no source {name!r} in the configuration: choose from {names}.")
 
+    def chosen(self, names: Sequence[str] | None) -> list[str]:
+        """The names of the given sources, each once; all sources if none is given.
+
+        :raises Unusable: if there is no source of a name.
+        """
+        return [self.source(name).name for name in dict.fromkeys(names or [source.name for source in self.sources])]
+
     def rules(self, source: Source) -> SourceRules:
         """The settings of a source that the rules use."""
         return SourceRules(

@@ -19,9 +19,9 @@ from webflow_conversions.ledger.preview import TemporaryTable
 from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.attribution import Credit, Policy
-from webflow_conversions.pipeline.dry_run import DryRunLedger, PreviewTable, dry_run
+from webflow_conversions.pipeline.dry_run import DryRunLedger, PreviewTable, WithoutLedger, dry_run
 from webflow_conversions.pipeline.guards import Limits
-from webflow_conversions.pipeline.preview import Preview
+from webflow_conversions.pipeline.preview import Foreseen, Preview
 from webflow_conversions.pipeline.readback import compare_goals
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.visits import Visits
@@ -31,7 +31,7 @@ from webflow_conversions.rules.window import Window
 from webflow_conversions.transport.libcurl import CurlTransport
 
 
-class Query(NamedTuple):
+class NamedQuery(NamedTuple):
     """A query of the configuration: what it is for, its file relative to the folder ``sql``, its connection.
 
     ``build`` raises Unusable if there is no such file or connection.
@@ -107,9 +107,15 @@ class Project:
         """What the run would do with a source, see :func:`~webflow_conversions.pipeline.dry_run.dry_run`."""
         with TemporaryTable() as table:
             rows = self.source_query(source, run.window, most_rows)
-            return self.foresee(source, rows, run, ledger, table, clock, customer_id=customer_id)
+            return self._dry_run(source, rows, run, ledger, table, clock, customer_id=customer_id)
 
-    def foresee(
+    def conversions(self, source: Source, rows: SourceRows, run: Run, clock: Callable[[], datetime]) -> list[Foreseen]:
+        """What the run would make of each conversion of some rows of a source, where nothing was sent before."""
+        with TemporaryTable() as table:
+            self._dry_run(source, rows, run, WithoutLedger(), table, clock)
+            return list(table.conversions())
+
+    def _dry_run(
         self,
         source: Source,
         rows: SourceRows,
@@ -117,10 +123,8 @@ class Project:
         ledger: DryRunLedger,
         table: PreviewTable,
         clock: Callable[[], datetime],
-        *,
-        customer_id: str,
+        customer_id: str = "",
     ) -> Preview:
-        """The same of any rows of a source; the table has all of its conversions afterwards."""
         return dry_run(
             run,
             self.config.rules(source),
@@ -169,17 +173,17 @@ class Project:
         )
         return Push(queue, transport, settings, RunForecasts(ledger(), run, worker))
 
-    def queries(self, sources: Sequence[str], window: Window) -> list[Query]:
+    def queries(self, sources: Sequence[str], window: Window) -> list[NamedQuery]:
         """All queries of a run of these sources."""
         known, attribution = self.config.known_users, self.config.attribution
-        found = [Query("known_users", known.sql, known.warehouse_conn_id, lambda: self.known_users)]
+        found = [NamedQuery("known_users", known.sql, known.warehouse_conn_id, lambda: self.known_users)]
         if attribution is not None:
             found.append(
-                Query("attribution", attribution.visits, attribution.warehouse_conn_id, partial(self._visits, attribution))
+                NamedQuery("attribution", attribution.visits, attribution.warehouse_conn_id, partial(self._visits, attribution))
             )
         for source in map(self.config.source, sources):
             build = partial(self.source_query, source, window)
-            found.append(Query(f"source {source.name}", source.sql, source.warehouse_conn_id, build))
+            found.append(NamedQuery(f"source {source.name}", source.sql, source.warehouse_conn_id, build))
         return found
 
     def connections(self, sources: Sequence[str]) -> list[str]:

@@ -13,13 +13,12 @@ from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsL
 from airflow.sdk.observability import stats
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from starlette.routing import Mount
 
 from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.mariadb import MariaDBServer
 from tests.night import CUSTOMER_ID, TOKEN, Night
-from tests.page import USERS, login
+from tests.page import USERS, airflow_with_the_page, login
 from tests.surroundings import Surroundings
 from webflow_conversions.ledger.runs import Runs
 
@@ -99,19 +98,7 @@ def airflow(postgres: PostgresServer) -> Iterator[FastAPI]:
     """Airflow's API server in this process, with its own auth manager and an empty database of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", ",".join(f"{name}:{role}" for name, role in USERS.items()))
-        patch.setenv("AIRFLOW__API__SECRET_KEY", "a" * 64)
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "b" * 64)
-        from airflow.api_fastapi.app import create_app as airflow_app
-        from airflow.api_fastapi.app import purge_cached_app
-        from airflow.utils.db import initdb
-
-        from webflow_conversions.ui.app import create_app
-
-        initdb()
-        purge_cached_app()
-        app = airflow_app(apps="core")
-        app.router.routes.insert(0, Mount("/webflow", create_app()))
-        yield app
+        yield airflow_with_the_page(patch)
 
 
 @pytest.fixture

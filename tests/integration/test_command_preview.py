@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.surroundings import CONFIGURATION, TWO_SOURCES, Surroundings
+from tests.surroundings import TWO_SOURCES, Surroundings
 from webflow_conversions.cli.main import cli
 
 MORE = """
@@ -87,13 +87,7 @@ def test_a_date_is_that_days_window_and_an_old_one_is_refused(with_more: Surroun
 
 
 def test_conversions_are_judged_where_there_are_visits(around: Surroundings) -> None:
-    around.sql(
-        "CREATE TABLE visits AS SELECT 'crm' AS user_domain, 'u1' AS user_id, at AS started_at, at AS last_active_at,"
-        " at AS first_viewed_at FROM (SELECT now() - interval '65 minutes' AS at) visit"
-    )
-    (around.folder / "sql" / "visits.sql").write_text("SELECT * FROM visits WHERE user_id IN :user_ids")
-    (around.folder / "sql" / "until.sql").write_text("SELECT now() - interval '1 minute' AS complete_until")
-    around.configure(CONFIGURATION + "attribution: {visits: visits.sql, complete_until: until.sql}\n")
+    around.configure_visits()
     (source,) = previewed()
     assert [(one["attribution"], one["amount"]["rows"]) for one in source["credited"]] == [("will_count", 1)]
 

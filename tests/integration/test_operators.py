@@ -268,13 +268,7 @@ def test_the_query_for_known_users_is_looked_at_once_for_users_and_verdicts(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice without rows: with a text, since keys are text, and without any."""
-    around.sql(
-        "CREATE TABLE visits AS SELECT 'crm' AS user_domain, 'u1' AS user_id, at AS started_at, at AS last_active_at,"
-        " at AS first_viewed_at FROM (SELECT now() - interval '65 minutes' AS at) visit"
-    )
-    (around.folder / "sql" / "visits.sql").write_text("SELECT * FROM visits WHERE user_id IN :user_ids")
-    (around.folder / "sql" / "until.sql").write_text("SELECT now() - interval '1 minute' AS complete_until")
-    around.configure(CONFIGURATION + "attribution: {visits: visits.sql, complete_until: until.sql}\n")
+    around.configure_visits()
     around.plan()
     around.extract()
     columns, asked = Warehouse.columns, list[str]()

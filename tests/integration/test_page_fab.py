@@ -9,10 +9,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from starlette.routing import Mount
 
 from tests.night import Night
-from tests.page import HTML, SAME
+from tests.page import HTML, SAME, airflow_with_the_page
 from tests.rows import put
 
 MAY_SEE, MAY_ACT = {"Viewer", "User", "Op", "Admin"}, {"User", "Op", "Admin"}
@@ -27,18 +26,9 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager")
         patch.setenv("AIRFLOW__FAB__CONFIG_FILE", str(tmp_path_factory.mktemp("fab") / "webserver_config.py"))
-        patch.setenv("AIRFLOW__API__SECRET_KEY", "a" * 64)
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "b" * 64)
-        from airflow.api_fastapi.app import create_app as airflow_app
+        app = airflow_with_the_page(patch)
         from airflow.api_fastapi.app import get_auth_manager, purge_cached_app
-        from airflow.utils.db import initdb
 
-        from webflow_conversions.ui.app import create_app
-
-        initdb()
-        purge_cached_app()
-        app = airflow_app(apps="core")
-        app.router.routes.insert(0, Mount("/webflow", create_app()))
         manager: Any = get_auth_manager()
         found = {}
         with manager.flask_app.app_context():

@@ -19,7 +19,7 @@ from webflow_conversions.errors import ConversionsError
 
 if TYPE_CHECKING:
     from webflow_conversions.configuration import Configuration, NoticeTo, Source
-    from webflow_conversions.project import Project, Query
+    from webflow_conversions.project import NamedQuery, Project
 
 
 class Level(StrEnum):
@@ -105,7 +105,7 @@ def _described(project: Project) -> str:
     return f"{project.file.path}: {sources} ({project.file.digest})"
 
 
-def _looked_at(query: Query) -> tuple[Level, str]:
+def _looked_at(query: NamedQuery) -> tuple[Level, str]:
     built = query.build()
     built.check()
     types = built.warehouse.type_names(built.sql)

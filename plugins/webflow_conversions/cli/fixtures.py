@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from webflow_conversions.cli.output import standing
 from webflow_conversions.configuration import moment_written_out, parse_document
 from webflow_conversions.errors import Unusable, first_line
 
@@ -157,13 +158,9 @@ def differences(expected: Sequence[Mapping[str, Any]], found: Sequence[Mapping[s
             if not _agrees({name: value}, match)
         ]
     sentences += [
-        f"{one.get('conversion_id')}: came out as {one.get('state')}{_because(one)}, and is not in expect" for one in left
+        f"{one.get('conversion_id')}: came out as {standing(one['state'], one['reason'])}, and is not in expect" for one in left
     ]
     return sentences
-
-
-def _because(one: Mapping[str, Any]) -> str:
-    return f" ({one['reason']})" if one.get("reason") else ""
 
 
 def _agrees(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -23,23 +24,21 @@ class Output:
     """
 
     def __init__(self, *, as_json: bool) -> None:
-        self.as_json = as_json
+        self._is_json = as_json
         self._is_terminal = sys.stdout.isatty()
         self._console = Console(highlight=False, markup=False, width=None if self._is_terminal else PLAIN_WIDTH, soft_wrap=False)
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write a line."""
-        if not self.as_json:
+        if not self._is_json:
             self._console.print(Text(_printable(text), style=style), soft_wrap=True)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write a table; numbers stand at the right. A cell may be a :class:`rich.text.Text`. Nothing is cut off."""
-        if self.as_json:
+        if self._is_json:
             return
         listed = [list(row) for row in rows]
         table = Table(
-            title=Text(title, style="bold") if title else None,
-            title_justify="left",
             box=box.SIMPLE_HEAD if self._is_terminal else box.ASCII2,
             show_edge=False,
             pad_edge=False,
@@ -53,8 +52,13 @@ class Output:
 
     def document(self, document: Any) -> None:
         """Write the result as JSON, if that was asked for; money as text, exactly."""
-        if self.as_json:
+        if self._is_json:
             click.echo(json.dumps(document, default=str, ensure_ascii=False, indent=2))
+
+
+def standing(state: str, reason: str | None) -> str:
+    """A state with its reason."""
+    return f"{state} ({reason})" if reason else state
 
 
 def _written(cell: Any) -> str:
@@ -69,6 +73,13 @@ def _written(cell: Any) -> str:
             return f"{cell:,}"
         case _:
             return _printable(str(cell))
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Shows a line on a terminal while something lasts; the function that is given takes another line."""
+    with Console(stderr=True, markup=False).status(text) as status:
+        yield status.update
 
 
 def _printable(text: str) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from webflow_conversions.cli.options import config_option, date_option, destination_of, json_option, project_of, window_of
-from webflow_conversions.cli.output import Output
+from webflow_conversions.cli.output import Output, progress
 
 if TYPE_CHECKING:
-    from webflow_conversions.pipeline.dry_run import WithoutLedger
+    from collections.abc import Callable
+
     from webflow_conversions.pipeline.preview import Credited, Outcome, Preview
 
 
@@ -32,16 +31,18 @@ def preview(config_path: Path | None, sources: tuple[str, ...], day: str | None,
     Reads the warehouse for real, judges each row, looks up users, foresees what Webflow will credit, and shows examples and the
     first payloads. Writes nothing, sends nothing, and needs no ledger: what earlier runs sent already is not known to it.
     """
+    from webflow_conversions.pipeline.dry_run import WithoutLedger
     from webflow_conversions.pipeline.run import Run
 
     output, now, project = Output(as_json=as_json), datetime.now(UTC), project_of(config_path)
-    names = list(dict.fromkeys(sources)) or [source.name for source in project.config.sources]
+    names = project.config.chosen(sources)
     run = Run(id=0, run_id="preview", window=window_of(day, now), sources=names, dry_run=True, force=False)
     documents = []
     for name in names:
         source = project.config.source(name)
         url, customer_id = destination_of(source.webflow_conn_id)
-        with _progress(name) as ledger:
+        with progress(f"{name}: reading") as tell:
+            ledger = WithoutLedger(partial(_tell_judged, tell, name))
             shown = project.preview(source, run, ledger, lambda: datetime.now(UTC), customer_id=customer_id, most_rows=most_rows)
         _show(output, shown, url, customer_id)
         documents.append({**shown.to_json(), "url": url, "customer_id": customer_id})
@@ -49,13 +50,8 @@ def preview(config_path: Path | None, sources: tuple[str, ...], day: str | None,
     output.document({"window": [run.window.start.isoformat(), run.window.end.isoformat()], "sources": documents})
 
 
-@contextmanager
-def _progress(name: str) -> Iterator[WithoutLedger]:
-    """A ledger without conversions; on a terminal the number of conversions judged so far is shown while it is used."""
-    from webflow_conversions.pipeline.dry_run import WithoutLedger
-
-    with Console(stderr=True, markup=False).status(f"{name}: reading") as status:
-        yield WithoutLedger(lambda rows: status.update(f"{name}: {rows:,} conversions"))
+def _tell_judged(tell: Callable[[str], None], name: str, conversions: int) -> None:
+    tell(f"{name}: {conversions:,} conversions")
 
 
 def _show(output: Output, shown: Preview, url: str | None, customer_id: str) -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from webflow_conversions.cli.output import standing
 from webflow_conversions.errors import Stopped, Unfinished, Unusable
-from webflow_conversions.rules.states import STANDINGS, State, explain
+from webflow_conversions.rules.states import State, explain_standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,8 +140,7 @@ def _end(project: Project, runs: Runs, run: Run, destinations: Mapping[str, Sequ
 
 
 def _because(state: str, reason: str | None) -> str:
-    meaning = explain(reason).meaning if reason else STANDINGS[State(state)].meaning
-    return f"is {state}{f' ({reason})' if reason else ''}: {meaning}"
+    return f"is {standing(state, reason)}: {explain_standing(state, reason)[0]}"
 
 
 def _now() -> datetime:

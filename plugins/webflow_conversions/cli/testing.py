@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from webflow_conversions.cli.options import config_option, json_option, path_of
+from webflow_conversions.cli.options import config_option, json_option, path_of, window_of
 from webflow_conversions.cli.output import Output
 from webflow_conversions.errors import Unusable
-from webflow_conversions.rules.window import Window, WindowError, from_milliseconds, parse_date
+from webflow_conversions.rules.window import from_milliseconds
 
 if TYPE_CHECKING:
     from webflow_conversions.cli.fixtures import Fixture
@@ -92,20 +92,11 @@ def run_fixture(config_path: Path, path: Path) -> Tested:
 
 
 def _foreseen(project: Project, name: str, fixture: Fixture) -> list[Foreseen]:
-    from webflow_conversions.ledger.preview import TemporaryTable
-    from webflow_conversions.pipeline.dry_run import WithoutLedger
     from webflow_conversions.pipeline.run import Run
 
-    try:
-        window = Window.of_date(parse_date(fixture.date)) if fixture.date else Window.up_to(fixture.now)
-    except WindowError as error:
-        raise Unusable(str(error)) from None
-    source = project.config.source(name)
+    window, source = window_of(fixture.date, fixture.now, sendable_only=False), project.config.source(name)
     run = Run(id=0, run_id="test", window=window, sources=[name], dry_run=True, force=True)
-    with TemporaryTable() as table:
-        rows = project.source_query(source, window)
-        project.foresee(source, rows, run, WithoutLedger(), table, lambda: fixture.now, customer_id=CUSTOMER_ID)
-        return list(table.conversions())
+    return project.conversions(source, project.source_query(source, window), run, lambda: fixture.now)
 
 
 def _document(one: Foreseen) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from webflow_conversions.cli.options import (
     config_option,
@@ -21,7 +20,7 @@ from webflow_conversions.cli.options import (
     project_of,
     window_of,
 )
-from webflow_conversions.cli.output import Output
+from webflow_conversions.cli.output import Output, progress, standing
 from webflow_conversions.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def trace(
     from webflow_conversions.pipeline.run import Run
 
     output, now, project = Output(as_json=as_json), datetime.now(UTC), project_of(config_path)
-    names = list(dict.fromkeys(sources)) or [source.name for source in project.config.sources]
+    names = project.config.chosen(sources)
     run = Run(id=0, run_id="trace", window=window_of(day, now, sendable_only=False), sources=names, dry_run=True, force=True)
     found = [one for name in names for one in traces(project, name, text, run)]
     for one in found:
@@ -120,19 +119,15 @@ def _send(output: Output, project: Project, found: Sequence[Traced], *, yes: boo
 
 def traces(project: Project, name: str, text: str, run: Run) -> list[Traced]:
     """The conversions of a source to which a text may lead."""
-    from webflow_conversions.ledger.preview import TemporaryTable
-    from webflow_conversions.pipeline.dry_run import WithoutLedger
     from webflow_conversions.pipeline.trace import PickedRows, conversion_id_in
     from webflow_conversions.rules.written import written_forms
 
     source = project.config.source(name)
     ids = {*written_forms(text), conversion_id_in(text) or text}
     _, customer_id = destination_of(source.webflow_conn_id)
-    with TemporaryTable() as table, Console(stderr=True, markup=False).status(f"{name}: reading") as status:
-        query = project.source_query(source, run.window)
-        picked = PickedRows(query, ids, lambda rows: status.update(f"{name}: {rows:,} rows"))
-        project.foresee(source, picked, run, WithoutLedger(), table, lambda: datetime.now(UTC), customer_id=customer_id)
-        conversions = list(table.conversions())
+    with progress(f"{name}: reading") as tell:
+        picked = PickedRows(project.source_query(source, run.window), ids, lambda rows: tell(f"{name}: {rows:,} rows"))
+        conversions = project.conversions(source, picked, run, lambda: datetime.now(UTC))
     return [
         Traced(
             source=name,
@@ -179,7 +174,7 @@ def _recorded(action_id: str) -> Conversion | None:
 
 def _show(output: Output, one: Traced, now: datetime) -> None:
     from webflow_conversions.rules.credit import explain_attribution
-    from webflow_conversions.rules.states import STANDINGS, State, explain
+    from webflow_conversions.rules.states import explain_standing
 
     conversion = one.conversion
     output.line(f"{conversion.conversion_id or '(no conversion ID)'} of source {one.source}", style="bold")
@@ -195,11 +190,8 @@ def _show(output: Output, one: Traced, now: datetime) -> None:
         meaning, remedy = explain_attribution(conversion.attribution, conversion.attribution_reason)
         facts.append(("visit", _visit(conversion)))
         facts.append(("will it count", f"{conversion.attribution}: {meaning} {remedy}".strip()))
-    meaning = explain(conversion.reason).meaning if conversion.reason else STANDINGS[State(conversion.state)].meaning
-    remedy = explain(conversion.reason).remedy if conversion.reason else ""
-    facts.append(
-        ("state", f"{conversion.state}{f' ({conversion.reason})' if conversion.reason else ''}: {meaning} {remedy}".strip())
-    )
+    meaning, remedy = explain_standing(conversion.state, conversion.reason)
+    facts.append(("state", f"{standing(conversion.state, conversion.reason)}: {meaning} {remedy}".strip()))
     if conversion.detail:
         facts.append(("detail", conversion.detail))
     event = conversion.event
@@ -246,8 +238,4 @@ def _ledger(recorded: Conversion | None) -> str:
     if recorded is None:
         return "has no such conversion, or there is no ledger"
     settled = f", settled at {recorded.settled_at:%Y-%m-%d %H:%M:%S} UTC" if recorded.settled_at else ""
-    return f"{_standing(recorded.state, recorded.reason)}, {recorded.attempts} attempts{settled}"
-
-
-def _standing(state: str, reason: str | None) -> str:
-    return f"{state} ({reason})" if reason else state
+    return f"{standing(recorded.state, recorded.reason)}, {recorded.attempts} attempts{settled}"

@@ -55,7 +55,7 @@ class PlanConversionsOperator(ConversionsOperator):
 
         started = now()
         missing = self._check_scheduler(context)
-        sources = self._sources()
+        sources = self.config.chosen(self.sources)
         window = self._window(context, started)
         destinations = list(self.config.destinations(sources))
         for notice in self.config.notices:
@@ -108,10 +108,6 @@ class PlanConversionsOperator(ConversionsOperator):
         settled = deployment.belong_to(session, known)
         if settled != known:
             Variable.set(deployment.VARIABLE, settled, "Whose ledger connection webflow_ledger leads to.")
-
-    def _sources(self) -> list[str]:
-        names = list(dict.fromkeys(self.sources or [source.name for source in self.config.sources]))
-        return [self.config.source(name).name for name in names]
 
     def _window(self, context: Context, started: datetime) -> Window:
         try:

@@ -15,7 +15,7 @@ from webflow_conversions.pipeline.reconciliation import BESIDE, state_counts, ta
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.credit import explain_attribution
 from webflow_conversions.rules.event import Event, shortened
-from webflow_conversions.rules.states import STANDINGS, State, explain
+from webflow_conversions.rules.states import State, explain_standing
 
 EXAMPLES = 5
 """Examples of each reason."""
@@ -117,12 +117,12 @@ class Outcome:
     @property
     def meaning(self) -> str:
         """The reason, else the state, in one sentence."""
-        return STANDINGS[State(self.state)].meaning if self.reason is None else explain(self.reason).meaning
+        return explain_standing(self.state, self.reason)[0]
 
     @property
     def remedy(self) -> str:
         """What to do about the reason; empty without one."""
-        return "" if self.reason is None else explain(self.reason).remedy
+        return explain_standing(self.state, self.reason)[1]
 
     def to_json(self) -> dict[str, Any]:
         """For a record."""

@@ -176,6 +176,17 @@ def explain(reason: str) -> Explanation:
         raise KeyError(reason) from None
 
 
+def explain_standing(state: str, reason: str | None) -> tuple[str, str]:
+    """A sentence for where a conversion stands, and one for what to do: of its reason, else of its state, which has no remedy.
+
+    :raises KeyError: for a reason that no release has used.
+    """
+    if not reason:
+        return STANDINGS[State(state)].meaning, ""
+    found = explain(reason)
+    return found.meaning, found.remedy
+
+
 EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.MISSING_CONVERSION_ID: Explanation(
         state=State.REJECTED,
