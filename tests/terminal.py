@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -25,7 +26,7 @@ class Terminal:
         self._read = ""
         self._process = subprocess.Popen(
             command, cwd=folder, env=dict(environment), stdin=screen, stdout=screen, stderr=screen, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one system call, and no thread runs yet
+            preexec_fn=_before_keys,  # noqa: PLW1509 - two system calls, and no thread runs yet
         )  # fmt: skip
         os.close(screen)
 
@@ -64,3 +65,9 @@ class Terminal:
                 raise EOFError(f"{text!r} did not come, but {self._read!r}")
             self._read += more.decode()
         self._read = self._read.partition(text)[2]
+
+
+def _before_keys() -> None:
+    """Give the process its terminal, and Ctrl-C its meaning: whoever is started in the background inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
