@@ -14,11 +14,6 @@ WITH met AS MATERIALIZED (
         c.id AS conversion,
         c.state AS was,
         c.attempts,
-        CASE WHEN c.id IS NOT NULL THEN jsonb_build_object(
-            'state', c.state, 'reason', c.reason, 'action_timestamp_ms', c.action_timestamp_ms, 'value', c.value,
-            'identity_key', c.identity_key, 'detail', c.detail, 'user_domain', c.user_domain, 'user_id', c.user_id,
-            'settled_at', c.settled_at, 'run_id', c.run_id
-        ) END AS before,
         o.state AS old_state,
         o.reason AS old_reason,
         o.identity_key LIKE 'sha256:%%' AS is_old_key_hashed,
@@ -28,8 +23,8 @@ WITH met AS MATERIALIZED (
         o.run_id AS old_run_id,
         o.action_timestamp_ms AS old_timestamp_ms,
         (s.action_timestamp_ms, s.value, s.detail) IS NOT DISTINCT FROM (o.action_timestamp_ms, o.value, o.detail)
-            AND webflow.is_same_key(o.action_id, s.identity_key, o.identity_key)
-            AND o.id IS NOT NULL AS is_as_before,
+            AND webflow.is_same_key(c.action_id, s.identity_key, o.identity_key)
+            AND o.state IS NOT NULL AS is_as_before,
         (c.action_timestamp_ms, c.value, c.identity_key, c.detail)
             IS NOT DISTINCT FROM (o.action_timestamp_ms, o.value, o.identity_key, o.detail) AS stood_as_before,
         e.conversion IS NOT NULL AS again,
@@ -58,7 +53,7 @@ WITH met AS MATERIALIZED (
         s.beside IS NULL AND CASE
             WHEN o.state = 'withdrawn' THEN true
             WHEN o.state = 'rejected' AND o.reason LIKE 'refused\_%%' THEN
-                o.refused_with <> %(config_digest)s AND s.state IN ('ready', 'held', 'future')
+                c.refused_with <> %(config_digest)s AND s.state IN ('ready', 'held', 'future')
             WHEN s.state = 'ready' THEN
                 o.state IN ('held', 'future', 'rejected')
                 OR o.state = 'ready' AND (s.user_domain, s.user_id) IS DISTINCT FROM (o.user_domain, o.user_id)
@@ -68,7 +63,7 @@ WITH met AS MATERIALIZED (
             ELSE false
         END AS is_judged_anew
     FROM pg_temp.staged s
-    LEFT JOIN webflow.conversions c ON c.action_id = s.action_id
+    JOIN webflow.conversions c ON c.action_id = s.action_id
     -- The rows that this extraction has kept so far. OFFSET 0 makes PostgreSQL look up one row at a time by key; a plain
     -- join reads the whole extraction.
     LEFT JOIN LATERAL (
@@ -86,7 +81,15 @@ WITH met AS MATERIALIZED (
         OFFSET 0
     ) e ON true
     LEFT JOIN LATERAL (
-        SELECT b.* FROM jsonb_populate_record(CASE WHEN e.is_new THEN NULL ELSE c END, e.was) b WHERE c.id IS NOT NULL
+        SELECT c.state, c.reason, c.action_timestamp_ms, c.value, c.identity_key, c.detail, c.user_domain, c.user_id, c.settled_at, c.run_id
+        WHERE e.was IS NULL AND e.is_new IS NOT TRUE
+        UNION ALL
+        SELECT w.*
+        FROM jsonb_to_record(e.was) w (
+            state text, reason text, action_timestamp_ms bigint, value numeric, identity_key text, detail text, user_domain text,
+            user_id text, settled_at timestamptz, run_id text
+        )
+        WHERE e.was IS NOT NULL
     ) o ON true
 ), judged AS (
     UPDATE webflow.conversions c
@@ -137,25 +140,36 @@ WITH met AS MATERIALIZED (
     )
     SELECT %(destination)s, %(source)s, event_name, conversion_id, action_id, action_timestamp_ms, value, identity_key,
         user_domain, user_id, state, reason, detail, %(now)s, CASE WHEN state IN ('rejected', 'expired') THEN %(now)s END, %(run_id)s
-    FROM met
-    WHERE conversion IS NULL AND beside IS NULL
+    FROM pg_temp.staged s
+    WHERE beside IS NULL AND NOT EXISTS (SELECT FROM webflow.conversions c WHERE c.action_id = s.action_id)
     RETURNING id, action_id
 ), recorded AS (
     INSERT INTO webflow.extracted (extraction, conversion, value, alike, rank, is_new)
-    SELECT %(extraction)s, a.id, m.value, m.alike, m.rank, true FROM added a JOIN met m ON m.action_id = a.action_id
+    SELECT %(extraction)s, a.id, s.value, s.alike, s.rank, true FROM added a JOIN pg_temp.staged s ON s.action_id = a.action_id
 ), stands AS (
     -- Where the ledger was not to follow, what the source says is kept with the extraction.
-    SELECT m.*, m.differs AND j.id IS NULL AS is_kept, j.id IS NOT NULL AS is_changed
+    SELECT
+        m.*,
+        m.differs AND j.id IS NULL AS is_kept,
+        -- What the conversion was before this statement, whose own changes are not seen here.
+        CASE WHEN j.id IS NOT NULL THEN (
+            SELECT jsonb_build_object(
+                'state', c.state, 'reason', c.reason, 'action_timestamp_ms', c.action_timestamp_ms, 'value', c.value,
+                'identity_key', c.identity_key, 'detail', c.detail, 'user_domain', c.user_domain, 'user_id', c.user_id,
+                'settled_at', c.settled_at, 'run_id', c.run_id
+            )
+            FROM webflow.conversions c
+            WHERE c.id = j.id
+        ) END AS before
     FROM met m
     LEFT JOIN judged j ON j.id = m.conversion
-    WHERE m.conversion IS NOT NULL
 ), recorded_again AS (
     INSERT INTO webflow.extracted (
         extraction, conversion, value, alike, rank, beside, is_kept, action_timestamp_ms, identity_key, detail, was
     )
     SELECT %(extraction)s, conversion, value, alike, rank, beside, is_kept,
         CASE WHEN is_kept THEN action_timestamp_ms END, CASE WHEN is_kept THEN identity_key END, CASE WHEN is_kept THEN detail END,
-        CASE WHEN is_changed THEN before END
+        before
     FROM stands
     WHERE NOT again
 ), replaced AS (
@@ -168,7 +182,7 @@ WITH met AS MATERIALIZED (
         action_timestamp_ms = CASE WHEN s.is_kept THEN s.action_timestamp_ms END,
         identity_key = CASE WHEN s.is_kept THEN s.identity_key END,
         detail = CASE WHEN s.is_kept THEN s.detail END,
-        was = coalesce(e.was, CASE WHEN s.is_changed AND NOT e.is_new THEN s.before END)
+        was = coalesce(e.was, CASE WHEN NOT e.is_new THEN s.before END)
     FROM stands s
     WHERE e.extraction = %(extraction)s AND e.conversion = s.conversion AND s.again AND s.is_better AND NOT s.is_alike
 ), counted AS (
