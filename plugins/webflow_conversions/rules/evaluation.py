@@ -14,7 +14,15 @@ from webflow_conversions.rules.goals import Goal, check_goals
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.personal_data import PersonalDataInIds, has_email, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State
-from webflow_conversions.rules.text import as_text, fault_of, is_placeholder_of_a_conversion, storable, written
+from webflow_conversions.rules.text import (
+    as_text,
+    fault_of,
+    is_placeholder_of_a_conversion,
+    is_plain,
+    storable,
+    texts_of,
+    written,
+)
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, to_utc_milliseconds
 from webflow_conversions.rules.versions import OUTSIDE, TOO_OLD, choose_versions
 from webflow_conversions.rules.window import Window, oldest_recorded_ms, sendable
@@ -90,24 +98,26 @@ def evaluate(
 def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) -> pd.DataFrame:
     """Judge each row of the chunk: one judged row each, in the order of the chunk."""
     given = chunk["occurred_at"]
-    blank = pd.Series([None] * len(given), dtype=object)
-    raw_zones = chunk.get("timezone", blank)
-    zones = raw_zones.where(raw_zones.notna() & (raw_zones != ""), rules.timezone)
+    zones: pd.Series | str | None = rules.timezone
+    if "timezone" in chunk:
+        zones = chunk["timezone"].where(chunk["timezone"].notna() & (chunk["timezone"] != ""), rules.timezone)
     moments, time_reasons = to_utc_milliseconds(
         given, kind=rules.kind, zones=zones, ambiguous=rules.ambiguous, nonexistent=rules.nonexistent
     )
     raw = {name: _listed(column) for name, column in chunk.items()}
-    raw_values = raw.get("value", blank)
-    names = [as_text(name) or rules.event_name for name in raw.get("event_name", blank)]
-    ids = [_conversion_id(value, rules.personal_data) for value in raw["conversion_id"]]
-    keys = [as_text(value) for value in raw["identity_key"]]
+    blank = [None] * len(given)
+    names = [name or rules.event_name for name in texts_of(raw.get("event_name", blank))]
+    ids = _conversion_ids(raw["conversion_id"], rules.personal_data)
+    keys = texts_of(raw["identity_key"])
     goal_reasons = blank if rules.goals is None else check_goals(pd.Series(names, dtype=object), moments, rules.goals, now)
-    money = [parse_value(value) for value in raw_values]
-    stored_keys = [_storable(text) for text in keys]
+    money = [parse_value(value) for value in raw.get("value", blank)]
+    stored_keys = [key if key is None or is_plain(key) else storable(key) for key in keys]
+    name_reasons = {name: _fault_of_name(name) for name in set(names)}
+    stored_names = {name: None if name is None or has_email(name) else storable(name) for name in name_reasons}
     # A row with several faults gets the reason of the first one.
     reasons = [
         id_reason
-        or (Reason.MISSING_EVENT_NAME if name is None else None if is_event_name(name) else Reason.INVALID_EVENT_NAME)
+        or name_reasons[name]
         or time_reason
         or goal_reason
         or value_reason
@@ -116,20 +126,19 @@ def _judge(chunk: Mapping[str, pd.Series], rules: SourceRules, now: datetime) ->
             ids, names, time_reasons, goal_reasons, money, keys, stored_keys, strict=True
         )
     ]
-    stored_names = [None if name is None or has_email(name) else storable(name) for name in names]
+    names_in_ids = {name: (stored and name) or "" for name, stored in stored_names.items()}
+    said = [raw.get(column, blank) for column in ("conversion_id", "occurred_at", "timezone")] + [keys, raw.get("value", blank)]
     action_ids = [
-        action_id(rules.destination, rules.source, (stored_name and name) or "", own)
+        action_id(rules.destination, rules.source, names_in_ids[name], own)
         if own is not None
-        else stand_in_action_id(rules.destination, rules.source, (stored_name and name) or "", _content(*said))
-        for name, stored_name, (own, _, _), *said in zip(
-            names, stored_names, ids, raw["conversion_id"], raw["occurred_at"], raw_zones, keys, raw_values, strict=True
-        )
+        else stand_in_action_id(rules.destination, rules.source, names_in_ids[name], _content(*(column[row] for column in said)))
+        for row, (name, (own, _, _)) in enumerate(zip(names, ids, strict=True))
     ]
     timestamps = pd.array(moments, dtype="Int64")
     timestamps[np.array([reason is not None for reason in time_reasons], dtype=bool)] = pd.NA
     columns: dict[str, Any] = {
         "action_id": action_ids,
-        "event_name": stored_names,
+        "event_name": [stored_names[name] for name in names],
         "conversion_id": [stored_id for _, stored_id, _ in ids],
         "value": [value for value, _ in money],
         "identity_key": stored_keys,
@@ -147,9 +156,20 @@ def _listed(column: pd.Series) -> list[Any]:
     return values
 
 
-def _conversion_id(given: Any, personal_data: PersonalDataInIds) -> tuple[str | None, str | None, Reason | None]:
-    """The ID that tells the conversion apart (None if it has none), the ID to store, and the reason for a rejection."""
-    text = as_text(given)
+_ConversionId = tuple[str | None, str | None, Reason | None]
+"""The ID that tells the conversion apart (None if it has none), the ID to store, and the reason for a rejection."""
+
+
+def _conversion_ids(given: Sequence[Any], personal_data: PersonalDataInIds) -> list[_ConversionId]:
+    return [
+        (text, text, None)
+        if text is not None and is_plain(text) and not is_placeholder_of_a_conversion(text)
+        else _conversion_id(value, text, personal_data)
+        for value, text in zip(given, texts_of(given), strict=True)
+    ]
+
+
+def _conversion_id(given: Any, text: str | None, personal_data: PersonalDataInIds) -> _ConversionId:
     if text is None:
         is_null = fault_of("conversion_id", given) is None
         return None, None, Reason.MISSING_CONVERSION_ID if is_null else Reason.INVALID_CONVERSION_ID
@@ -170,8 +190,10 @@ def _content(*row: Any) -> str:
     return repr([written(value) if text is None and fault_of("", value) else text for value, text in texts])
 
 
-def _storable(text: str | None) -> str | None:
-    return None if text is None else storable(text)
+def _fault_of_name(name: str | None) -> Reason | None:
+    if name is None:
+        return Reason.MISSING_EVENT_NAME
+    return None if is_event_name(name) else Reason.INVALID_EVENT_NAME
 
 
 _CULPRIT = {

@@ -27,7 +27,8 @@ def action_id(destination: str, source: str, event_name: str, conversion_id: str
     The four parts are percent-encoded and joined by ``/``; a long ``actionId`` is cut and ends in ``?`` and a hash.
     No encoded part contains ``?``, so a short and a long ``actionId`` are never equal.
     """
-    return _bounded(f"{_prefix(destination, source, event_name)}/{_encoded(conversion_id)}")
+    text = f"{_prefix(destination, source, event_name)}/{_encoded(conversion_id)}"
+    return text if len(text) <= _READABLE_LENGTH else _cut(text)
 
 
 def source_prefix(destination: str, source: str) -> str:
@@ -38,7 +39,8 @@ def source_prefix(destination: str, source: str) -> str:
 def stand_in_action_id(destination: str, source: str, event_name: str, row: str) -> str:
     """The ledger key of a row without a conversion ID, from the whole content of the row. Such a row is counted, never sent."""
     digest = hashlib.sha256(row.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{_bounded(_prefix(destination, source, event_name))}/?row={digest}"
+    prefix = _prefix(destination, source, event_name)
+    return f"{prefix if len(prefix) <= _READABLE_LENGTH else _cut(prefix)}/?row={digest}"
 
 
 @lru_cache(maxsize=1_000)
@@ -50,9 +52,7 @@ def _encoded(part: str) -> str:
     return part if _SAFE.fullmatch(part) else quote(part, safe="", errors="surrogatepass")
 
 
-def _bounded(text: str) -> str:
-    if len(text) <= _READABLE_LENGTH:
-        return text
+def _cut(text: str) -> str:
     return f"{text[:_READABLE_LENGTH]}?sha256={hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 import uuid
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -31,6 +32,13 @@ _PLACEHOLDERS_OF_A_CONVERSION = (PLACEHOLDERS - {"0"}) | {"conversion_id"}
 
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
+is_plain = re.compile(rf"(?!.{{{LONGEST_TEXT + 1}}})(?:[0-9]+|[0-9_-]*[A-Za-z][0-9A-Za-z_-]*)").fullmatch
+"""Whether a text is made of ASCII letters, digits, ``_`` and ``-`` alone, and has a letter if it has more than digits.
+
+So are most IDs. Such a text can be stored, has nothing to encode in an ``actionId``, and is neither an e-mail address nor a phone
+number: this one look takes the place of four. It may still be a placeholder.
+"""
+
 
 def as_text(value: Any) -> str | None:
     """An ID as text, from any type that a driver returns; None for null, a blank text, NaN, and a value that is no ID.
@@ -55,6 +63,11 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, uuid.UUID) or (isinstance(value, date) and not isinstance(value, datetime)):
         return str(value)
     return None
+
+
+def texts_of(values: Iterable[Any]) -> list[str | None]:
+    """:func:`as_text` of each value."""
+    return [value if type(value) is str and value and not value.isspace() else as_text(value) for value in values]
 
 
 def fault_of(column: str, value: Any) -> str | None:

@@ -11,6 +11,7 @@ the later moment is taken; a local time that a clock change skips has the offset
 import math
 import re
 import zoneinfo
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from enum import StrEnum
@@ -61,6 +62,8 @@ _TEXT = re.compile(
     r" ?(?P<offset>Z|[+-]\d\d(?::?[0-5]\d(?::[0-5]\d)?)?)?",
     re.ASCII,
 )
+_WALL = re.compile(r"(?!0000)\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?", re.ASCII)
+_MOMENT = re.compile(rf"{_WALL.pattern}(?:Z|[+-]\d\d(?::?[0-5]\d)?)", re.ASCII)
 _OTHER_TEXT = re.compile(
     r"(?=\d{8}[Tt]\d{4}|\d{4}-\d\d-\d\d[Tt ]\d\d:)(?!0000)"
     r"(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)[Tt ]"
@@ -233,10 +236,14 @@ def _localize(
 
 def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
     """The values as ISO text of at most microseconds, which of them carry an offset, and why a value is no such text."""
+    given = values.tolist()
     texts, reasons = np.full(len(values), None, dtype=object), np.full(len(values), None, dtype=object)
     has_offset = np.zeros(len(values), dtype=bool)
+    if all(type(value) is str for value in given) and (is_moment := _of_one_form(given)) is not None:
+        texts[:], has_offset[:] = given, is_moment
+        return texts, has_offset, reasons
     match_text = _TEXT.fullmatch
-    for row, value in enumerate(values.tolist()):
+    for row, value in enumerate(given):
         text = value.isoformat() if isinstance(value, datetime) else value.strip() if isinstance(value, str) else "?"
         found = match_text(text) or match_text(text := _plain(text))
         if found is None:
@@ -246,6 +253,17 @@ def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
         texts[row] = f"{wall}{offset or ''}" if beyond_microseconds else text
         has_offset[row] = offset is not None
     return texts, has_offset, reasons
+
+
+def _of_one_form(texts: Sequence[str]) -> bool | None:
+    """Whether all texts carry an offset (True) or none does (False), if all have the form in which databases write; else None.
+
+    A column has as a rule one form, and is read in a quarter of the time.
+    """
+    for form, has_offset in ((_MOMENT.fullmatch, True), (_WALL.fullmatch, False)):
+        if all(map(form, texts)):
+            return has_offset
+    return None
 
 
 def _plain(text: str) -> str:
@@ -280,7 +298,8 @@ def _milliseconds_of(moments: pd.Series) -> Milliseconds:
 
 
 def _none(things: NDArray[np.object_]) -> NDArray[np.bool_]:
-    return np.fromiter((thing is None for thing in things), dtype=bool, count=len(things))
+    found: NDArray[np.bool_] = np.equal(things, None)
+    return found
 
 
 def moments_of(values: pd.Series) -> pd.Series:
