@@ -60,10 +60,14 @@ class Extraction:
     def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
         """Bring judged conversions into the ledger, all of them or none.
 
+        Its commit is not waited for: PostgreSQL writes its log in order, so the commit of :meth:`end`, which is, makes this one
+        last, too; and an extraction without an end counts for nothing.
+
         :raises Unavailable: if other runs keep adding the same conversions at this moment.
         """
         for _ in range(RACES):
             with suppress(UniqueViolation), self._session.transaction() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit = off")
                 self.stage(cursor, conversions)
                 return self.merge(cursor, now)
         raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
