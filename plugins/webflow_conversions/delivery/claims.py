@@ -14,7 +14,7 @@ from webflow_conversions.delivery.settings import PushCounts, PushSettings
 from webflow_conversions.delivery.settling import Settling
 from webflow_conversions.errors import Unavailable
 from webflow_conversions.rules.states import Reason, State
-from webflow_conversions.rules.window import sendable
+from webflow_conversions.rules.window import Interval
 
 LARGEST_CLAIM = 1_000
 """Rows."""
@@ -207,9 +207,11 @@ class Claims:
         self._recover_at = self._clock.monotonic() + RECOVER_SECONDS
 
 
-def unfit(conversion: Claimed, moment: datetime, settings: PushSettings) -> Settlement | None:
-    """The outcome of a row that cannot count at this moment; None if it can."""
-    may_be_sent = sendable(moment, settings.clock_offset)
+def unfit(conversion: Claimed, may_be_sent: Interval) -> Settlement | None:
+    """The outcome of a row that cannot count now; None if it can.
+
+    :param may_be_sent: the result of :func:`~webflow_conversions.rules.window.sendable` for now.
+    """
     if conversion.event.action_timestamp_ms < may_be_sent.start_ms:
         return Settlement(id=conversion.id, state=State.EXPIRED, reason=Reason.EXPIRED_UNSENT)
     if conversion.event.action_timestamp_ms >= may_be_sent.end_ms:

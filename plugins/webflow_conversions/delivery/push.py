@@ -30,6 +30,7 @@ from webflow_conversions.delivery.settings import PushCounts, PushSettings, conn
 from webflow_conversions.delivery.settling import Settling
 from webflow_conversions.errors import Unavailable
 from webflow_conversions.rules.states import State
+from webflow_conversions.rules.window import sendable
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +159,10 @@ class Push:
         now, queue = self._clock.monotonic(), self._claims.queue
         if self._breaker.is_open or not self._is_open(now):
             return
+        may_be_sent = sendable(self._clock.now(), self._settings.clock_offset)
         while queue and self._in_flight.has_room(self._pace.limit, now):
             conversion = queue.popleft()
-            outcome = unfit(conversion, self._clock.now(), self._settings)
+            outcome = unfit(conversion, may_be_sent)
             if outcome is None:
                 self._in_flight.start(conversion, conversion.event.body(self._settings.customer_id), now)
             else:
@@ -177,7 +179,7 @@ class Push:
         )
 
     def _may_leave(self, conversion: Claimed, now: float, moment: datetime) -> bool:
-        return self._is_open(now) and unfit(conversion, moment, self._settings) is None
+        return self._is_open(now) and unfit(conversion, sendable(moment, self._settings.clock_offset)) is None
 
     def _receive(self) -> None:
         """Handle the answers that came; wait a little if there is none."""
