@@ -5,11 +5,12 @@ import re
 import uuid
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Context, Decimal
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webflow_conversions.pipeline.run import Run
@@ -17,9 +18,9 @@ from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.evaluation import SourceRules, evaluate
 from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.goals import Goal
-from webflow_conversions.rules.personal_data import PersonalDataInIds, hashed
+from webflow_conversions.rules.personal_data import PersonalDataInIds, has_email, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State, explain
-from webflow_conversions.rules.text import LONGEST_TEXT, as_text
+from webflow_conversions.rules.text import LONGEST_TEXT, as_text, is_plain, storable
 from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind
 from webflow_conversions.rules.window import Window, to_milliseconds
 
@@ -848,3 +849,16 @@ def test_a_chunk_without_rows_has_no_conversions_and_adds_up():
     evaluated = evaluate(columns, rules(goals=[]), LAST_2_DAYS, NOW)
 
     assert (len(evaluated.conversions), evaluated.tally) == (0, Tally())
+
+
+@given(
+    st.text(st.sampled_from("aZ09_-@.+%/ é\n\0"), max_size=12)
+    | st.text("09a", min_size=LONGEST_TEXT - 2, max_size=LONGEST_TEXT + 2)
+    | st.from_regex(r"(tel:)?0[1-9][0-9]{2}[-_a]?[0-9]{6}", fullmatch=True)
+)
+@example("0151-1234567")
+def test_what_is_plain_needs_none_of_the_looks_that_it_is_spared(text):
+    if is_plain(text):
+        assert (storable(text), quote(text, safe="")) == (text, text)
+        assert not looks_like_personal_data(text)
+        assert not has_email(text)

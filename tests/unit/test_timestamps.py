@@ -599,3 +599,14 @@ def test_a_mixture_of_writings_is_no_moment(text):
 
 def test_a_comma_is_floored_like_a_point():
     assert read("2026-01-28T01:13:17,9999Z", AWARE) == 1_769_562_797_999
+
+
+WALLS = st.from_regex(r"20[0-9]{2}-[01][1-9]-[0-2][1-9][T ][01][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?", fullmatch=True)
+OFFSETS = st.sampled_from(["", "Z", "+00", "-05", "+0530", "+05:30"])
+
+
+@given(st.lists(st.builds(str.__add__, WALLS, OFFSETS), min_size=1), st.sampled_from([AWARE, LOCAL]))
+def test_a_column_in_one_form_is_read_as_each_of_its_values_beside_another_form(texts, kind):
+    together = to_utc_milliseconds(pd.Series(texts, dtype=object), kind=kind, zones="UTC")
+    beside = to_utc_milliseconds(pd.Series([*texts, "20260314T120000"], dtype=object), kind=kind, zones="UTC")
+    assert [each.tolist() for each in together] == [each.tolist()[:-1] for each in beside]

@@ -298,8 +298,7 @@ def _milliseconds_of(moments: pd.Series) -> Milliseconds:
 
 
 def _none(things: NDArray[np.object_]) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = np.equal(things, None)
-    return found
+    return np.array([thing is None for thing in things.tolist()], dtype=bool)
 
 
 def moments_of(values: pd.Series) -> pd.Series:
