@@ -55,19 +55,58 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-_DATA = re.compile(r"""'[^']*'|"[^"]*"|“[^”]*”|\S+@\S+|\b\w*\d{5,}\w*\b""")
+_PAIRS = {"'": "'", '"': '"', "“": "”", "„": "“”", "‘": "’", "‚": "‘’", "«": "»", "»": "«", "「": "」"}  # noqa: RUF001 - on purpose
+"""Quotation marks that open, in the languages of databases, and what closes them."""
+_OPENS = re.compile(rf"(?:(?<!\w)|(?<=\b[bBnNrRuUxX]))'|[{''.join(_PAIRS.keys() - {chr(39)})}]")
+"""A quotation mark that may open; an apostrophe within a word does not, a letter before a text of a program may stand there."""
+_LONGEST_MESSAGE = 2_000
+"""Characters of a message that are looked at: a value in it may be of any length."""
+_CONTRACTED = re.compile(r"n't\b")
+_DATA = re.compile(r"""\S+@\S+|\b\w*\d{5,}\w*\b""")
 
 
 def without_data(text: str, known: Collection[str] = ()) -> str:
     """A message that nobody here wrote, without what may be a value out of a row, a secret or a person.
 
+    A value may hold quotation marks and line breaks itself, and its end may have been cut off: what is quoted is taken to end
+    with the last mark, or with the text.
+
     :param known: words in small letters that may be told.
     """
-    return _DATA.sub(lambda found: found[0] if set(re.findall(r"\w+", found[0].lower())) <= set(known) else "…", text)
+
+    def is_known(words: str) -> bool:
+        found = set(re.findall(r"\w+", words.lower()))
+        return bool(found) and found <= set(known)
+
+    text, parts, done = text[:_LONGEST_MESSAGE], list[str](), 0
+    while found := _OPENS.search(text, done):
+        start, closing = found.start(), _PAIRS[found[0]]
+        ends = [at for at in range(found.end(), len(text)) if text[at] in closing and not _CONTRACTED.match(text, at - 1)]
+        if ends and is_known(text[found.end() : ends[0]]):
+            parts.append(text[done : ends[0] + 1])
+            done = ends[0] + 1
+        else:
+            parts += [text[done:start], "…"]
+            done = ends[-1] + 1 if ends else len(text)
+    shown = "".join([*parts, text[done:]])
+    return _DATA.sub(lambda found: found[0] if is_known(found[0]) else "…", shown)
 
 
-_VALUE_STATES = ("22", "P0", "XX", "F0")
+_VALUE_STATES = ("22", "P0", "XX000", "F0", "38", "39", "HV")
 """Beginnings of PostgreSQL's codes whose message quotes a value, or is written by a function of the database."""
+
+
+def holds_values(error: BaseException) -> bool:
+    """Whether PostgreSQL's message may hold a value of a row: by its code, or since a function of the database wrote it, which
+    may give it any code.
+    """
+    state = getattr(error, "pgcode", None) or ""
+    return state.startswith(_VALUE_STATES) or is_raised(error)
+
+
+def is_raised(error: BaseException) -> bool:
+    """Whether a RAISE in a function of PostgreSQL wrote the message."""
+    return getattr(getattr(error, "diag", None), "source_function", None) == "exec_stmt_raise"
 
 
 def described(error: BaseException) -> str:
@@ -92,7 +131,7 @@ def described(error: BaseException) -> str:
 def database_words(error: BaseException) -> str:
     """The first line of what PostgreSQL says, or its code where the words may hold a value of a row."""
     state = getattr(error, "pgcode", None) or ""
-    return f"SQLSTATE {state}" if state.startswith(_VALUE_STATES) else first_line(error)
+    return f"SQLSTATE {state}" if holds_values(error) else first_line(error)
 
 
 def frames(error: BaseException) -> str:

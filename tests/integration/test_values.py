@@ -79,7 +79,8 @@ def grouped_error(*_: Any, **__: Any) -> Any:
         ("PERFORM NEW.identity_key::integer", "InvalidTextRepresentation: SQLSTATE 22P02"),
         ("PERFORM NEW.identity_key::timestamptz", "InvalidDatetimeFormat: SQLSTATE 22007"),
         ("RAISE EXCEPTION 'no %', NEW.identity_key", "RaiseException: SQLSTATE P0001"),
-        ("RAISE check_violation USING MESSAGE = 'a', DETAIL = NEW.identity_key, HINT = NEW.identity_key", "a (SQLSTATE 23514)"),
+        ("RAISE check_violation USING MESSAGE = NEW.identity_key, DETAIL = NEW.identity_key", "CheckViolation: SQLSTATE 23514"),
+        ("RAISE EXCEPTION '%', NEW.identity_key USING ERRCODE = '42703'", "SQLSTATE 42703"),
         ("EXECUTE 'SELECT nowhere.' || quote_ident('x')", "SQLSTATE 42P01"),
     ],
 )

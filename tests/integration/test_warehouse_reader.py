@@ -1,5 +1,6 @@
 """What the reader makes of a PostgreSQL warehouse: types, encodings, keys, failures."""
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from decimal import Decimal
@@ -259,6 +260,57 @@ def test_a_server_that_goes_away_while_it_is_read_is_unavailable_not_unusable(ni
     sql = "SELECT g AS a, pg_terminate_backend(pg_backend_pid()) AS b FROM generate_series(1, 3) g"
     with pytest.raises(Unavailable, match=r"The warehouse \(connection warehouse\) went away: "):
         night.warehouse.read(sql, {}, ["a", "b"], print)
+
+
+def told(error: BaseException) -> str:
+    """What a traceback would say of an error, and of those behind it."""
+    behind = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return f"{error} {told(behind) if behind else ''}"
+
+
+@pytest.mark.parametrize(
+    "code", ["P0001", "45000", "23514", "42703", "57014", "53400", "58000", "38000", "HV000", "XX000", "22012"]
+)
+def test_what_a_function_of_the_warehouse_says_is_not_told_whatever_code_it_gives(night: Night, code: str) -> None:
+    night.sql(
+        f"""
+        CREATE FUNCTION checked(name text) RETURNS text LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no zone: %', name USING ERRCODE = '{code}', HINT = 'Perhaps you meant ' || name; END $$
+        """
+    )
+    with pytest.raises(
+        (Unusable, Unavailable), match=rf"an error whose words may hold values of rows \(SQLSTATE {code}\)"
+    ) as raised:
+        night.warehouse.read("SELECT checked('Anna ' || 'Lopez') AS a", {}, ["a"], print)
+    assert "Anna" not in told(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind"),
+    [
+        ("(t || chr(34) || '1')::integer", "type integer"),
+        ("(t || E'\\n1')::date", "type date"),
+        ("(t || '''')::uuid", "type uuid"),
+        ("('{' || t)::json", "type json"),
+        ("(t || '1')::inet", "type inet"),
+        ("('x' || length(t))::numeric", "type numeric"),
+        ("(power(10, 20 + length(t)))::integer", "out of range"),
+        ("12345.678::numeric(4, 2) + length(t)", "field overflow"),
+        ("to_date(t, 'YYYY')", "invalid value"),
+        ("regexp_replace(t, t || '(', '')", "regular expression"),
+        ("convert_from(t::bytea || '\\xe4'::bytea, 'UTF8')", 'encoding "UTF8"'),
+        ("('{' || t)::text[]::text", "malformed array literal"),
+        ("(SELECT g::text FROM generate_series(1, 2) g)", "more than one row"),
+        ("query_to_xml('SELECT 1/' || (length(t) - length(t)), false, false, '')::text", "division by zero"),
+    ],
+)
+def test_a_value_that_postgresql_refuses_is_told_by_its_kind_alone(night: Night, expression: str, kind: str) -> None:
+    night.sql("CREATE TABLE named AS SELECT 'Anna O''Lopez 1'::text AS t")
+    with pytest.raises(Unusable) as raised:
+        night.warehouse.read(f"SELECT {expression} AS a FROM named", {}, ["a"], print)
+    assert re.search("Anna|Lopez", told(raised.value)) is None
+    assert kind in str(raised.value)
+    assert "SQLSTATE" in str(raised.value)
 
 
 def test_what_goes_wrong_with_a_chunk_is_not_taken_for_the_warehouse_s_fault(night: Night) -> None:

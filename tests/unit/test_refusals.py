@@ -1,7 +1,12 @@
 """What databases that are not here say of a query, in the words of their manuals: kind, line, and no value of a row."""
 
+from contextlib import closing
+from time import process_time
+
+import duckdb
 import pytest
 
+from webflow_conversions.errors import without_data
 from webflow_conversions.rules.mistakes import Mistake
 from webflow_conversions.warehouse.reaching import what_to_correct
 from webflow_conversions.warehouse.refusals import refusal
@@ -38,6 +43,59 @@ def test_the_words_of_other_databases_are_understood_and_hold_no_value(
     assert (found.mistake, list(found.lines)) == (mistake, lines)
     assert words in found.told
     assert "anna" not in found.told.lower()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["O'Anna", 'an "Anna"', "Anna's", "can't Anna", "x\nAnna", "x\n\nLINE 1: 'Anna", "'", "no such column: Anna", "'Anna'"],
+)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Could not convert string '{}' to INT32: Conversion Error",
+        'invalid date field format: "{}", Conversion Error',
+        "Type VARCHAR with value '{}' can't be cast: Conversion Error",
+        "Numeric value '{}' is not recognized",
+        "ungültige Eingabesyntax für Typ integer: »{}«",
+        "syntaxe en entrée invalide pour le type integer : « {} »",
+        "invalid input “{}”",
+        "ungültig: „{}“",
+        "cannot read b'{}'",
+    ],
+)  # fmt: skip
+def test_a_value_that_holds_quotation_marks_and_line_breaks_is_told_in_no_part(value: str, said: str) -> None:
+    found = refusal(RuntimeError(said.format(value)), Statement(SQL, "unheard_of"))
+    assert "Anna" not in found.told
+    assert "…" in found.told
+    assert not found.mistake.is_about_names, "the value does not say what kind of mistake it is"
+
+
+@pytest.mark.parametrize("value", ["O''Anna", "x\nAnna", 'a"Anna', "it''s Anna''s", "'' to Anna"])
+@pytest.mark.parametrize("target", ["int", "date", "uuid", "int[]", "timestamptz", "json", "decimal(3, 1)", "interval"])
+def test_duckdb_tells_no_part_of_a_value(value: str, target: str) -> None:
+    with closing(duckdb.connect()) as connection, pytest.raises(duckdb.Error) as raised:
+        connection.execute(f"SELECT CAST('{value}' AS {target})")
+    assert "Anna" in str(raised.value)
+    found = refusal(raised.value, Statement(SQL, "duckdb"))
+    assert "Anna" not in found.told
+    assert found.mistake is Mistake.VALUE
+
+
+@pytest.mark.parametrize(
+    "known", ["column 'total' of \"shop_orders\"", "that doesn't exist, in shop_orders' rows", "Airflow's 'total' isn't there"]
+)
+def test_what_stands_in_the_query_is_told(known: str) -> None:
+    assert without_data(known, Statement(SQL, "unheard_of").words) == known
+
+
+def test_a_message_of_any_length_is_told_at_once() -> None:
+    began = process_time()
+    told = [
+        refusal(RuntimeError(f"could not cast '{piece * 500_000}'"), Statement(SQL, "duckdb")).told
+        for piece in ("table ", "'total' ", "\n ", "x")
+    ]
+    assert process_time() - began < 10  # some hundredths; without a bound it takes hours
+    assert all(len(one) < 2_100 for one in told)
 
 
 @pytest.mark.parametrize(

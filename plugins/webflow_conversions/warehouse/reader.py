@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from psycopg2.extensions import encodings
 from sqlalchemy.engine import Connection, Engine
 
-from webflow_conversions.errors import Unavailable, Unusable, first_line
+from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.rules.mistakes import Mistake
 from webflow_conversions.rules.personal_data import looks_like_personal_data
 from webflow_conversions.rules.query import Query
@@ -200,7 +200,7 @@ class Warehouse:
         if getattr(error, "connection_invalidated", False) or (
             isinstance(error, (sa.exc.OperationalError, psycopg2.OperationalError)) and self._engine.dialect.name == "postgresql"
         ):
-            return Unavailable(f"The warehouse (connection {self._name}) went away: {_first_line(error)}{place}.")
+            return Unavailable(f"The warehouse (connection {self._name}) went away: {found.told}{place}.")
         return Unusable(f"The warehouse (connection {self._name}) refuses the {query}: {found.told}{place}.{found.remedy}")
 
     def _stream(
@@ -345,8 +345,3 @@ def _can_write(codec: str, value: Any) -> bool:
 
 def _converted(values: list[Any], convert: Callable[[Any], Any] | None) -> list[Any]:
     return values if convert is None else [None if value is None else convert(value) for value in values]
-
-
-def _first_line(error: Exception) -> str:
-    """The first line of what the driver said, without what SQLAlchemy adds."""
-    return first_line(getattr(error, "orig", None) or error)

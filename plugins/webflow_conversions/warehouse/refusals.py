@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from webflow_conversions.errors import first_line, without_data
+from webflow_conversions.errors import first_line, is_raised, without_data
 from webflow_conversions.rules.mistakes import Mistake
 from webflow_conversions.warehouse.statement import Statement
 
@@ -17,6 +17,7 @@ _SQLSTATES: Sequence[tuple[str, Mistake]] = (
     ("42804", Mistake.TYPE), ("42846", Mistake.TYPE), ("42725", Mistake.TYPE), ("42702", Mistake.AMBIGUOUS),
     ("42P09", Mistake.AMBIGUOUS), ("42701", Mistake.TWICE), ("42601", Mistake.SYNTAX), ("42501", Mistake.PERMISSION),
     ("25006", Mistake.CHANGE), ("57014", Mistake.TIME), ("22021", Mistake.VALUE), ("22", Mistake.VALUE), ("P0", Mistake.OWN),
+    ("XX000", Mistake.OWN), ("38", Mistake.OWN), ("39", Mistake.OWN), ("HV", Mistake.OWN),
     ("42S22", Mistake.COLUMN), ("42S02", Mistake.TABLE),
 )  # fmt: skip
 """Codes of the SQL standard, PostgreSQL and ODBC, or the beginnings of some."""
@@ -93,7 +94,7 @@ class Refusal:
 def refusal(error: BaseException, statement: Statement) -> Refusal:
     """What a driver's error says of a statement."""
     text, code = _text(error), sqlstate(error)
-    mistake = _mistake(error, code, text)
+    mistake = _mistake(error, code, without_data(text, statement.words))  # a value must not say what kind of mistake it is
     words, line = _words(error, text, mistake), _line(error, text)
     is_behind = "source_rows" in words or "incomplete" in words or (line or 0) > statement.last_line
     if mistake is Mistake.SYNTAX and is_behind:
@@ -130,6 +131,8 @@ def _mistake(error: BaseException, code: str, text: str) -> Mistake:
     of_code = next((mistake for beginning, mistake in _SQLSTATES if code.startswith(beginning)), None)
     of_number = _MYSQL_CODES.get(mysql_code(error) or 0)
     of_words = next((mistake for mistake, words in _WORDS if re.search(words, text, re.IGNORECASE)), Mistake.OTHER)
+    if is_raised(error):
+        return Mistake.OWN
     return of_code or of_number or (Mistake.OTHER if getattr(error, "pgcode", None) else of_words)
 
 
