@@ -191,6 +191,45 @@ def test_an_answer_that_cannot_be_compared_is_refused_and_says_what_is_missing(
             read()
 
 
+@pytest.mark.parametrize("status", [200, 400, 403, 404])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"data": ' + b"[" * 100_000,
+        b'{"goals": [' + b'{"goalId": ' * 50_000,
+        b'{"data": [], "goals": [], "bucketing": {"bucketTimeZone": [], "granularityPeriod": {}}}',
+        b'{"data": [], "goals": [], "bucketing": {"bucketTimeZone": "%s"}}' % (b"x" * 1_000_000),
+        b'{"data": [{"timestamp": "0001-01-01T00:00:00+23:59", "count": 1}], "goals": [{"goalId": "\\ud800"}]}',
+        b'{"data": [{"timestamp": "2026-11-22T00:00:00Z", "count": 1e400}], "goals": [{"goalId": "\\u0000"}]}',
+        b'{"data": [{"timestamp": "2026-11-22T00:00:00Z", "count": 9223372036854775808}], "goals": [{"goalId": "%s"}]}' % (b"x" * 1_000_000),
+        b'{"data": [{"timestamp": "2026-11-22T00:00:00Z", "count": %s}], "goals": [{"goalId": %s}]}' % (b"9" * 9_000, b"9" * 9_000),
+        b'{"data": [{"timestamp": "2026-11-22T00:00:00Z", "%s": 1}], "goals": [{"goalId": 1, "eventName": "\\ud800"}, 7]}' % (b"x" * 1_000_000),
+        b'{"data": [], "goals": [], "nextCursor": {"a": 1}}',
+        b'{"data": [], "goals": [], "nextCursor": "\\ud800"}',
+        b'{"data": [], "goals": [], "nextCursor": "%s"}' % (b"x" * 1_000_000),
+        b'{"data": 1, "goals": 1, "message": "\\ud800", "code": ["\\udfff"]}',
+        b'{"data": 1, "goals": 1, "message": "%s"}' % (b"x" * 1_000_000),
+        b"\xff\xfe{\x00",
+        b"\xef\xbb\xbf{}",
+        b'{"data": NaN, "goals": Infinity}',
+    ],
+    ids=lambda body: repr(body[:60]),
+)  # fmt: skip
+def test_whatever_the_api_says_is_one_short_sentence(monkeypatch: pytest.MonkeyPatch, body: bytes, status: int) -> None:
+    with Server(lambda *_: saying(status, "Content-Type: application/json", body=body)) as server:
+        connect(monkeypatch, server.url)
+        is_well, told = try_it()
+        assert not is_well
+        assert len(told) < 1_000
+        try:
+            said = read()
+        except (Unusable, Unavailable) as error:
+            assert len(str(error)) < 1_000
+        else:
+            assert (status, said) == (404, None), "there is no such goal"
+
+
 def test_goals_that_come_in_pages_are_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def page(head: bytes, _: bytes) -> bytes:
         if b"cursor=second" in head:

@@ -13,6 +13,7 @@ from webflow_conversions.delivery.answers import Answer, Trouble, excerpt, retry
 from webflow_conversions.errors import ConversionsError, Unavailable, Unusable
 from webflow_conversions.hooks.connections import connection_named, of_this_connection
 from webflow_conversions.pipeline.readback import WebflowGoal
+from webflow_conversions.rules.text import is_storable
 from webflow_conversions.transport.caller import Caller
 from webflow_conversions.transport.data_api import DataApi
 
@@ -27,6 +28,9 @@ MOST_PAGES = 100
 
 _COUNTS = ("count", "conversions", "uniqueConversions")
 """Names that the count of a day may have; no page of Webflow's gives it (docs/webflow-api.md, What no page says)."""
+_LONGEST_NAME, _LONGEST_CURSOR = 200, 2_000
+"""Characters of IDs and names, and of the mark of a next page."""
+_MOST_CONVERSIONS = 10**12
 _UTC = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Z"})
 
 
@@ -127,6 +131,8 @@ class Analyze:
             cursor = document.get("nextCursor")
             if not cursor:
                 return
+            if not isinstance(cursor, str | int) or not _is_short(str(cursor), _LONGEST_CURSOR):
+                raise _unreadable("has a 'nextCursor' that is none")
             asked["cursor"] = str(cursor)
         raise _unreadable(f"has more than {MOST_PAGES} pages of {name!r}")
 
@@ -163,7 +169,7 @@ class Analyze:
         """
         try:
             document = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         status, name = answer.status or 0, self._api.connection
         if status >= 500:
@@ -175,7 +181,7 @@ class Analyze:
             )
         if status == 200:
             return document
-        said = excerpt(str(document.get("message", "")).encode(), (self._api.token,)) or f"HTTP {status}"
+        said = excerpt(str(document.get("message", "")).encode("utf-8", "replace"), (self._api.token,)) or f"HTTP {status}"
         if status == 401:
             raise Unusable(
                 f"Webflow does not know the API token of connection {name} (HTTP 401): put one from Site settings > Apps & "
@@ -198,10 +204,15 @@ class _NotFoundError(Unusable):
 
 def _goal(document: Any) -> WebflowGoal:
     goal_id = document.get("goalId") if isinstance(document, dict) else None
-    if not isinstance(goal_id, (str, int)):
+    if not isinstance(goal_id, (str, int)) or not _is_short(str(goal_id), _LONGEST_NAME):
         raise _unreadable("has a goal without 'goalId'")
     name = document.get("eventName")
-    return WebflowGoal(str(goal_id), name if isinstance(name, str) and name else None)
+    return WebflowGoal(str(goal_id), name if isinstance(name, str) and _is_short(name, _LONGEST_NAME) else None)
+
+
+def _is_short(text: str, most: int) -> bool:
+    """Whether a text can be stored and sent, and is no longer than any that is meant."""
+    return 0 < len(text) <= most and is_storable(text)
 
 
 def _check_days(document: Mapping[str, Any]) -> None:
@@ -210,9 +221,9 @@ def _check_days(document: Mapping[str, Any]) -> None:
     if not isinstance(bucketing, dict):
         return
     zone, period = bucketing.get("bucketTimeZone", "UTC"), bucketing.get("granularityPeriod", "day")
-    if zone not in _UTC or period != "day":
+    if not isinstance(zone, str) or zone not in _UTC or period != "day":
         raise Unusable(
-            f"Webflow counts by {period} in the time zone {zone}, and days of UTC were asked for: they cannot be compared."
+            f"Webflow counts by {str(period)[:50]} in the time zone {str(zone)[:50]}, and days of UTC were asked for: they cannot be compared."
         )
 
 
@@ -221,14 +232,14 @@ def _count(document: Any) -> tuple[date, int]:
     fields = document if isinstance(document, dict) else {}
     try:
         moment = datetime.fromisoformat(fields["timestamp"])
-    except (KeyError, TypeError, ValueError):
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise _unreadable("has a day without a moment 'timestamp'") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     if moment.time() != datetime.min.time():
         raise Unusable(f"Webflow gives a day that begins at {moment:%H:%M} UTC: it cannot be compared with days of UTC.")
     count = next((fields[name] for name in _COUNTS if name in fields), None)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise _unreadable(f"has a day without a count: its fields are {', '.join(sorted(map(str, fields)))}")
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < _MOST_CONVERSIONS:
+        raise _unreadable(f"has a day without a count: its fields are {', '.join(sorted(map(str, fields)))[:_LONGEST_NAME]}")
     return moment.date(), count
 
 
