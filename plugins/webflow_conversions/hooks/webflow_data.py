@@ -223,7 +223,8 @@ def _check_days(document: Mapping[str, Any]) -> None:
     zone, period = bucketing.get("bucketTimeZone", "UTC"), bucketing.get("granularityPeriod", "day")
     if not isinstance(zone, str) or zone not in _UTC or period != "day":
         raise Unusable(
-            f"Webflow counts by {str(period)[:50]} in the time zone {str(zone)[:50]}, and days of UTC were asked for: they cannot be compared."
+            f"Webflow counts by {str(period)[:50]} in the time zone {str(zone)[:50]}, and days of UTC were asked for: "
+            "they cannot be compared."
         )
 
 
