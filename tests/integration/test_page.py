@@ -757,8 +757,9 @@ def test_every_column_can_be_shown(client: Callable[..., TestClient], page_night
 def test_a_place_in_an_order_that_is_far_behind_the_end_is_an_empty_page(client: Callable[..., TestClient], page_night: Night):
     put(page_night, "accepted")
 
-    for place in ("99999999.1", "-5.1", f"{2**56}.1"):
-        assert client("victor").get(f"/webflow/api/conversions?sort=value&after={place}").status_code == 200
+    for place in ("99999999.1", "-5.1", f"{2**56}.1", f"-{2**57 - 1}.-{2**63 - 1}"):
+        for sort in ("value", "-state"):
+            assert client("victor").get(f"/webflow/api/conversions?sort={sort}&after={place}").status_code == 200
 
 
 def test_a_refusal_speaks_in_words_and_has_its_codes_behind_a_fold(client: Callable[..., TestClient], page_night: Night):

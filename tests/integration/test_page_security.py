@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg2
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from tests.night import Night
 from tests.page import HTML, SAME, form_token, login, post
 from tests.rows import put
+from webflow_conversions.ledger.session import Session
 
 Client = Callable[..., TestClient]
 
@@ -141,6 +143,24 @@ def test_hostile_paging_and_filters_are_a_refusal(client: Client, page_night: Ni
 
     assert answer.status_code == 422
     assert list(answer.json()) == ["detail"]
+
+
+@pytest.mark.parametrize("path", ["/conversions?conversion=canary", "/api/conversions?conversion=canary", "/api/overview", "/"])
+def test_an_error_that_nobody_foresaw_is_told_without_what_was_looked_for(
+    client: Client, page_night: Night, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    said = "no integer: \"canary\"\nLINE 1: SELECT 'canary'"
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise psycopg2.errors.InvalidTextRepresentation(said)
+
+    monkeypatch.setattr(Session, "transaction", fail)
+    answer = client("victor").get(f"/webflow{path}")
+
+    assert answer.status_code == 500
+    assert "Something unexpected happened: InvalidTextRepresentation, in ledger/" in answer.json()["detail"]
+    assert "canary" not in f"{answer.text} {caplog.text}"
+    assert "in fail" in caplog.text, "the log says where it comes from"
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
 
 def _ordered(cursor: Cursor, selection: Filter, rows: int, after: Place | None, order: Order) -> Page | None:
     """A page in another order than the list's own; None if the list is too long for it."""
-    before = after.place if after else 0
+    before = min(max(after.place, 0), MOST_COUNTED) if after else 0
     asked = {
         "sort": order.sort,
         "direction": -1 if order.descending else 1,

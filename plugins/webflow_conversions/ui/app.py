@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webflow_conversions import __version__
-from webflow_conversions.errors import ConversionsError, Unusable
+from webflow_conversions.errors import ConversionsError, Unexpected, Unusable
 from webflow_conversions.ui import api, pages
 from webflow_conversions.ui.access import form_signer, may_view
 from webflow_conversions.ui.ledger import NoLedger, TooLong
@@ -117,6 +117,8 @@ def _on_trouble(request: Request, error: Exception) -> Response:
             answer = _problem(request, 429, str(error))
         case Busy():
             answer = _problem(request, 503, str(error), "There is no room at this moment", may_pass=True)
+        case Unexpected():
+            return _problem(request, 500, str(error))
         case Unusable():
             return _problem(request, 503, str(error), "This cannot be done")
         case NoLedger():

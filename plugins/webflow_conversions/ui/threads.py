@@ -5,6 +5,7 @@ of the former, and does nothing in the latter that could wait.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -13,11 +14,13 @@ from inspect import iscoroutinefunction
 from threading import BoundedSemaphore
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from fastapi import Response
+from fastapi import HTTPException, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from webflow_conversions.errors import Unavailable
+from webflow_conversions.errors import ConversionsError, Unavailable, Unexpected, described, frames
+
+log = logging.getLogger(__name__)
 
 THREADS = 8
 """Threads, and so connections to the ledger, of one API server process; PostgreSQL has 100 for everybody by default."""
@@ -62,7 +65,7 @@ class Threads:
 
     def add(self, work: Callable[[], T]) -> Future[T]:
         """Have work done whatever waits already: only for the end of what was begun, which is bounded elsewhere."""
-        return self._executor.submit(copy_context().run, work)
+        return self._executor.submit(copy_context().run, _told, work)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Wait for work; whoever stops waiting takes it back if no thread has begun it.
@@ -74,6 +77,22 @@ class Threads:
             return await outcome(future)
         finally:
             future.cancel()
+
+
+def _told(work: Callable[[], T]) -> T:
+    """Do work. Of an error that nobody foresaw, the log has the type and the place: its text may hold values of rows, or what a
+    person looked for.
+
+    :raises Unexpected: in its place.
+    """
+    try:
+        return work()
+    except (ConversionsError, HTTPException):
+        raise
+    except Exception as error:  # noqa: BLE001 - raised below, without its text
+        sentence = f"Something unexpected happened: {described(error)}."
+        log.error("%s\n%s", sentence, frames(error))
+    raise Unexpected(sentence)
 
 
 async def outcome(future: Future[T]) -> T:
