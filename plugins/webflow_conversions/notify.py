@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ConversionsError as refused:
         sys.exit(str(refused))
     except ExceptionGroup as failed:
-        sys.exit("\n".join(f"{type(trouble).__name__}: {trouble}" for trouble in failed.exceptions))
+        sys.exit("\n".join(map(str, failed.exceptions)))
     sys.stdout.write("".join(f"told: {notifier}\n" for notifier in told) or "The configuration names no notices.\n")
 
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import traceback
 from datetime import UTC, datetime, time, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 from airflow.sdk import DAG, BaseNotifier
 
 from demo.postgres import USER, free_port
 from tests.surroundings import CONFIGURATION, TWO_SOURCES, Surroundings
+from webflow_conversions import notify
 from webflow_conversions.delivery.forecast import Forecast, Waiting
 from webflow_conversions.errors import Unavailable, Unfinished, Unusable
 from webflow_conversions.operators import notices
@@ -39,7 +42,9 @@ class Teller(BaseNotifier):
 
     def notify(self, context: Any) -> None:
         if self.is_broken:
-            raise ConnectionError("no line")
+            answer = requests.Response()
+            answer.status_code = 403
+            raise requests.HTTPError(f"403 for url: {self.text}", response=answer)
         TOLD.append((self.text, context["message"]))
         GIVEN.append(dict(context))
 
@@ -431,6 +436,26 @@ def test_one_notifier_that_fails_keeps_nothing_from_the_others(evening: Surround
 
     assert len(TOLD) == 1
     assert variables == {}
+
+
+def test_the_error_of_a_notifier_is_told_without_the_address_of_its_webhook(
+    evening: Surroundings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = "{text: 'https://hooks.example.com/T0/canary', is_broken: true}"
+    evening.configure(CONFIGURATION + f"notices: [{{notifier: {__name__}.Teller, arguments: {arguments}}}]\n")
+
+    with pytest.raises(ExceptionGroup) as raised:
+        notices.notify_of_failure(ended(plan="failed"))
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
+    with pytest.raises(SystemExit) as ended_with:
+        notify.main(["--test"])
+
+    told = "".join(traceback.format_exception(raised.value))
+    assert "code 403, HTTPError" in told
+    assert "code 403, HTTPError" in str(ended_with.value)
+    assert "code 403, HTTPError" in caplog.text
+    assert "in notify" in caplog.text, "the log says where it comes from"
+    assert "canary" not in f"{told} {ended_with.value} {caplog.text}"
 
 
 def test_without_notifiers_the_log_says_it(evening: Surroundings, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from airflow.sdk import Variable, conf
 from asgiref.sync import sync_to_async
 
-from webflow_conversions.errors import ConversionsError
+from webflow_conversions.errors import ConversionsError, Unavailable, frames
 from webflow_conversions.hooks.scheduler import FAILURE
 from webflow_conversions.operators import notifiers
 from webflow_conversions.operators.base import default_config_path, now
@@ -291,8 +291,10 @@ def _hand_over(notices: Iterable[tuple[NoticeTo, Notice]], dag_id: str, context:
         try:
             notifiers.tell(notifiers.built(route), context, _given(notice, dag_id))
         except Exception as error:
-            log.exception("the notice could not be handed to %s", route.notifier)
-            failures.append(error)
+            sentence = f"The notice could not be handed to {route.notifier}: {notifiers.trouble_of(error)}."
+            log.error("%s\n%s", sentence, frames(error))
+            log.debug("with what it said", exc_info=error)
+            failures.append(Unavailable(sentence))
     if failures:
         raise ExceptionGroup("not everybody was told", failures)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from webflow_conversions.errors import Unusable, first_line, without_data
+from webflow_conversions.errors import ConversionsError, Unusable, described, first_line, without_data
 
 if TYPE_CHECKING:
     from webflow_conversions.configuration import NoticeTo
@@ -46,6 +46,17 @@ def tell(notifier: BaseNotifier, context: Mapping[str, Any], values: Mapping[str
     sandbox = notifier.get_template_env() if dag is None else dag.get_template_env(force_sandboxed=True)
     notifier.render_template_fields(given, sandbox)
     notifier.notify(given)
+
+
+def trouble_of(error: BaseException) -> str:
+    """What went wrong in a notifier, as the end of a sentence: without its text, since that may hold the address of a webhook,
+    which is a secret, or those of people. The codes of HTTP and SMTP are told, and what Jinja says of a template.
+    """
+    if isinstance(error, ConversionsError):
+        return str(error).rstrip(".")
+    code = getattr(error, "smtp_code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    words = f": {first_line(error)}" if type(error).__module__.startswith("jinja2.") else ""
+    return f"{f'code {code}, ' if code else ''}{described(error)}{words}"
 
 
 def one_line(text: str) -> str:
