@@ -430,6 +430,10 @@ def parse_document(path: Path, model: type[M], what: str) -> M:
         line = f" in line {where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
         raise Unusable(f"The {what} {path} is no YAML{line}: {problem}.") from error
+    except (ValueError, RecursionError):  # of Python, at a number of thousands of digits, and at thousands of brackets
+        raise Unusable(
+            f"The {what} {path} is no YAML that can be read: a number in it is too long, or it is nested too deep."
+        ) from None
     if not isinstance(document, dict):
         needed = [name for name, field in model.model_fields.items() if field.is_required()]
         raise Unusable(f"The {what} {path} is no mapping with {', '.join(needed[:-1])} and {needed[-1]}.")

@@ -201,6 +201,11 @@ def test_a_character_that_yaml_does_not_take_is_one_sentence(complaint, text):
     assert complaint(text).startswith("is no YAML")
 
 
+@pytest.mark.parametrize("text", ["a: " + "[" * 3_000, "a: " + "{a: " * 3_000, f"a: {'9' * 10_000}"], ids=lambda text: text[:9])
+def test_what_python_cannot_read_is_one_sentence(complaint, text):
+    assert complaint(text) == "is no YAML that can be read: a number in it is too long, or it is nested too deep."
+
+
 @pytest.mark.parametrize("text", [b"\xff\xfea", b"sources: \xe4", "name: Müller".encode("latin-1")])
 def test_a_file_that_is_not_utf_8_is_named_as_such(complaint, text):
     assert complaint(text).startswith("cannot be read (it is not UTF-8)")
