@@ -37,6 +37,7 @@ TOGETHER = {
     "tests/e2e/test_bad_input.py": "nights",
     "tests/e2e/test_nights.py": "nights",
     "tests/e2e/test_connections.py": "page in a browser",
+    "tests/e2e/test_erasure.py": "nights",
     "tests/e2e/test_rehearsal.py": "nights",
     "tests/e2e/test_notices.py": "notices",
     "tests/e2e/test_own_dag.py": "nights",

@@ -200,20 +200,23 @@ def test_the_action_log_keeps_who_did_what_and_loses_whom_it_was_about(night: Ni
         {"conversion": "order-of-ann"},
         {"conversion": "webflow_default/sales/offline-purchase/order-of-ann", "state": "rejected"},
         {"begins": "user-of-ann"},
+        {"written": "“ORDER-OF-ANN”"},
         {"begins": "order-of"},
         {"conversion": "order-of-ann-too"},
+        {"written": "order-of-ann-too"},
         {"user_of": str(number)},
         {"source": "sales"},
     ]
     for chosen in filters:
         night.sql("INSERT INTO webflow.actions (person, action, filter) VALUES ('ada', 'download', %s)", Json(chosen))
-    assert Erasure(night.session, ANN).kept().actions == 3
+    assert Erasure(night.session, ANN).kept().actions == 4
     forget(night)
     assert [chosen for (chosen,) in night.sql("SELECT filter FROM webflow.actions ORDER BY id")] == [
         {"conversion": "forgotten"},
         {"conversion": "forgotten", "state": "rejected"},
         {"begins": "forgotten"},
-        *filters[3:],
+        {"written": "forgotten"},
+        *filters[4:],
     ]
 
 

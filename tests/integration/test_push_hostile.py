@@ -1,5 +1,6 @@
 """Pushes on a night when everything else misbehaves: servers, clocks, the database, and whoever stops them."""
 
+import gzip
 import json
 import os
 import resource
@@ -132,6 +133,24 @@ def test_a_user_id_that_the_other_side_repeats_is_not_recorded(night: Night, wri
     with Server(lambda *_: saying(400, body=f"no such user: {writing('Jané Doe/7')}".encode())) as server:
         night.push(run, server.url)
     assert (night.row("a").state, night.row("a").trouble) == ("rejected", "HTTP 400")
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("status", [422, 200])
+def test_an_action_id_that_the_other_side_repeats_stays_out_of_what_runs_keep(night: Night, status: int, coded: bool) -> None:
+    run = night.ready(1)
+
+    def says(head: bytes, body: bytes) -> bytes:
+        words = b"no goal for " + json.loads(body)["actionId"].encode() + b" here"
+        return saying(status, *["Content-Encoding: gzip"] * coded, body=gzip.compress(words) if coded else words)
+
+    with Server(says) as server, suppress(Stopped):
+        night.push(run, server.url)
+    row = night.row("c1")
+    assert "c1" not in row.trouble
+    if status == 200 or not coded:
+        assert "no goal for … here" in row.trouble
+    assert "offline-purchase/c1" not in "".join(night.problems(run))
 
 
 def test_a_longer_rest_that_is_asked_for_at_the_same_time_reaches_the_others(night: Night) -> None:

@@ -476,20 +476,25 @@ FAILING = {
 }  # fmt: skip
 
 
-def test_a_failure_at_a_row_names_how_far_the_query_was_read_and_no_key(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    for backend, place in [
-        (_postgres(request.getfixturevalue("postgres")), "after 2,499 rows, the last of them with the conversion_id o2499"),
-        (_sqlite(tmp_path / "shop"), "after 2,000 rows, the last of them with the conversion_id o2000"),
+def test_a_failure_at_a_row_says_how_far_the_query_was_read_and_the_log_names_the_last_conversion_and_no_key(
+    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for backend, place, last in [
+        (_postgres(request.getfixturevalue("postgres")), "after 2,499 rows.", "o2499"),
+        (_sqlite(tmp_path / "shop"), "after 2,000 rows.", "o2000"),
     ]:
         with pytest.raises(Exception, match=re.escape(place)) as raised:
             backend.records(FAILING[backend.name])
-        assert "key-of-somebody" not in str(raised.value)
+        assert last not in str(raised.value)
+        assert f"has the conversion_id {last}" in caplog.text
+        assert "key-of-somebody" not in f"{raised.value} {caplog.text}"
 
 
-def test_an_address_is_not_named_where_a_query_fails(request: pytest.FixtureRequest) -> None:
+def test_an_address_is_not_named_where_a_query_fails(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> None:
     backend = _postgres(request.getfixturevalue("postgres"))
     with pytest.raises(Unusable, match=r"division by zero \(SQLSTATE 22012\), after 2,499 rows\. Run the query by hand"):
         backend.records(FAILING["postgres"].replace("'o' || g", "'ada@example.com'"))
+    assert "ada@example.com" not in caplog.text
 
 
 def test_a_value_that_the_driver_cannot_read_is_one_sentence(tmp_path: Path) -> None:

@@ -70,6 +70,18 @@ class Answer(NamedTuple):
             return None
         return found if isinstance(found, dict) else None
 
+    def without(self, word: str) -> "Answer":
+        """The answer with "…" in place of a word, in its body and its headers, wherever it is to the letter."""
+        body = _decoded(self)
+        if body is None or word.encode() not in b"".join((body, *self.headers)):
+            return self
+        headers = [
+            line.replace(word.encode(), "…".encode())
+            for line in self.headers
+            if not line.lower().startswith(b"content-encoding:")
+        ]
+        return self._replace(body=body.replace(word.encode(), "…".encode()), headers=headers)
+
     @property
     def is_foreign(self) -> bool:
         """Whether the body shows that another server than the API answered: it is neither empty nor a JSON object."""

@@ -252,6 +252,8 @@ def settlement(
     status, has_left = answer.status, answer.trouble is None or not answer.trouble.is_before_the_request
     state, reason, trouble = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
     secrets = (token, conversion.event.user_id)
+    # The words get into sentences that Airflow and the ledger keep, where nobody removes them with the person.
+    answer = answer.without(conversion.event.action_id)
     if status is not None and (treatment.evidence in NOT_THE_API or treatment.end is not None):
         trouble = who_answered(answer, secrets)
     match treatment.row:

@@ -5,7 +5,7 @@ tombstones alone (``ledger/sql/extraction/merge_staged.sql``).
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,9 +17,13 @@ from psycopg2.extras import Json
 from webflow_conversions.ledger.retention import hashed_user_id
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.rules.states import State
+from webflow_conversions.rules.written import written_forms
 
 FORGOTTEN = "forgotten"
 """The text in place of a removed value."""
+
+_TYPED = frozenset({"conversion", "written", "begins"})
+"""Parts of a filter that somebody typed (``ledger/selection.py``)."""
 
 _BATCH_ROWS = 1_000
 """Conversions of one transaction."""
@@ -157,7 +161,9 @@ class Erasure:
         }
         found = []
         for row in self._session.fetch("erasure/actions", {}):
-            without = {key: FORGOTTEN if text in names else text for key, text in row.filter.items()}
+            without = {
+                key: FORGOTTEN if key in _TYPED and _is_about(key, text, names) else text for key, text in row.filter.items()
+            }
             if without != row.filter:
                 found.append((row.id, without))
         return found
@@ -172,6 +178,11 @@ class Erasure:
             if without != record:
                 found.append((without.pop("id"), _as_parameters(without)))
         return found
+
+
+def _is_about(key: str, text: str, names: Set[str]) -> bool:
+    """Whether what somebody typed stands for one of the names."""
+    return text in names or (key == "written" and not names.isdisjoint(written_forms(text)))
 
 
 def _batches(ids: Sequence[int]) -> list[list[int]]:

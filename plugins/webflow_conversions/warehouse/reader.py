@@ -249,15 +249,15 @@ class Warehouse:
         except sa.exc.OperationalError as error:
             found = refusal(error.orig or error, statement)
             query = statement.query.at(*found.lines)
-            told = f"does not go on with the {query}: {found.told}{seen}.{found.remedy}"
+            told = f"does not go on with the {query}: {found.told}{seen.told()}.{found.remedy}"
             raise Unavailable(f"The warehouse (connection {self._name}) {told}") from None
         except sa.exc.DBAPIError as error:
-            raise self._refusal(error, statement, str(seen)) from None
+            raise self._refusal(error, statement, seen.told()) from None
         except (ValueError, ArithmeticError) as error:
             # The message may hold the value, and that may be an identity key.
             raise Unusable(
                 f"The driver of the warehouse (connection {self._name}) cannot read a value of the {statement.query.at()} "
-                f"({type(error).__name__}){seen}: "
+                f"({type(error).__name__}){seen.told()}: "
                 "return its column as text from the query, or leave the row out."
             ) from None
 
@@ -287,7 +287,7 @@ class Warehouse:
             seen = _Seen(list(types))
             if seen.place is not None:
                 seen.rows, seen.last = lines.seen(seen.place)
-            raise self._refusal(error, statement, str(seen)) from None
+            raise self._refusal(error, statement, seen.told()) from None
         lines.flush()
 
     @staticmethod
@@ -315,7 +315,9 @@ class _Column:
 
 
 class _Seen:
-    """How far a query was read; as text, the end of a sentence. A conversion ID may be named, an identity key may not."""
+    """How far a query was read. The sentence of an error is kept by Airflow and the ledger, where no conversion ID would ever be
+    removed with its person; the log may name one. No identity key is named at all.
+    """
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.place = columns.index("conversion_id") if "conversion_id" in columns else None
@@ -326,14 +328,14 @@ class _Seen:
         self.rows += len(rows)
         self.last = None if self.place is None else rows[-1][self.place]
 
-    def __str__(self) -> str:
+    def told(self) -> str:
+        """The end of a sentence; logs the last conversion ID."""
         if not self.rows:
             return ""
         name = as_text(self.last)
-        place = f", after {self.rows:,} {'row' if self.rows == 1 else 'rows'}"
-        if name is None or not is_storable(name) or looks_like_personal_data(name):
-            return place
-        return f"{place}, the last of them with the conversion_id {name[:100]}"
+        if name is not None and is_storable(name) and not looks_like_personal_data(name):
+            log.warning("the last row that was read before the query failed has the conversion_id %s", name[:100])
+        return f", after {self.rows:,} {'row' if self.rows == 1 else 'rows'}"
 
 
 def _can_write(codec: str, value: Any) -> bool:

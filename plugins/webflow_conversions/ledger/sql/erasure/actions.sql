@@ -1,2 +1,2 @@
 -- Entries of the action log that choose conversions by what somebody typed.
-SELECT id, filter FROM webflow.actions WHERE filter ?| '{conversion,begins}' ORDER BY id
+SELECT id, filter FROM webflow.actions WHERE filter ?| '{conversion,written,begins}' ORDER BY id
