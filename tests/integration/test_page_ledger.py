@@ -786,6 +786,41 @@ def test_a_list_is_put_into_any_order_page_by_page(
     assert seen == expected
 
 
+@pytest.mark.parametrize("order", ["happened", "-value", "state", "-settled"])
+def test_a_page_far_behind_in_an_order_costs_this_process_no_more_than_the_first(
+    night: Night, conversions: Conversions, monkeypatch: pytest.MonkeyPatch, order: str
+):
+    for number in range(40):
+        put(night, "rejected", f"c{number}", reason="refused_422", value=number % 7, settled_at=NOW - number * HOUR)
+    came, run = list[int](), search_module._run
+
+    def counting(*arguments: Any) -> Any:
+        came.append(len(found := run(*arguments)))
+        return found
+
+    monkeypatch.setattr(search_module, "_run", counting)
+    place = Place(place=34, id=1)
+
+    page = conversions.page(Filter(state=State.REJECTED), 3, place, Order.parse(order))
+
+    assert came == [4]
+    assert (len(page.conversions), page.next) == (3, Place(place=37, id=page.conversions[-1].id))
+
+
+def test_a_list_of_several_destinations_ends_where_it_would_cost_too_much_to_merge(
+    night: Night, conversions: Conversions, monkeypatch: pytest.MonkeyPatch
+):
+    a_list(night)
+    night.sql("INSERT INTO webflow.destinations (destination) VALUES ('webflow_new')")
+    monkeypatch.setattr(search_module, "MOST_MERGED", 2)
+
+    first = conversions.page(Filter(source="sales"), 2, None, Order.parse("value"))
+    second = conversions.page(Filter(source="sales"), 2, first.next, Order.parse("value"))
+
+    assert [one.conversion_id for one in (*first.conversions, *second.conversions)] == ["d", "a", "e", "c"]
+    assert second.next is None
+
+
 def test_a_list_that_is_too_long_stays_in_its_own_order_and_is_not_counted(
     night: Night, conversions: Conversions, monkeypatch: pytest.MonkeyPatch
 ):

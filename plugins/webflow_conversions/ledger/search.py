@@ -28,6 +28,8 @@ MOST_LOOKUPS = 20_000
 """Action IDs that a search for the forms of one text looks up."""
 MOST_COUNTED = 100_000
 """Conversions of a list that are counted, added up, and put into another order."""
+MOST_MERGED = 10_000
+"""Conversions up to which the list of a source with several destinations can be read in another order."""
 COUNT_SECONDS = 2
 """Longest time that counting a list takes."""
 FEW_DAYS = timedelta(days=7)
@@ -241,18 +243,22 @@ def _find(cursor: Cursor, selection: Filter, rows: int, after: Place | None = No
 
 
 def _ordered(cursor: Cursor, selection: Filter, rows: int, after: Place | None, order: Order) -> Page | None:
-    """A page in another order than the list's own; None if the list is too long for it."""
-    before = min(max(after.place, 0), MOST_COUNTED) if after else 0
+    """A page in another order than the list's own; None if the list is too long for it.
+
+    PostgreSQL skips what comes before the page, so that a page far behind costs this process no more than the first one. Of a
+    source with several destinations the parts are merged here, up to ``MOST_MERGED``.
+    """
+    lookups = _lookups(cursor, selection)
+    before = min(max(after.place, 0), MOST_COUNTED if len(lookups) == 1 else MOST_MERGED) if after else 0
+    skipped = before if len(lookups) == 1 else 0
     asked = {
         "sort": order.sort,
         "direction": -1 if order.descending else 1,
         "states": list(State),
-        "until": before + rows + 1,
+        "skipped": skipped,
+        "most": before - skipped + rows + 1,
     }
-    parts = [
-        _run(cursor, "search/sorted", selection, (name, {**more, **asked}), MOST_COUNTED + 1)
-        for name, more in _lookups(cursor, selection)
-    ]
+    parts = [_run(cursor, "search/sorted", selection, (name, {**more, **asked}), MOST_COUNTED + 1) for name, more in lookups]
     if sum(part[0].found for part in parts if part) > MOST_COUNTED:
         return None
     by_state = order.sort is Sort.STATE
@@ -266,8 +272,10 @@ def _ordered(cursor: Cursor, selection: Filter, rows: int, after: Place | None, 
             -row.id,
         ),
     )
-    found = [row.id for row in merged[before : before + rows + 1]]
-    place = Place(place=before + rows, id=found[rows - 1]) if len(found) > rows else None
+    start = before - skipped
+    found = [row.id for row in merged[start : start + rows + 1]]
+    is_more = len(found) > rows and (len(lookups) == 1 or before + rows <= MOST_MERGED)
+    place = Place(place=before + rows, id=found[rows - 1]) if is_more else None
     return Page(conversions=_fetch(cursor, found[:rows]), next=place)
 
 

@@ -12,4 +12,4 @@ FROM (
     FROM {found} found
 ) placed
 ORDER BY place * %(direction)s NULLS LAST, CASE WHEN %(sort)s = 'state' THEN reason END NULLS LAST, id DESC
-LIMIT %(until)s
+LIMIT %(most)s OFFSET %(skipped)s
