@@ -97,6 +97,20 @@ def test_without_a_person_or_without_a_terminal_to_ask_on_it_is_a_mistake(ledger
     assert ledger.removals == 0
 
 
+def test_an_error_that_nobody_foresaw_is_told_without_its_text(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "invalid input: 'user-of-ann'"
+
+    def fail(now: Any) -> Removed:
+        raise ValueError(said)
+
+    monkeypatch.setattr(ledger, "remove", fail)
+    result = run("--user", "crm", "u1", "--yes")
+    assert result.exit_code == 1
+    assert "Error: Something unexpected happened: ValueError, in cli/forget.py line " in result.output
+    assert "in fail" in result.output, "it says where it comes from"
+    assert "user-of-ann" not in f"{result.output} {result.exception}"
+
+
 @pytest.mark.parametrize(("answer", "exit_code", "removals"), [("y\n", 0, 1), ("n\n", 1, 0), ("\n", 1, 0)])
 def test_on_a_terminal_it_asks(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, answer: str, exit_code: int, removals: int

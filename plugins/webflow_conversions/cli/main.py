@@ -13,11 +13,13 @@ from webflow_conversions.cli.init import init, schema
 from webflow_conversions.cli.preview import preview
 from webflow_conversions.cli.testing import test
 from webflow_conversions.cli.trace import trace
-from webflow_conversions.errors import ConversionsError, first_line
+from webflow_conversions.errors import ConversionsError, described, first_line, frames
 
 
 class Commands(click.Group):
-    """Subcommands whose expected errors end in one sentence."""
+    """Subcommands whose expected errors end in one sentence; others are told by their type and place, since their text may hold
+    values of rows.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -33,6 +35,10 @@ class Commands(click.Group):
                 f"The role of connection webflow_ledger may not do this ({first_line(error)}): "
                 "use the connection of the tasks, or that of the ledger's owner."
             ) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort, EOFError, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - told, without its text
+            raise click.ClickException(f"Something unexpected happened: {described(error)}.\n{frames(error)}") from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
