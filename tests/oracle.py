@@ -223,17 +223,20 @@ class Oracle:
         return sent
 
     def _event(self, name: Any, conversion: Conversion) -> dict[str, str]:
-        parts = (self.destination, name[0], self.event_name, name[1])
         event = {
             "customerId": self.customer_id,
             "eventName": self.event_name,
             "userDomain": conversion["domain"],
             "userId": conversion["user"],
-            "actionId": "/".join(quote(part, safe="") for part in parts),
+            "actionId": self.action_id(name),
             "actionTimestamp": str(conversion["moment"]),
         }
         value = conversion["value"]
         return event if value is None else event | {"value": f"{value.normalize():f}"}
+
+    def action_id(self, name: Any) -> str:
+        """The action ID of a conversion that has an ID."""
+        return "/".join(quote(part, safe="") for part in (self.destination, name[0], self.event_name, name[1]))
 
 
 def filled(text: str | None) -> str | None:
@@ -321,8 +324,11 @@ def in_window(conversion: Conversion, window: tuple[int, int]) -> bool:
 
 
 def is_final(conversion: Conversion) -> bool:
-    """Whether a request has left, or may have, so that the source has no say any more; what was withdrawn since may come back."""
-    return conversion["state"] == "accepted" or (conversion["doubts"] > 0 and conversion["state"] != "withdrawn")
+    """Whether a request has left, or may have, so that the source has no say any more; what was withdrawn since may come back.
+
+    Nor has it of a conversion whose person was erased (``is_forgotten``).
+    """
+    return conversion.get("is_forgotten", False) or conversion["state"] == "accepted" or (conversion["doubts"] > 0 and conversion["state"] != "withdrawn")
 
 
 def expire(conversion: Conversion) -> None:

@@ -1,0 +1,231 @@
+"""What a night leaves behind: in the processes, on the server, in tables and indexes."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from demo.postgres import PostgresServer
+from tests.soak.processes import LongLived
+
+SETTLE_SECONDS = 120.0
+"""The longest wait for autovacuum."""
+CLOSED_SECONDS = 10.0
+"""The longest wait for the server to notice that a connection was closed."""
+SMALL_BYTES = 1024 * 1024
+"""A table or index that is smaller is not looked at: half of it may be one page."""
+CATALOG = "pg_catalog"
+
+_CONNECTIONS = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+_TABLES = """
+SELECT c.relname, pg_table_size(c.oid), s.n_dead_tup, s.autovacuum_count
+FROM pg_class c JOIN pg_stat_all_tables s ON s.relid = c.oid
+WHERE c.relnamespace = 'webflow'::regnamespace AND c.relkind = 'r'
+"""
+_INDEXES = """
+SELECT i.relname, pg_relation_size(i.oid), t.relname
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
+WHERE t.relnamespace = 'webflow'::regnamespace
+"""
+_CATALOG = """
+SELECT sum(pg_total_relation_size(c.oid)), sum(s.n_dead_tup), sum(s.n_live_tup)
+FROM pg_class c JOIN pg_stat_sys_tables s ON s.relid = c.oid
+WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'r' AND NOT c.relisshared
+"""
+_UNSETTLED = """
+SELECT c.relname
+FROM pg_class c JOIN pg_stat_all_tables s ON s.relid = c.oid LEFT JOIN LATERAL (
+    SELECT max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_scale_factor')::float AS scale,
+           max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_threshold')::float AS threshold
+    FROM pg_options_to_table(c.reloptions)
+) o ON true
+WHERE c.relkind = 'r' AND c.relnamespace IN ('webflow'::regnamespace, 'pg_catalog'::regnamespace) AND NOT c.relisshared
+  AND s.n_dead_tup > coalesce(o.threshold, current_setting('autovacuum_vacuum_threshold')::float)
+      + coalesce(o.scale, current_setting('autovacuum_vacuum_scale_factor')::float) * greatest(c.reltuples, 0)
+UNION ALL SELECT 'a vacuum' FROM pg_stat_progress_vacuum
+"""
+"""Tables of which autovacuum has to remove dead rows by their settings, and whether it does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A table or an index after a night: its size, the table's rows, and for a table its dead rows and the autovacuums so far."""
+
+    size: int
+    rows: int
+    dead: int = 0
+    vacuums: int = 0
+
+    @property
+    def bytes_a_row(self) -> float:
+        return self.size / max(self.rows, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A long-lived process after a night."""
+
+    rss: int
+    blocks: int
+    files: int
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight:
+    """What was left after a night, and what the night cost."""
+
+    night: str
+    rows: int
+    connections: Mapping[str, int]
+    processes: Mapping[str, Process]
+    kept: Mapping[str, Kept]
+    wal: int
+    pages: int
+    core_seconds: float
+    unsettled: Sequence[str] = field(default=())
+
+    @property
+    def wal_a_row(self) -> float:
+        return self.wal / self.rows
+
+    @property
+    def pages_a_row(self) -> float:
+        """Pages of the ledger that its server looked at for each row that was read, in memory or not."""
+        return self.pages / self.rows
+
+
+class Scales:
+    """Weighs a server and long-lived processes after each night."""
+
+    def __init__(self, server: PostgresServer, ledger: str, warehouse: str, processes: Mapping[str, LongLived]) -> None:
+        self._server, self._ledger, self._warehouse, self._processes = server, ledger, warehouse, processes
+        pid = int((server.folder / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+        self._postmaster = psutil.Process(pid)
+        self.begin()
+        self.end()
+
+    def begin(self) -> None:
+        """From here on it is the night's cost."""
+        self._before = self._spent()
+
+    def end(self) -> None:
+        """The night is over."""
+        self._cost = tuple(now - before for now, before in zip(self._spent(), self._before, strict=True))
+
+    def weigh(self, night: str, rows: int, *, settles: bool) -> Weight:
+        """Weigh after a night in which so many rows were read from the sources.
+
+        :param settles: whether to wait for autovacuum.
+        """
+        wal, pages, core = self._cost
+        connections = {name: self._connections(name) for name in (self._ledger, self._warehouse)}
+        unsettled = self._settle() if settles else []
+        return Weight(
+            night=night,
+            rows=rows,
+            connections=connections,
+            processes={name: weighed(process) for name, process in self._processes.items()},
+            kept=self._kept(),
+            wal=int(wal),
+            pages=int(pages),
+            core_seconds=core,
+            unsettled=unsettled,
+        )
+
+    def _spent(self) -> tuple[int, int, float]:
+        ((wal,),) = self._ask("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+        ((pages,),) = self._ask("SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()")
+        server = sum(self._postmaster.cpu_times()[:4]) + sum(
+            sum(child.cpu_times()[:2]) for child in self._postmaster.children() if child.is_running()
+        )
+        tasks = psutil.Process(self._processes["tasks"].pid).cpu_times()
+        return int(wal), int(pages), server + tasks.user + tasks.system
+
+    def _connections(self, database: str) -> int:
+        """Connections to a database that somebody keeps: one that was closed is gone in a moment."""
+        give_up_at = time.monotonic() + CLOSED_SECONDS
+        while True:
+            ((connections,),) = self._ask(_CONNECTIONS, database, database=database)
+            if not connections or time.monotonic() > give_up_at:
+                return int(connections)
+            time.sleep(0.02)
+
+    def _settle(self) -> list[str]:
+        """Wait until autovacuum has done what its settings ask for; the tables for which it has not."""
+        give_up_at = time.monotonic() + SETTLE_SECONDS
+        while True:
+            time.sleep(1.5)  # Sessions tell what they did when they end, and autovacuum looks once a second.
+            waiting = [name for (name,) in self._ask(_UNSETTLED)]
+            if not waiting or time.monotonic() > give_up_at:
+                return waiting
+
+    def _kept(self) -> dict[str, Kept]:
+        tables: dict[str, Kept] = {}
+        for name, size, dead, vacuums in self._ask(_TABLES):
+            ((rows,),) = self._ask(f"SELECT count(*) FROM webflow.{name}")
+            tables[name] = Kept(size=size, rows=rows, dead=dead, vacuums=vacuums)
+        indexes = {name: Kept(size=size, rows=tables[table].rows) for name, size, table in self._ask(_INDEXES)}
+        ((size, dead, rows),) = self._ask(_CATALOG)
+        return {**tables, **indexes, CATALOG: Kept(size=int(size), rows=int(rows), dead=int(dead))}
+
+    def _ask(self, statement: str, *parameters: Any, database: str | None = None) -> list[Any]:
+        with closing(self._server.connect(database or self._ledger)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return list(cursor.fetchall())
+
+
+def weighed(process: LongLived) -> Process:
+    blocks = process.call("blocks")
+    found = psutil.Process(process.pid)
+    with found.oneshot():
+        return Process(rss=found.memory_info().rss, blocks=blocks, files=found.num_fds(), threads=found.num_threads())
+
+
+Measure = Callable[[Weight], float]
+
+
+def measures(last: Weight) -> dict[str, list[Measure]]:
+    """What has to be flat, each in one way or another: a table that keeps rows grows, and then a row of it must not.
+
+    The names are those of ``last``, and what is small in it is left out.
+    """
+
+    def of_process(name: str, field_name: str) -> Measure:
+        return lambda weight: float(getattr(weight.processes[name], field_name))
+
+    def size(name: str) -> Measure:
+        return lambda weight: float(weight.kept[name].size)
+
+    def size_a_row(name: str) -> Measure:
+        return lambda weight: weight.kept[name].bytes_a_row
+
+    found: dict[str, list[Measure]] = {
+        f"{what} of the {name}": [of_process(name, what)]
+        for name in last.processes
+        for what in ("rss", "blocks", "files", "threads")
+    }
+    found |= {
+        f"size of {name}": [size(name), size_a_row(name)] for name, kept in last.kept.items() if kept.size >= SMALL_BYTES
+    }
+    return found | {"WAL a row": [lambda weight: weight.wal_a_row], "pages a row": [lambda weight: weight.pages_a_row]}
+
+
+def growing(weights: Sequence[Weight], allowed: float) -> dict[str, tuple[float, float]]:
+    """What is not flat over the second half of the nights: the most of the third quarter, and the least of the last.
+
+    :param allowed: growth from quarter to quarter that does not count, as a share.
+    """
+    half = weights[len(weights) // 2 :]
+    third, fourth = half[: len(half) // 2], half[len(half) // 2 :]
+    found = {}
+    for name, ways in measures(weights[-1]).items():
+        grown = [(max(map(measure, third)), min(map(measure, fourth))) for measure in ways]
+        if all(least > most * (1 + allowed) for most, least in grown):
+            found[name] = grown[0]
+    return found
