@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -930,6 +930,29 @@ def test_the_forecast_says_what_misses_the_import(
     assert waiting.late.rows > 0
     assert waiting.late.value == waiting.late.rows
     assert f"{waiting.late.rows} ({waiting.late.value}) miss the import at 00:00 UTC" in caplog.text
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_push_that_has_ended_keeps_no_connection_to_the_ledger(
+    night: Night, simulator: SimulatorProcess, *, is_refused: bool
+) -> None:
+    run = night.ready(300)
+    simulator.faults([{"action": "delay", "milliseconds": 20}, *([{"action": "status", "status": 401}] if is_refused else [])])
+    push = night.prepare_push(run, simulator.url, settings={"concurrency": 2, "forecast_seconds": 0.05})
+    night.session.close()
+    with closing(night.connect()) as watcher, watcher.cursor() as cursor:
+        with pytest.raises(Stopped) if is_refused else nullcontext():
+            push.run()
+        others, give_up_at = 1, time.monotonic() + 5  # the server hears of it in a moment
+        while others and time.monotonic() < give_up_at:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+            ((others,),) = cursor.fetchall()
+            watcher.commit()
+    assert others == 0
+    assert push.phase is Phase.ENDED
 
 
 def test_a_transport_closed_with_requests_out_is_no_error() -> None:

@@ -170,6 +170,7 @@ class Month:
         self.rows = 0
         self.waiting_for_token: set[Any] = set()
         self.rehearsed: list[Any] = []
+        self.seconds = 0.0
 
     # The stage
 
@@ -208,8 +209,8 @@ class Month:
         seconds = (at - datetime.now(UTC)).total_seconds()
         self.sql(f"ALTER DATABASE ledger SET soak.shift = '{seconds} s'")
         self.simulator.clock(seconds)
-        for process in (self.tasks, self.page):
-            process.call("shift", seconds)
+        self.tasks.call("shift", seconds)
+        self.seconds = seconds
 
     def sql(self, statement: str, parameters: Mapping[str, Any] | None = None, database: str = LEDGER) -> list[Any]:
         with closing(self.server.connect(database)) as one, one, one.cursor() as cursor:
@@ -226,8 +227,7 @@ class Month:
     # The nights
 
     def go(self) -> None:
-        scales = Scales(self.server, LEDGER, WAREHOUSE_NAME, {"tasks": self.tasks, "page": self.page})
-        browser = Browser(self.page)
+        scales, browser = Scales(self.server, LEDGER, WAREHOUSE_NAME, {"tasks": self.tasks, "page": self.page}), None
         for night in range(self.calendar.nights):
             self.change(self.world.next(night))
             self.set_clock(self.calendar.at(night))
@@ -243,7 +243,8 @@ class Month:
             self.check_arrived(night)
             self.compare(since=milliseconds(self.calendar.at(night)) - 4 * 24 * HOUR, when=f"night {night}")
             stamp("compare")
-            self.page.call("set", "AIRFLOW_CONN_WEBFLOW_LEDGER", self.ledger_connection())
+            browser = browser or self.open_page()
+            self.page.call("shift", self.seconds)
             browser.look(next(name[1] for name in reversed(self.oracle.conversions) if name[1]))
             stamp("page")
             if night not in self.calendar.skipped:
@@ -252,8 +253,11 @@ class Month:
             stamp("weigh")
             self.put_away(night)
 
-    def ledger_connection(self) -> str:
-        return connection(conn_type="postgres", host="127.0.0.1", port=self.server.port, login=USER, schema=LEDGER)
+    def open_page(self) -> Browser:
+        """A browser in front of the page, which takes longer to start than the first night."""
+        ledger = connection(conn_type="postgres", host="127.0.0.1", port=self.server.port, login=USER, schema=LEDGER)
+        self.page.call("set", "AIRFLOW_CONN_WEBFLOW_LEDGER", ledger)
+        return Browser(self.page)
 
     def a_night(self, night: int) -> None:
         if night in self.calendar.dry_runs:
@@ -489,6 +493,6 @@ def test_each_row_of_the_month_becomes_what_the_oracle_says_and_nothing_grows(mo
         Path(RESULTS).write_text(json.dumps([asdict(weight) for weight in month.weights]), encoding="utf-8")
     month.check_the_end()
     month.check_what_had_to_go()
-    assert {tuple(weight.connections.values()) for weight in month.weights} == {(0, 0)}
+    assert {weight.night: weight.connections for weight in month.weights if any(weight.connections.values())} == {}
     assert [weight.unsettled for weight in month.weights if weight.unsettled] == []
     assert growing(month.weights, allowed=0.05 if IS_MONTH else 0.25) == {}

@@ -86,13 +86,16 @@ class ProgressReporter:
     def close(self, *, in_haste: bool) -> None:
         """Stop counting.
 
-        :param in_haste: wait for nothing; otherwise the last forecast is replaced by one of this moment.
+        :param in_haste: wait for nothing, so that a count may go on; otherwise the last forecast is replaced by one of this moment,
+            and the connection is given back.
         """
         self._jobs.close(wait=not in_haste)
         if self._has_reported and not in_haste:
             rate = self._rate.value or 0.0
             with suppress(Unavailable):
                 self._forecasts.record(self._forecast(rate, self._count(rate)))
+        if not in_haste:
+            self._forecasts.close()
 
     def _count(self, rate: float | None) -> _Count:
         at, monotonic = self._clock.now(), self._clock.monotonic()

@@ -107,6 +107,9 @@ class PushLedger(Protocol):
     def end(self, counts: dict[str, Any]) -> None:
         """Give the lease back: nothing is out any more."""
 
+    def close(self) -> None:
+        """Give the connection back; nothing is asked any more."""
+
 
 class Forecasts(Protocol):
     """The ledger as the progress reporter sees it."""
@@ -116,6 +119,9 @@ class Forecasts(Protocol):
 
     def record(self, forecast: Forecast) -> None:
         """Write the forecast into the run's record, in place of the one before."""
+
+    def close(self) -> None:
+        """Give the connection back; nothing is asked any more."""
 
 
 class Transport(Protocol):

@@ -273,6 +273,7 @@ class Push:
 
     def _close(self, _: bool) -> None:
         self._jobs.close()
+        self._ledger.close()
         self._transport.close()
         if self._progress is not None:
             self._progress.close(in_haste=self._ending.land_until is not None)

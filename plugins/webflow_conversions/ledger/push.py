@@ -186,6 +186,10 @@ class PushQueue:
         """End the push and its lease: no request of it is out."""
         self._session.execute("push/end", {"push": self._push, "counts": Json(counts)})
 
+    def close(self) -> None:
+        """Give the connection back."""
+        self._session.close()
+
     def _claim(self, due: str, rows: int, now: datetime) -> list[Claimed]:
         parameters = {"rows": rows, "push": self._push, "run_id": self._run.run_id, "max_failures": self._attempts_per_run}
         found = self._session.fetch("push/claim", _sendable(self._run, self._worker, now).parameters() | parameters, due=due)
@@ -220,6 +224,10 @@ class RunForecasts:
         self._session.execute(
             "push/record_forecast", {"run": self._run.id, "destination": self._worker.destination, "forecast": document}
         )
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._session.close()
 
 
 def _sendable(run: Run, worker: Worker, now: datetime) -> Scope:
