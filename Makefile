@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage test-nightly test-production chaos bench bench-large lint screenshots format lock audit clean
+.PHONY: help install demo test coverage test-nightly test-production chaos soak bench bench-large lint screenshots format lock audit clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -35,6 +35,9 @@ test-production: install ## Run nights on the services of docker-compose.yaml, w
 
 chaos: install ## End 200 pushes by kill -9, and break everything else (KILLS=, SEED= to let the dice fall again as they fell)
 	@CHAOS_KILLS=$(or $(KILLS),200) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -rP tests/chaos $(ARGS)
+
+soak: install ## Live through a month of 30 nights of 20,000 rows each, and weigh what every night leaves behind (half an hour)
+	@SOAK_ROWS=20000 SOAK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/soak -s $(ARGS)
 
 bench: install ## Measure the push beside requests and wrk, and how it grows; writes docs/performance.md (20 minutes)
 	@$(BIN)/python -m benchmarks all

@@ -328,7 +328,11 @@ def is_final(conversion: Conversion) -> bool:
 
     Nor has it of a conversion whose person was erased (``is_forgotten``).
     """
-    return conversion.get("is_forgotten", False) or conversion["state"] == "accepted" or (conversion["doubts"] > 0 and conversion["state"] != "withdrawn")
+    return (
+        conversion.get("is_forgotten", False)
+        or conversion["state"] == "accepted"
+        or (conversion["doubts"] > 0 and conversion["state"] != "withdrawn")
+    )
 
 
 def expire(conversion: Conversion) -> None:

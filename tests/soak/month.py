@@ -45,6 +45,7 @@ sources:
     event_name: {EVENT_NAME}
     timestamps: {{kind: aware}}
 known_users: {{sql: people.sql}}
+attribution: {{visits: visits.sql, complete_until: until.sql}}
 retention_days: 31
 people_retention_days: 5
 """
@@ -60,6 +61,8 @@ QUERIES = {
     # What was changed in the window.
     "feed.sql": f"{_ROWS}'{FEED}' AND updated_at >= :window_start",
     "people.sql": "SELECT identity_key, user_domain, user_id, identified_at FROM people WHERE identity_key IN :identity_keys",
+    "visits.sql": "SELECT * FROM visits WHERE user_id IN :user_ids AND last_active_at >= :since AND started_at < :until",
+    "until.sql": "SELECT max(loaded_until) AS complete_until FROM loads",
 }
 WAREHOUSE = """
 CREATE TABLE sales (
@@ -69,7 +72,10 @@ CREATE TABLE sales (
 CREATE INDEX ON sales (source, at);
 CREATE INDEX ON sales (source, updated_at);
 CREATE TABLE people (identity_key text, user_domain text, user_id text, identified_at timestamptz);
-CREATE INDEX ON people (identity_key)
+CREATE INDEX ON people (identity_key);
+CREATE TABLE visits (user_domain text, user_id text, started_at timestamptz, last_active_at timestamptz, first_viewed_at timestamptz);
+CREATE INDEX ON visits (user_id);
+CREATE TABLE loads (loaded_until timestamptz)
 """
 
 
@@ -172,6 +178,7 @@ class Changes:
     people: list[Person] = field(default_factory=list)
     replaced: list[Person] = field(default_factory=list)
     erased_keys: list[str] = field(default_factory=list)
+    loaded_until: int = 0
 
 
 class World:
@@ -187,6 +194,7 @@ class World:
         self.people: dict[int, list[Person]] = {}
         self.made = 0
         self.keys: dict[int, list[str]] = {}
+        self.everybody: list[Person] = []
 
     def midnight(self, night: int) -> int:
         """The beginning of the UTC day of a night."""
@@ -202,7 +210,7 @@ class World:
             del self.people[old], self.keys[old]
         is_calm = night + 1 in self.calendar.revoked
         updated = self.midnight(night) + 21 * HOUR
-        changes = Changes()
+        changes = Changes(loaded_until=updated + 55 * 60_000)
         self._add_people(night, changes, is_calm=is_calm)
         self._change_sales(night, updated, changes)
         for _ in range(self.size):
@@ -252,7 +260,9 @@ class World:
         self.made += 1
         dice = self.chance.random()
         source = SHOP if dice < 0.5 else CRM if dice < 0.8 else FEED
-        conversion_id = None if self.chance.random() < 0.002 else f"S-{self.made}" if self.chance.random() < 0.99 else f"Ö {self.made}/a"
+        conversion_id = (
+            None if self.chance.random() < 0.002 else f"S-{self.made}" if self.chance.random() < 0.99 else f"Ö {self.made}/a"
+        )
         sale = Sale(
             number=self.made,
             source=source,
@@ -287,7 +297,9 @@ class World:
             sale.occurred_at = self.chance.choice([None, "", "yesterday"])
         elif dice < 0.1 and (zone, today) in ((BERLIN, FORWARD), (SYDNEY, BACK)):
             # From 2 to 3 o'clock: there is no such time in Berlin, and there are two in Sydney.
-            sale.occurred_at = f"{today} 02:{self.chance.randrange(60):02}:{self.chance.randrange(60):02}.{self.chance.randrange(1000):03}"
+            sale.occurred_at = (
+                f"{today} 02:{self.chance.randrange(60):02}:{self.chance.randrange(60):02}.{self.chance.randrange(1000):03}"
+            )
         else:
             sale.occurred_at = self._local(moment, zone)
         sale.settle()
@@ -335,27 +347,31 @@ class World:
     def _add_people(self, night: int, changes: Changes, *, is_calm: bool) -> None:
         keys = self.keys[night] = [f"k{night}-{number}" for number in range(max(self.size // 3, 10))]
         known = self.people[night] = []
-        for key in keys:
+        for number, key in enumerate(keys):
+            day = night if number % 2 == 0 else None
             dice = self.chance.random()
             if dice < 0.85 or (is_calm and dice < 0.92):
-                known.append(self._person(night, key))
+                known.append(self._person(night, key, day))
             elif dice < 0.92:
                 arrives = night + 1 + (night + 1 in self.calendar.revoked)
-                self.late_people.setdefault(arrives, []).append(self._person(night, key))
+                self.late_people.setdefault(arrives, []).append(self._person(night, key, day))
         arrived = self.late_people.pop(night, [])
         changes.people += known + arrived
+        self.everybody += [dict(person) for person in known + arrived if person["visit"] is not None]
         known += arrived
         for person in self.chance.sample(self.people.get(night - 1, []), len(self.people.get(night - 1, [])) // 200):
             person["user_id"] = f"{person['user_id']}-again"
             changes.replaced.append(person)
 
-    def _person(self, night: int, key: str) -> Person:
-        identified = self.midnight(night) - self.chance.randrange(240) * HOUR
+    def _person(self, night: int, key: str, day: int | None) -> Person:
+        """A person of a key. ``visit``: when a visit of that UTC day began, which lasts for all of it; None for somebody without."""
+        identified = self.midnight(night) - self.chance.randrange(1, 240) * HOUR
         return {
             "identity_key": key,
             "user_domain": self.chance.choice(["crm", "web"]),
             "user_id": f"u{self.chance.randrange(10**12)}",
             "identified_at": identified,
+            "visit": None if day is None else self.midnight(day) - HOUR,
         }
 
     # What is returned
@@ -395,14 +411,20 @@ def write(connection: Connection, changes: Changes) -> None:
         cursor.execute("DELETE FROM sales WHERE number = ANY (%s)", ([sale.number for sale in changes.deleted],))
         cursor.execute("DELETE FROM people WHERE identity_key = ANY (%s)", (changes.erased_keys,))
         for person in changes.replaced:
-            cursor.execute(
-                "UPDATE people SET user_id = %s WHERE identity_key = %s", (person["user_id"], person["identity_key"])
-            )
+            cursor.execute("UPDATE people SET user_id = %s WHERE identity_key = %s", (person["user_id"], person["identity_key"]))
         people = [
             (person["identity_key"], person["user_domain"], person["user_id"], text_of(person["identified_at"]))
             for person in changes.people
         ]
         execute_values(cursor, "INSERT INTO people VALUES %s", people, page_size=1_000) if people else None
+        visits = [
+            (one["user_domain"], one["user_id"], text_of(one["visit"]), text_of(one["visit"] + 23 * HOUR), text_of(one["visit"]))
+            for one in changes.people
+            if one["visit"] is not None
+        ]
+        execute_values(cursor, "INSERT INTO visits VALUES %s", visits, page_size=1_000) if visits else None
+        if changes.loaded_until:
+            cursor.execute("INSERT INTO loads VALUES (%s)", (text_of(changes.loaded_until),))
 
 
 def _columns(sale: Sale) -> Sequence[object]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import psutil
@@ -17,6 +18,8 @@ CLOSED_SECONDS = 10.0
 """The longest wait for the server to notice that a connection was closed."""
 SMALL_BYTES = 1024 * 1024
 """A table or index that is smaller is not looked at: half of it may be one page."""
+ALLOWED = 0.05
+"""Growth from one quarter of the nights to the next that counts as none."""
 CATALOG = "pg_catalog"
 
 _CONNECTIONS = """
@@ -60,6 +63,7 @@ class Kept:
     rows: int
     dead: int = 0
     vacuums: int = 0
+    is_index: bool = False
 
     @property
     def bytes_a_row(self) -> float:
@@ -82,7 +86,6 @@ class Weight:
 
     night: str
     rows: int
-    connections: Mapping[str, int]
     processes: Mapping[str, Process]
     kept: Mapping[str, Kept]
     wal: int
@@ -118,18 +121,20 @@ class Scales:
         """The night is over."""
         self._cost = tuple(now - before for now, before in zip(self._spent(), self._before, strict=True))
 
+    def connections(self) -> dict[str, int]:
+        """Connections that somebody keeps, by database."""
+        return {name: self._connections(name) for name in (self._ledger, self._warehouse)}
+
     def weigh(self, night: str, rows: int, *, settles: bool) -> Weight:
         """Weigh after a night in which so many rows were read from the sources.
 
         :param settles: whether to wait for autovacuum.
         """
         wal, pages, core = self._cost
-        connections = {name: self._connections(name) for name in (self._ledger, self._warehouse)}
         unsettled = self._settle() if settles else []
         return Weight(
             night=night,
             rows=rows,
-            connections=connections,
             processes={name: weighed(process) for name, process in self._processes.items()},
             kept=self._kept(),
             wal=int(wal),
@@ -170,7 +175,7 @@ class Scales:
         for name, size, dead, vacuums in self._ask(_TABLES):
             ((rows,),) = self._ask(f"SELECT count(*) FROM webflow.{name}")
             tables[name] = Kept(size=size, rows=rows, dead=dead, vacuums=vacuums)
-        indexes = {name: Kept(size=size, rows=tables[table].rows) for name, size, table in self._ask(_INDEXES)}
+        indexes = {name: Kept(size=size, rows=tables[table].rows, is_index=True) for name, size, table in self._ask(_INDEXES)}
         ((size, dead, rows),) = self._ask(_CATALOG)
         return {**tables, **indexes, CATALOG: Kept(size=int(size), rows=int(rows), dead=int(dead))}
 
@@ -190,10 +195,12 @@ def weighed(process: LongLived) -> Process:
 Measure = Callable[[Weight], float]
 
 
-def measures(last: Weight) -> dict[str, list[Measure]]:
+def measures(last: Weight, *, costs: bool) -> dict[str, list[Measure]]:
     """What has to be flat, each in one way or another: a table that keeps rows grows, and then a row of it must not.
 
     The names are those of ``last``, and what is small in it is left out.
+
+    :param costs: with what a row costs, which few nights do not tell, since each is another.
     """
 
     def of_process(name: str, field_name: str) -> Measure:
@@ -210,22 +217,62 @@ def measures(last: Weight) -> dict[str, list[Measure]]:
         for name in last.processes
         for what in ("rss", "blocks", "files", "threads")
     }
-    found |= {
-        f"size of {name}": [size(name), size_a_row(name)] for name, kept in last.kept.items() if kept.size >= SMALL_BYTES
-    }
-    return found | {"WAL a row": [lambda weight: weight.wal_a_row], "pages a row": [lambda weight: weight.pages_a_row]}
+    found |= {f"size of {name}": [size(name), size_a_row(name)] for name, kept in last.kept.items() if kept.size >= SMALL_BYTES}
+    if costs:
+        found |= {"WAL a row": [lambda weight: weight.wal_a_row], "pages a row": [lambda weight: weight.pages_a_row]}
+    return found
 
 
-def growing(weights: Sequence[Weight], allowed: float) -> dict[str, tuple[float, float]]:
-    """What is not flat over the second half of the nights: the most of the third quarter, and the least of the last.
+def growing(weights: Sequence[Weight], *, costs: bool) -> dict[str, tuple[float, float]]:
+    """What is not flat over the second half of the nights: the medians of the third and of the last quarter.
 
-    :param allowed: growth from quarter to quarter that does not count, as a share.
+    :param costs: see :func:`measures`.
     """
     half = weights[len(weights) // 2 :]
     third, fourth = half[: len(half) // 2], half[len(half) // 2 :]
     found = {}
-    for name, ways in measures(weights[-1]).items():
-        grown = [(max(map(measure, third)), min(map(measure, fourth))) for measure in ways]
-        if all(least > most * (1 + allowed) for most, least in grown):
-            found[name] = grown[0]
+    for name, ways in measures(weights[-1], costs=costs).items():
+        medians = [(median(map(measure, third)), median(map(measure, fourth))) for measure in ways]
+        if all(after > before * (1 + ALLOWED) for before, after in medians):
+            found[name] = medians[0]
     return found
+
+
+def table(weights: Sequence[Weight]) -> str:
+    """The first night, the one in the middle and the last one, in Markdown."""
+    shown = [weights[0], weights[len(weights) // 2], weights[-1]]
+
+    def megabytes(size: float) -> str:
+        return f"{size / 1e6:,.1f} MB"
+
+    def of_table(name: str) -> Callable[[Weight], str]:
+        def told(weight: Weight) -> str:
+            kept = weight.kept[name]
+            return f"{megabytes(kept.size)}, {kept.rows:,} rows, {kept.dead:,} dead"
+
+        return told
+
+    def of_process(name: str) -> Callable[[Weight], str]:
+        def told(weight: Weight) -> str:
+            one = weight.processes[name]
+            return f"{one.rss / 1e6:,.0f} MB, {one.blocks:,}, {one.files}, {one.threads}"
+
+        return told
+
+    def all_indexes(weight: Weight) -> str:
+        return megabytes(sum(kept.size for kept in weight.kept.values() if kept.is_index))
+
+    lines: dict[str, Callable[[Weight], str]] = {
+        "rows read": lambda weight: f"{weight.rows:,}",
+        "the tasks' process: memory, blocks of Python, open files, threads": of_process("tasks"),
+        "the page's process: the same": of_process("page"),
+        **{f"`{name}`": of_table(name) for name in ("conversions", "extracted", "history", "extractions", "pushes", "runs")},
+        "all indexes": all_indexes,
+        "the server's catalog": of_table(CATALOG),
+        "WAL a row": lambda weight: f"{weight.wal_a_row:,.0f} bytes",
+        "pages of the ledger looked at, a row": lambda weight: f"{weight.pages_a_row:.0f}",
+        "seconds of a core, tasks and server, a row": lambda weight: f"{weight.core_seconds / weight.rows * 1e6:.0f} µs",
+    }
+    head = ["after night", *(weight.night for weight in shown)]
+    rows = [head, ["---"] * len(head), *([name, *(told(weight) for weight in shown)] for name, told in lines.items())]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -86,8 +86,8 @@ class ProgressReporter:
     def close(self, *, in_haste: bool) -> None:
         """Stop counting.
 
-        :param in_haste: wait for nothing, so that a count may go on; otherwise the last forecast is replaced by one of this moment,
-            and the connection is given back.
+        :param in_haste: wait for nothing, so that a count may go on; otherwise the last forecast is replaced by one of this
+            moment, and the connection is given back.
         """
         self._jobs.close(wait=not in_haste)
         if self._has_reported and not in_haste:
