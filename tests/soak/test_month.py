@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import requests
 
-from demo.airflow_stack import REPOSITORY
 from demo.postgres import USER, PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, DESTINATION
@@ -497,10 +496,7 @@ def month(tmp_path: Path) -> Iterator[Month]:
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
         "WEBFLOW_CONVERSIONS_CONFIG": str(tmp_path / "conversions.yaml"),
     }
-    home |= {
-        "AIRFLOW_VAR_WEBFLOW_DEPLOYMENT": "0b5e3f9e-6b57-4f6e-9d1c-8f0c6ce9a001",
-        "PYTHONPATH": f"{REPOSITORY}/plugins:{REPOSITORY}",
-    }
+    home |= {"AIRFLOW_VAR_WEBFLOW_DEPLOYMENT": "0b5e3f9e-6b57-4f6e-9d1c-8f0c6ce9a001"}
     port = 0
 
     def new_simulator(token: str) -> SimulatorProcess:
@@ -510,16 +506,13 @@ def month(tmp_path: Path) -> Iterator[Month]:
         return made
 
     with ExitStack() as stack:
-        page = stack.enter_context(LongLived(Page, home))
+        page, tasks = (stack.enter_context(LongLived(kind, home)) for kind in (Page, Tasks))
         server = stack.enter_context(PostgresServer(tmp_path / "postgres", settings=SERVER))
         for name in (LEDGER, WAREHOUSE_NAME):
             server.create_database(name)
         facts = {"conn_type": "postgres", "host": "127.0.0.1", "port": server.port, "login": USER}
-        home |= {
-            "AIRFLOW_CONN_WAREHOUSE": connection(**facts, schema=WAREHOUSE_NAME),
-            "AIRFLOW_CONN_WEBFLOW_LEDGER": connection(**facts, schema=LEDGER),
-        }
-        tasks = stack.enter_context(LongLived(Tasks, home))
+        for name, database in (("WAREHOUSE", WAREHOUSE_NAME), ("WEBFLOW_LEDGER", LEDGER)):
+            tasks.call("set", f"AIRFLOW_CONN_{name}", connection(**facts, schema=database))
         made = Month(tmp_path, server, tasks, page, CALENDAR, new_simulator)
         made.configure(CONFIGURATION)
         made.begin()
