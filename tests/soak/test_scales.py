@@ -13,6 +13,7 @@ STEADY = Weight(
     processes={"tasks": Process(rss=200_000_000, blocks=900_000, files=8, threads=2)},
     kept={"conversions": Kept(size=300_000_000, rows=600_000), "runs": Kept(size=100_000, rows=30)},
     wal=40_000_000,
+    wal_records=400_000,
     pages=1_000_000,
     core_seconds=5.0,
 )
@@ -34,7 +35,12 @@ def of_process(**grown: float) -> Callable[[int], Weight]:
 
 
 def test_what_stays_is_not_told() -> None:
-    assert growing(nights(lambda night: replace(STEADY, wal=40_000_000 + night % 3 * 10_000_000)), costs=True) == {}
+    assert (
+        growing(
+            nights(lambda night: replace(STEADY, wal=(40 + night) * 1_000_000, pages=1_000_000 + night % 3 * 500_000)), costs=True
+        )
+        == {}
+    )
 
 
 @pytest.mark.parametrize("what", ["rss", "blocks"])
@@ -60,6 +66,6 @@ def test_a_table_that_keeps_its_rows_and_grows_is_told_and_one_that_keeps_more_r
 
 
 def test_a_row_that_costs_more_each_night_is_told_unless_costs_are_left_out() -> None:
-    grown = nights(lambda night: replace(STEADY, wal=40_000_000 + night * 600_000, pages=1_000_000 + night * 20_000))
-    assert set(growing(grown, costs=True)) == {"WAL a row", "pages a row"}
+    grown = nights(lambda night: replace(STEADY, wal_records=400_000 + night * 20_000, pages=1_000_000 + night * 50_000))
+    assert set(growing(grown, costs=True)) == {"wal_records a row", "pages a row"}
     assert growing(grown, costs=False) == {}
