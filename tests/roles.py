@@ -24,6 +24,7 @@ PASSWORDS = {
         "WEBFLOW_WORKER_PASSWORD",
         "WEBFLOW_PAGE_PASSWORD",
         "WAREHOUSE_READER_PASSWORD",
+        "WEBFLOW_BI_PASSWORD",
     )
 }
 
@@ -35,6 +36,7 @@ class Roles:
         self.server = server
         self.psql("postgres", "databases.sql")
         self.psql("webflow", "roles.sql")
+        self.psql("webflow", "bi-reader.sql")
         server.create_database("warehouse")
 
     def psql(self, database: str, file: str, **settings: str) -> None:

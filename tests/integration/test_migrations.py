@@ -86,7 +86,7 @@ def test_a_ledger_of_the_schema_before_the_first_release_is_refused_and_left_alo
     fetch(database, "INSERT INTO webflow.schema_migrations VALUES (5, '0005_whole_runs.sql', 'of then', now())")
     with pytest.raises(Unusable, match=r"older than the first one.* cannot be brought up to date: let connection .* or drop"):
         migrate(session)
-    assert len(fetch(database, "SELECT version FROM webflow.schema_migrations")) == 2
+    assert len(fetch(database, "SELECT version FROM webflow.schema_migrations")) == len(migrations()) + 1
 
 
 def test_a_migration_that_fails_leaves_nothing_of_it_nor_of_those_before(

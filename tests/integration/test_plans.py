@@ -1,5 +1,6 @@
 """No statement of a run reads the whole ledger: with a long history behind it, each reaches its rows by an index."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,10 @@ import psycopg2
 import pytest
 from psycopg2.extras import NamedTupleCursor
 
+from demo.airflow_stack import REPOSITORY
 from tests.night import DESTINATION, NOW, Night
 from tests.rows import put
+from tests.unit.test_documents import blocks
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.ledger.overview import read_overview
 from webflow_conversions.ledger.readback import ReadbackRecord
@@ -22,6 +25,7 @@ from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.states import State
 
+REPORTS = REPOSITORY / "docs" / "reports.md"
 HISTORY = 60_000
 LARGE = {"conversions", "extracted", "history"}
 SMALL_INDEXES = {"conversions_ready", "conversions_troubled", "conversions_waiting", "conversions_sending"}
@@ -274,6 +278,23 @@ def test_the_delays_of_a_night_are_read_by_the_pushes_that_it_had(night: Night, 
     (plan,) = [plan for sql, plan in plans if sql == statement("overview/delays")]
     assert whole_reads(plan) == []
     assert "conversions_accepted" in {node.get("Index Name") for node in nodes(plan)}
+
+
+@pytest.mark.parametrize("query", blocks(REPORTS, "sql"), ids=lambda query: str(re.findall(r"webflow\.(report_\w+)", query)[0]))
+def test_a_query_of_the_page_on_reports_reads_by_an_index(night: Night, plans: list[Any], query: str) -> None:
+    # The history lies before the days that are asked for, as months of conversions do.
+    moment = NOW - timedelta(hours=41) + timedelta(days=7)
+    with night.session.transaction() as cursor:
+        cursor.execute(query.replace("now()", f"timestamptz '{moment.isoformat()}'"))
+    ((_, plan),) = plans
+    assert whole_reads(plan) == []
+
+
+def test_a_report_that_asks_by_another_column_reads_the_whole_ledger(night: Night, plans: list[Any]) -> None:
+    """As the page says, so that nobody takes the one column for the other."""
+    with night.session.transaction() as cursor:
+        cursor.execute("SELECT count(*) FROM webflow.report_conversions WHERE happened_at >= %s", (NOW,))
+    assert whole_reads(plans[0][1])
 
 
 def test_a_read_of_the_whole_ledger_is_seen(night: Night, plans: list[Any]) -> None:

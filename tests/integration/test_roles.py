@@ -1,6 +1,7 @@
 """Each role has what it needs and no more: a night runs with them alone, and what they must not do is refused."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -67,6 +68,7 @@ def test_a_night_runs_with_these_roles_alone(night: NightWithRoles, simulator: S
 def test_the_files_may_be_run_again(roles: Roles) -> None:
     roles.psql("postgres", "databases.sql")
     roles.psql("webflow", "roles.sql")
+    roles.psql("webflow", "bi-reader.sql")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,40 @@ def test_the_page_reads_all_tables(roles: Roles) -> None:
         roles.do("webflow_page", f"SELECT count(*) FROM {table}")
 
 
+def test_bi_tools_read_the_reports_and_nothing_else(roles: Roles) -> None:
+    relations = roles.do(
+        "postgres",
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'webflow' AND c.relkind IN ('r', 'v', 'm', 'p', 'f')",
+    )
+    may_read = set()
+    for (relation,) in relations:
+        with suppress(InsufficientPrivilege):
+            roles.do("webflow_bi", f"SELECT count(*) FROM webflow.{relation}")
+            may_read.add(relation)
+    assert may_read == {"report_conversions", "report_runs", "report_run_sources", "report_readback", "daily_summary"}
+    assert roles.do("webflow_bi", "SELECT webflow.milliseconds('1970-01-02 00:00+00')") == [(86_400_000,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE webflow.report_conversions SET state = 'ready'",
+        "CREATE TABLE webflow.mine (id integer)",
+        "CREATE TABLE mine (id integer)",
+    ],
+)
+@pytest.mark.parametrize("first", ["", "SET default_transaction_read_only = off; COMMIT; "])
+def test_bi_tools_cannot_write(roles: Roles, first: str, statement: str) -> None:
+    with pytest.raises((InsufficientPrivilege, ReadOnlySqlTransaction)):
+        roles.do("webflow_bi", first + statement)
+
+
+def test_a_report_that_was_left_open_ends_by_itself(roles: Roles) -> None:
+    names = ("statement_timeout", "idle_in_transaction_session_timeout", "max_parallel_workers_per_gather")
+    assert [roles.do("webflow_bi", f"SHOW {name}") for name in names] == [[("5min",)], [("1min",)], [("0",)]]
+
+
 def test_a_ledger_that_lacks_a_migration_is_one_sentence_for_a_role_that_may_not_make_it(
     roles: Roles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +224,13 @@ def test_the_reader_cannot_write(roles: Roles, night: NightWithRoles, statement:
 
 @pytest.mark.parametrize(
     ("role", "database"),
-    [("webflow_worker", "airflow"), ("webflow_page", "airflow"), ("airflow", "webflow"), ("webflow_owner", "airflow")],
+    [
+        ("webflow_worker", "airflow"),
+        ("webflow_page", "airflow"),
+        ("webflow_bi", "airflow"),
+        ("airflow", "webflow"),
+        ("webflow_owner", "airflow"),
+    ],
 )
 def test_nobody_sees_another_s_database(roles: Roles, role: str, database: str) -> None:
     with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr
 from functools import cache
 from io import StringIO
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ NOT_PARSED = {
     "kubectl": "there is no cluster",
     "helm": "there is no cluster",
     "pip": "of Python; what it installs is in the locks",
+    "dbt": "of an environment of its own; its files are compared with the ledger in tests/integration/test_reports.py",
 }
 """Programs whose commands are not checked, and why."""
 
@@ -175,6 +176,12 @@ def taken_by_compose(words: Sequence[str], _: bool) -> None:
         taken_by_click(names[2:], is_whole=False)
 
 
+def taken_by_psql(words: Sequence[str], _: bool) -> None:
+    """Its options are psql's own; the files that it runs are run in test_roles.py."""
+    (file,) = [value for option, value in pairwise(words) if option == "--file"]
+    assert (ROOT / file).is_file()
+
+
 def taken_by_the_environment(words: Sequence[str], _: bool) -> None:
     """Names that somebody reads; what connections hold is read in test_documents.py."""
     from airflow.configuration import conf
@@ -193,6 +200,7 @@ PROGRAMS: dict[str, Callable[[Sequence[str], bool], None]] = {
     "make": taken_by_make,
     "python": taken_by_python,
     "docker": taken_by_compose,
+    "psql": taken_by_psql,
     "export": taken_by_the_environment,
 }
 
@@ -232,7 +240,7 @@ def test_a_command_of_the_documents_is_one_that_its_program_takes(command: Comma
         "webflow-conversions preview --lines 3", "webflow-conversions look", "webflow-conversions trace", "airflow standalone --port 8081",
         "airflow backfill create --dag-id one --from 2026-11-22", "make demonstration", "python -m webflow_conversions.nothing",
         "python -m demo.postgres --where 3", "docker compose exec ledger psql", "export AIRFLOW__CORE__NO_SUCH_KEY=1", "export OTHER=1",
-        "rm -rf .venv", ".venv/bin/no-such-program", "deploy/no-such-script.sh",
+        "psql --dbname webflow --file deploy/no-such.sql", "rm -rf .venv", ".venv/bin/no-such-program", "deploy/no-such-script.sh",
     ],
 )  # fmt: skip
 def test_a_command_that_is_none_is_found(line: str) -> None:

@@ -27,4 +27,10 @@ BEGIN
             WHERE table_schema = 'webflow' AND table_name = 'extracted' AND column_name NOT IN ('identity_key', 'was')
         );
     END IF;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'webflow_bi') THEN
+        GRANT USAGE ON SCHEMA webflow TO webflow_bi;
+        GRANT SELECT
+            ON webflow.report_conversions, webflow.report_runs, webflow.report_run_sources, webflow.report_readback, webflow.daily_summary
+            TO webflow_bi;
+    END IF;
 END $$
