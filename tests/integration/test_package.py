@@ -30,9 +30,9 @@ def files_of(folder: Path) -> set[str]:
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the package is built from, so that no build leaves anything in the project."""
     folder = tmp_path_factory.mktemp("sources")
-    names = ["pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE"]
+    names = ["pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE", "deploy/bi-reader.sql"]
     names += [f"plugins/{name}" for name in ("webflow_plugin.py", ".airflowignore")]
-    for part in ("plugins/webflow_conversions", "dags", "include", "docs"):
+    for part in ("plugins/webflow_conversions", "dags", "include", "docs", "deploy/dbt"):
         names += [f"{part}/{name}" for name in sorted(files_of(REPOSITORY / part))]
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
