@@ -128,7 +128,7 @@ def test_no_link_of_the_description_leads_to_a_file_that_an_index_lacks(metadata
 def test_it_asks_for_the_airflow_that_its_documents_name(metadata: Message) -> None:
     (airflow,) = [line for line in metadata.get_all("Requires-Dist", ()) if line.startswith("apache-airflow<")]
     assert airflow == "apache-airflow<4,>=3.3.0"
-    assert metadata.get_all("Provides-Extra") == ["test"]
+    assert metadata.get_all("Provides-Extra") == ["lineage", "test"]
 
 
 def test_the_command_of_the_wheel_works(installed: Installed) -> None:

@@ -10,6 +10,8 @@ from airflow.sdk import Context
 from webflow_conversions.operators.base import ConversionsOperator, now
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from webflow_conversions.pipeline.run import Run
 
 
@@ -49,6 +51,16 @@ class ExtractConversionsOperator(ConversionsOperator):
         self._hint(context, run, Cause.UNREADABLE_TIMES, users.unreadable.sentence)
         self._summarize(context, f"{tally.read.rows:,} read, {tally.recorded.rows:,} recorded")
         return {"source": source.name, **tally_counts(tally)}
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """What the task read and wrote; Airflow's OpenLineage provider asks for it."""
+        from webflow_conversions.operators.lineage import Query, of_queries
+        from webflow_conversions.pipeline.run import Run
+
+        source, known = self.config.source(self.source), self.config.known_users
+        queries = [Query(source.sql, source.warehouse_conn_id), Query(known.sql, known.warehouse_conn_id)]
+        is_kept = not Run.from_json(self.plan).dry_run
+        return of_queries(self.project, queries, self.ledger_conn_id, reads_ledger=False, writes_ledger=is_kept)
 
     def _show(self, context: Context, run: Run) -> dict[str, Any]:
         """Look at the source, and keep the result in the ledger for the page."""

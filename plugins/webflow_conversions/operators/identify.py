@@ -12,6 +12,8 @@ from webflow_conversions.operators.base import ConversionsOperator, now
 from webflow_conversions.operators.dry_run import end_dry_run
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from webflow_conversions.ledger.runs import Runs
     from webflow_conversions.pipeline.guards import Limits
     from webflow_conversions.pipeline.run import Run
@@ -73,6 +75,19 @@ class IdentifyConversionsOperator(ConversionsOperator):
             for destination, sources in destinations.items()
             for worker in range(self.config.delivery.workers)
         ]
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """What the task read and wrote, None for a dry run; Airflow's OpenLineage provider asks for it."""
+        from webflow_conversions.operators.lineage import Query, of_queries
+        from webflow_conversions.pipeline.run import Run
+
+        if Run.from_json(self.plan).dry_run:
+            return None
+        known, visits = self.config.known_users, self.config.attribution
+        queries = [Query(known.sql, known.warehouse_conn_id)]
+        if visits is not None:
+            queries += [Query(file, visits.warehouse_conn_id) for file in (visits.visits, visits.complete_until)]
+        return of_queries(self.project, queries, self.ledger_conn_id, reads_ledger=True, writes_ledger=True)
 
     def _attribute(self, context: Context, run: Run, destinations: Mapping[str, Sequence[str]]) -> None:
         """Judge what will count, where the configuration has visits. Nothing waits for visits that cannot be read."""

@@ -11,6 +11,8 @@ from airflow.sdk import Context
 from webflow_conversions.operators.base import ConversionsOperator, now, tell
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from webflow_conversions.delivery.push import Push
     from webflow_conversions.ledger.runs import Runs
     from webflow_conversions.pipeline.run import Run
@@ -67,6 +69,15 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             counts = self._push.counts
             tell(push_metrics(destination, worker.number, counts.accepted, monotonic() - started))
         return counts.to_json()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """What the task read and wrote, None if it was to send nothing; Airflow's OpenLineage provider asks for it."""
+        from webflow_conversions.hooks.webflow import WebflowHook
+        from webflow_conversions.operators.lineage import of_push
+
+        if self._push is None:
+            return None
+        return of_push(self.ledger_conn_id, WebflowHook(self.work["destination"]).get_conn(), self._push.counts.accepted)
 
     def on_kill(self) -> None:
         """Stop in good order: Airflow sends SIGTERM, and kills five seconds later."""
