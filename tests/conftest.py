@@ -40,6 +40,7 @@ TOGETHER = {
     "tests/e2e/test_erasure.py": "nights",
     "tests/e2e/test_rehearsal.py": "nights",
     "tests/e2e/test_notices.py": "notices",
+    "tests/e2e/test_observability.py": "observability",
     "tests/e2e/test_own_dag.py": "nights",
     "tests/e2e/test_page.py": "page in a browser",
     "tests/integration/test_mistakes.py": "MariaDB",
