@@ -116,7 +116,7 @@ def test_a_push_writes_to_the_site_what_it_accepted(planned: Surroundings) -> No
     assert sum(accepted) == 1
 
 
-def test_a_dry_run_and_a_rehearsal_write_nothing(planned: Surroundings) -> None:
+def test_a_dry_run_and_a_rehearsal_write_nothing(planned: Surroundings, caplog: pytest.LogCaptureFixture) -> None:
     assert names(asked(extract(planned, **DRY)).inputs) == ["public.people", "public.sales"]
     assert asked(extract(planned, **DRY)).outputs == []
     assert asked(identify(planned, **DRY)) == OperatorLineage()
@@ -124,7 +124,9 @@ def test_a_dry_run_and_a_rehearsal_write_nothing(planned: Surroundings) -> None:
     planned.extract()
     task = planned.push(planned.identify()[0])
     task.execute(planned.context())
+    caplog.clear()
     assert asked(task) == OperatorLineage()
+    assert caplog.records == []
 
 
 def test_a_query_that_is_not_understood_is_told_and_costs_the_others_nothing(planned: Surroundings) -> None:

@@ -76,13 +76,15 @@ class IdentifyConversionsOperator(ConversionsOperator):
             for worker in range(self.config.delivery.workers)
         ]
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """What the task read and wrote, None for a dry run; Airflow's OpenLineage provider asks for it."""
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """What the task read and wrote, nothing for a dry run; Airflow's OpenLineage provider asks for it."""
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
         from webflow_conversions.operators.lineage import Query, of_queries
         from webflow_conversions.pipeline.run import Run
 
         if Run.from_json(self.plan).dry_run:
-            return None
+            return OperatorLineage()
         known, visits = self.config.known_users, self.config.attribution
         queries = [Query(known.sql, known.warehouse_conn_id)]
         if visits is not None:

@@ -70,13 +70,15 @@ class WebflowPushConversionsOperator(ConversionsOperator):
             tell(push_metrics(destination, worker.number, counts.accepted, monotonic() - started))
         return counts.to_json()
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """What the task read and wrote, None if it was to send nothing; Airflow's OpenLineage provider asks for it."""
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """What the task read and wrote, nothing if it was to send nothing; Airflow's OpenLineage provider asks for it."""
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
         from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.operators.lineage import of_push
 
         if self._push is None:
-            return None
+            return OperatorLineage()
         return of_push(self.ledger_conn_id, WebflowHook(self.work["destination"]).get_conn(), self._push.counts.accepted)
 
     def on_kill(self) -> None:
