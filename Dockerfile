@@ -12,7 +12,6 @@ COPY --chown=airflow:root plugins/webflow_conversions /tmp/build/plugins/webflow
 RUN pip install --no-cache-dir --no-deps --no-build-isolation /tmp/build && pip check
 
 COPY --chown=airflow:root dags /opt/airflow/dags
-COPY --chown=airflow:root plugins/webflow_plugin.py /opt/airflow/plugins/
 COPY --chown=airflow:root include /opt/airflow/include
 COPY --chown=airflow:root deploy /opt/airflow/deploy
 RUN rm -rf /tmp/build && mkdir -p /opt/airflow/logs

@@ -14,7 +14,6 @@ from demo.postgres import USER
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN
 from webflow_conversions import __version__
-from webflow_conversions.hooks.installation import PLUGIN_REVISION
 from webflow_conversions.operators.extract import ExtractConversionsOperator
 from webflow_conversions.operators.identify import IdentifyConversionsOperator
 from webflow_conversions.operators.plan import PlanConversionsOperator
@@ -68,7 +67,7 @@ class Surroundings:
         self.restore_ledger()
         self.restore_destination()
         environment.setenv("AIRFLOW_VAR_WEBFLOW_DEPLOYMENT", "0b5e3f9e-6b57-4f6e-9d1c-8f0c6ce9a001")
-        told = {"package": __version__, "plugin": PLUGIN_REVISION, "pools": ["default_pool"], "connections": {}}
+        told = {"package": __version__, "pools": ["default_pool"], "connections": {}}
         environment.setenv("AIRFLOW_VAR_WEBFLOW_SCHEDULER", json.dumps(told))
         environment.setenv("WEBFLOW_CONVERSIONS_CONFIG", str(folder / "conversions.yaml"))
         (folder / "sql").mkdir()

@@ -10,7 +10,6 @@ from tests.night import CUSTOMER_ID, TOKEN
 from tests.surroundings import Surroundings
 from webflow_conversions import __version__
 from webflow_conversions.errors import Stopped
-from webflow_conversions.hooks.installation import PLUGIN_REVISION
 from webflow_conversions.hooks.scheduler import fingerprint, hidden
 
 TO_A_SIMULATOR = Connection(
@@ -22,7 +21,6 @@ def tell(monkeypatch: pytest.MonkeyPatch, *connections: Connection) -> None:
     """What the scheduler tells of Airflow's database."""
     facts = {
         "package": __version__,
-        "plugin": PLUGIN_REVISION,
         "pools": ["default_pool"],
         "connections": {one.conn_id: fingerprint(one) for one in connections},
     }

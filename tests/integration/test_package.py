@@ -1,5 +1,6 @@
 """The wheel and the source distribution: complete, fit for a package index, and at work where nothing else of the project is."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import zipfile
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twine.commands.check import check
@@ -21,6 +23,34 @@ WITHOUT = {"__pycache__", ".DS_Store"}
 BUILD = "import setuptools.build_meta as build, sys; to = sys.argv[1]; build.build_sdist(to); build.build_wheel(to)"
 
 
+LOADED = """
+import json, sys
+from importlib.metadata import distribution
+from airflow import plugins_manager
+from airflow.api_fastapi.app import init_plugins
+from airflow.sdk import plugins_manager as of_tasks
+from fastapi import FastAPI
+from webflow_conversions.hooks.installation import missing_here
+
+app = FastAPI()
+init_plugins(app)
+plugins, errors = plugins_manager._get_plugins()
+(plugin,) = [one for one in plugins if one.name == "webflow"]
+print(json.dumps({
+    "entry points": [point.value for point in distribution("webflow-offsite-conversions").entry_points.select(group="airflow.plugins")],
+    "mounted": [route.path for route in app.routes if route.path.startswith("/webflow")],
+    "module": sys.modules[type(plugin).__module__].__file__,
+    "middlewares": [one.cls.__name__ for one in app.user_middleware],
+    "views": [view["url_route"] for view in plugins_manager._get_ui_plugins()[0] if view["name"] == "Webflow"],
+    "listeners": [listener.__name__ for one in plugins for listener in one.listeners if one.name == "webflow"],
+    "in tasks": [one.name for one in of_tasks._get_plugins()[0] if one.name == "webflow"],
+    "errors": [sentence for sentence in errors.values() if "already registered" not in sentence],  # this interpreter has the project, too
+    "missing": missing_here(),
+}))
+"""
+"""What Airflow's API server and a task have of the plugin."""
+
+
 def files_of(folder: Path) -> set[str]:
     """The files of a folder, without what Python leaves there."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not WITHOUT & set(path.parts)}
@@ -31,7 +61,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the package is built from, so that no build leaves anything in the project."""
     folder = tmp_path_factory.mktemp("sources")
     names = ["pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE", "deploy/bi-reader.sql"]
-    names += [f"plugins/{name}" for name in ("webflow_plugin.py", ".airflowignore")]
+    names.append("plugins/.airflowignore")
     for part in ("plugins/webflow_conversions", "dags", "include", "docs", "deploy/dbt"):
         names += [f"{part}/{name}" for name in sorted(files_of(REPOSITORY / part))]
     for name in names:
@@ -171,3 +201,33 @@ def test_airflow_finds_the_connection_types_of_the_wheel(installed: Installed) -
         "for kind in point.load()()['connection-types']])"
     )
     assert installed.run("-c", code).strip() == "['webflow', 'webflow_data']"
+
+
+def loaded(installed: Installed, home: Path) -> dict[str, Any]:
+    """What a new process of Airflow has of this plugin, with ``home`` as AIRFLOW_HOME."""
+    place = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins")}
+    return dict(json.loads(installed.run("-c", LOADED, **place).splitlines()[-1]))
+
+
+def test_airflow_has_the_page_of_the_wheel_with_an_empty_plugins_folder(installed: Installed, tmp_path: Path) -> None:
+    of_airflow = loaded(installed, tmp_path)
+    assert of_airflow == {
+        "entry points": ["webflow_conversions.plugin:WebflowPlugin"],
+        "mounted": ["/webflow"],
+        "module": str(installed.folder / "webflow_conversions" / "plugin.py"),
+        "middlewares": ["PortlessTest"],
+        "views": ["conversions"],
+        "listeners": ["webflow_conversions.hooks.scheduler"],
+        "in tasks": ["webflow"],
+        "errors": [],
+        "missing": None,
+    }
+
+
+def test_a_copy_of_the_plugin_in_the_plugins_folder_changes_nothing(installed: Installed, tmp_path: Path) -> None:
+    once = loaded(installed, tmp_path)
+    (tmp_path / "plugins").mkdir()
+    copy = tmp_path / "plugins" / "webflow_plugin.py"
+    copy.write_bytes((PACKAGE / "plugin.py").read_bytes())
+    twice = loaded(installed, tmp_path)
+    assert twice == once | {"module": str(copy)}

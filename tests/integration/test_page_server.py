@@ -20,7 +20,6 @@ import requests
 import uvicorn
 from fastapi import FastAPI
 
-from demo.airflow_stack import REPOSITORY
 from demo.postgres import PostgresServer
 from tests.chaos.network import Network
 from tests.night import DESTINATION, Night
@@ -447,7 +446,7 @@ def test_airflows_own_threads_are_left_to_airflow(server: Server, page_night: Ni
 
 
 def test_the_page_is_imported_once_and_outside_of_airflows_event_loop(monkeypatch: pytest.MonkeyPatch):
-    plugin = runpy.run_path(str(REPOSITORY / "plugins" / "webflow_plugin.py"))
+    plugin = runpy.run_module("webflow_conversions.plugin")
     made_by: list[int] = []
     asked: list[Any] = []
 

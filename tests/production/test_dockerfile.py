@@ -149,5 +149,5 @@ def test_nothing_that_is_not_the_product_s_is_in_it(image: Image) -> None:
         str(path.relative_to(image.root / "opt/airflow")) for path in (image.root / "opt/airflow").rglob("*") if path.is_file()
     }
     assert not [name for name in files if fnmatch(name, "*.pyc") or ".env" in name or name.startswith("tests")]
-    assert {"include/conversions.yaml", "plugins/webflow_plugin.py", "deploy/init.sh"} <= files
+    assert {"include/conversions.yaml", "deploy/init.sh"} <= files
     assert not (image.root / "tmp/build").exists()

@@ -2,7 +2,7 @@
 
 Airflow's UI asks for a test with the port 0 where the connection has none. Airflow 3.3.1 and 3.3.2 take that for another
 destination than the stored one, and answer 400 before any hook is called; apache/airflow#73298 mends it for later releases.
-Here the port 0 and no port mean the same, too. ``plugins/webflow_plugin.py`` puts the middleware before Airflow's API.
+Here the port 0 and no port mean the same, too. ``webflow_conversions.plugin`` puts the middleware before Airflow's API.
 """
 
 import json

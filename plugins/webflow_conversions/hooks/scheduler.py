@@ -2,14 +2,14 @@
 
 A task talks to Airflow through the API server alone, which tells it nothing of pools; and a task in a pool that is missing
 neither starts nor fails. Nor can a task tell whether a connection that it gets is the one under Admin > Connections: one of
-the same name in the environment or in a secrets backend comes first, silently. So the scheduler writes its release, that of
-the plugin's file, the pools, and where the connections of Airflow's database lead into an Airflow Variable whenever a run of
-a Dag with a plan task starts, and plan reads it.
+the same name in the environment or in a secrets backend comes first, silently. So the scheduler writes its release,
+the pools, and where the connections of Airflow's database lead into an Airflow Variable whenever a run of a Dag with a plan
+task starts, and plan reads it.
 
 A task can write no note: the API that it talks to has none. So it pushes its sentence as an XCom, and the scheduler, which
 is in Airflow's database anyway, makes the note of it; the grid and the run's page show it. A dry run's note leads to its result.
 
-This module is the listener that ``plugins/webflow_plugin.py`` names.
+This module is the listener that ``webflow_conversions.plugin`` names.
 """
 
 import hashlib
@@ -23,7 +23,6 @@ from airflow.listeners import hookimpl
 
 from webflow_conversions import __version__
 from webflow_conversions.errors import Unusable
-from webflow_conversions.hooks.installation import loaded_revision
 from webflow_conversions.pipeline.failures import failures_of
 
 VARIABLE = "webflow_scheduler"
@@ -55,7 +54,6 @@ def on_dag_run_running(dag_run: Any) -> None:
     columns = (getattr(Connection, name) for name in ("conn_id", "host", "port", "schema", "login"))  # noqa: AIR311
     facts = {
         "package": __version__,
-        "plugin": loaded_revision(),
         "at": datetime.now(UTC).isoformat(),
         "pools": list(session.scalars(select(Pool.pool).order_by(Pool.pool))),
         "connections": {one.conn_id: fingerprint(one) for one in session.execute(select(*columns))},

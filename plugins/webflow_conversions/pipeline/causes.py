@@ -287,9 +287,9 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.NOT_INSTALLED: Kind(
         level=Level.NOTE,
-        condition="Airflow has not loaded webflow_plugin.py or has one of another release, or the package is not installed as a "
-        "provider: page, notes, checks of pools or the connection types are missing.",
-        remedy="Copy plugins/webflow_plugin.py of this release into Airflow's plugins folder, install the package with pip on "
-        "every machine, and restart Airflow (docs/deployment.md).",
+        condition="Airflow has not loaded the package's plugin, or does not know its connection types: page, notes, checks of "
+        "pools or the connections' forms are missing.",
+        remedy="Install the package with pip in the environment of every process of Airflow, and restart them; airflow plugins "
+        "and airflow providers hooks then name webflow (docs/deployment.md).",
     ),
 }

@@ -1,4 +1,4 @@
-"""What Airflow gets of the package beside its operators. The one file of this folder that Airflow's plugin scan reads."""
+"""What Airflow gets of the package through the entry point ``airflow.plugins``: all but its operators and connection types."""
 
 import asyncio
 from threading import Lock
@@ -6,18 +6,13 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from webflow_conversions.hooks import installation, scheduler
+from webflow_conversions.hooks import scheduler
 from webflow_conversions.hooks.portless_test import PortlessTest
 from webflow_conversions.timetable import NightOfRun, NightTimetable
 
-REVISION = 1
-"""The revision of this file, which is copied apart from the package: raised with ``installation.PLUGIN_REVISION``."""
-
-installation.plugin_loaded(REVISION)
-
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
-    """The conversions page, an ASGI application; every process reads this file, and only the API server imports the page.
+    """The conversions page, an ASGI application; every process imports this module, and only the API server imports the page.
 
     The first request imports it, which takes seconds, in a thread: the event loop is that of all of Airflow's API server.
     """
