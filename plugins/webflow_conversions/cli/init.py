@@ -28,7 +28,7 @@ from webflow_conversions.rules.timestamps import TimestampKind
 _WEBFLOW = '{"conn_type": "webflow", "login": "<account ID>", "password": "<off-site conversion token>"}'
 
 
-def _one_of(names: Iterable[str]) -> click.Choice[str]:
+def _one_of(names: Iterable[str]) -> "click.Choice[str]":
     return click.Choice(list(names), case_sensitive=False)
 
 

@@ -60,8 +60,8 @@ def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFr
     kept, dropped = rows.loc[order.index[first]], rows.loc[order.index[~first]]
     beside = dropped[["action_id"]].merge(kept[["action_id", *_FACTS]], on="action_id")
     facts = list(_FACTS)
-    same = dropped[facts].reset_index(drop=True).astype(object).fillna("") == beside[facts].astype(object).fillna("")
-    is_alike = same.all(axis=1).to_numpy()
+    mine, other = dropped[facts].reset_index(drop=True).astype(object), beside[facts].astype(object)
+    is_alike = ((mine == other) | (mine.isna() & other.isna())).all(axis=1).to_numpy()
     alike = dropped["action_id"][is_alike].value_counts()
     kept = kept.assign(alike=1 + kept["action_id"].map(alike).fillna(0).astype(int)).sort_index()
     return kept, dropped[is_alike], dropped[~is_alike]
