@@ -1,5 +1,6 @@
 """Servers that do what a simulator of the API would not, and what they saw."""
 
+import base64
 import json
 import socket
 import ssl
@@ -187,3 +188,65 @@ def most_in_a_second(moments: Iterable[float]) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
+
+
+class Proxy:
+    """An HTTP proxy for ``CONNECT``; a context manager. ``asked`` are the requests that it got.
+
+    :param refusal: its answer to all of them.
+    :param login: ``user:password`` that it wants, else it answers 407.
+    :param context: where it speaks TLS itself.
+    """
+
+    def __init__(self, refusal: bytes | None = None, *, login: str = "", context: ssl.SSLContext | None = None) -> None:
+        self.asked: list[bytes] = []
+        self._refusal, self._login, self._context = refusal, login, context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Its address, with the login that it wants."""
+        return f"{'https' if self._context else 'http'}://{self._login}{'@' * bool(self._login)}127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._connect, args=(client,), daemon=True).start()
+
+    def _connect(self, client: socket.socket) -> None:
+        with closing(client), suppress(ssl.SSLError, ConnectionError):
+            outside = self._context.wrap_socket(client, server_side=True) if self._context else client
+            with closing(outside):
+                self.asked.append(outside.recv(65_536))
+                refusal = self._refusal if self._refusal is not None else self._refused()
+                if refusal is not None:
+                    outside.sendall(refusal)
+                    return
+                host, _, port = self.asked[-1].split(b" ")[1].rpartition(b":")
+                with closing(socket.create_connection((host.decode(), int(port)))) as server:
+                    outside.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                    back = threading.Thread(target=_pump, args=(server, outside), daemon=True)
+                    back.start()
+                    _pump(outside, server)
+                    back.join()
+
+    def _refused(self) -> bytes | None:
+        wanted = b"Basic " + base64.b64encode(self._login.encode())
+        return None if not self._login or wanted in self.asked[-1] else saying(407, 'Proxy-Authenticate: Basic realm="company"')
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

@@ -14,6 +14,7 @@ import trustme
 
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN, Night
+from tests.servers import Proxy
 from webflow_conversions.errors import Stopped, Unavailable
 from webflow_conversions.hooks.webflow import WebflowHook
 
@@ -104,54 +105,6 @@ def test_a_host_that_cannot_prove_who_it_is_gets_nothing(
             night.push(run, simulator.url)
         assert simulator.summary()["requests"] == 0
     assert {(row.state, row.attempts, row.attempts_in_doubt) for row in night.rows().values()} == {("ready", 0, 0)}
-
-
-class Proxy:
-    """An HTTP proxy for ``CONNECT``; a context manager. ``asked`` are the requests that it got."""
-
-    def __init__(self, refusal: bytes | None = None) -> None:
-        self.asked: list[bytes] = []
-        self._refusal = refusal
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> "Proxy":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._connect, args=(client,), daemon=True).start()
-
-    def _connect(self, client: socket.socket) -> None:
-        with closing(client):
-            self.asked.append(client.recv(65_536))
-            if self._refusal is not None:
-                client.sendall(self._refusal)
-                return
-            host, _, port = self.asked[-1].split(b" ")[1].rpartition(b":")
-            with closing(socket.create_connection((host.decode(), int(port)))) as server:
-                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                back = threading.Thread(target=pump, args=(server, client), daemon=True)
-                back.start()
-                pump(client, server)
-                back.join()
-
-
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy"])

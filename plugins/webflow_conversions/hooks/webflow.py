@@ -102,7 +102,7 @@ class WebflowHook(BaseHook):
             case Outcome.STOP if answer.is_foreign:
                 raise why_stopped(answer, self.webflow_conn_id, api.token)
             case Outcome.STOP if answer.trouble is Trouble.UNTRUSTED:
-                raise Stopped(f"{api.url} cannot prove who it is ({trouble}): nothing is sent to it.")
+                raise _untrusted(api, answer)
             case Outcome.STOP:
                 raise Stopped(token_refused(answer.status, self.webflow_conn_id, api.token))
             case Outcome.UNSENT | Outcome.WITHHELD:
@@ -119,11 +119,14 @@ class WebflowHook(BaseHook):
         """Ask the API for nothing (HEAD): its status, and how its clock stands.
 
         :raises Unusable: if the connection cannot work.
+        :raises Stopped: if the host cannot prove who it is.
         :raises Unavailable: if nobody answers.
         """
         api = self.get_conn()
         sent_at = datetime.now(UTC)
         answer = _call(api, "HEAD")
+        if answer.trouble is Trouble.UNTRUSTED:
+            raise _untrusted(api, answer)
         if answer.status is None or answer.trouble is Trouble.LOST:
             raise Unavailable(f"The API of connection {self.webflow_conn_id} does not answer: {answer.detail}.")
         return Probe(
@@ -160,6 +163,10 @@ class WebflowHook(BaseHook):
             return False, f"{api.url} does not answer: {answer.detail}."
         is_well, words = _verdict(api, answer.status, answer, self.webflow_conn_id)
         return is_well, of_this_connection(words, self.webflow_conn_id)
+
+
+def _untrusted(api: Api, answer: Answer) -> Stopped:
+    return Stopped(f"{api.url} cannot prove who it is ({answer.detail}): nothing is sent to it.")
 
 
 def _verdict(api: Api, status: int, answer: Answer, connection: str) -> tuple[bool, str]:

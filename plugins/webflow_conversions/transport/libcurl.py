@@ -27,13 +27,25 @@ _LOGIN = re.compile(r"'.*@.*'|\S*@\S*")
 """An address with a login, in libcurl's words."""
 
 
-def certificates() -> str:
-    """The file or directory of trusted certificates: the environment's, named as for curl, OpenSSL or requests, or certifi's."""
+def certificates() -> tuple[str, str]:
+    """The file or directories of trusted certificates, which may be missing, and who names them.
+
+    That is the environment, by the first variable that curl, OpenSSL or requests know and that is set; else certifi.
+    """
     for variable in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"):
-        path = os.environ.get(variable)
-        if path and Path(path).exists():
-            return path
-    return certifi.where()
+        if path := os.environ.get(variable):
+            return path, variable
+    return certifi.where(), "certifi"
+
+
+def _trust(curl: pycurl.Curl) -> None:
+    """Verify the API, and a proxy that is spoken to over TLS, by the same certificates."""
+    path, _ = certificates()
+    is_directory = any(Path(part).is_dir() for part in path.split(os.pathsep))
+    for file, directory in ((pycurl.CAINFO, pycurl.CAPATH), (pycurl.PROXY_CAINFO, pycurl.PROXY_CAPATH)):
+        if is_directory:
+            curl.unsetopt(file)
+        curl.setopt(directory if is_directory else file, path)
 
 
 def new_curl(url: str, headers: list[str], timeout_seconds: float) -> pycurl.Curl:
@@ -51,12 +63,7 @@ def new_curl(url: str, headers: list[str], timeout_seconds: float) -> pycurl.Cur
     curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     if url.startswith("http:") and is_loopback(url):  # A proxy would read what was to stay on this machine.
         curl.setopt(pycurl.NOPROXY, "*")
-    trusted = certificates()
-    if Path(trusted).is_dir():
-        curl.unsetopt(pycurl.CAINFO)
-        curl.setopt(pycurl.CAPATH, trusted)
-    else:
-        curl.setopt(pycurl.CAINFO, trusted)
+    _trust(curl)
     curl.setopt(pycurl.NOSIGNAL, 1)
     curl.setopt(pycurl.TCP_KEEPALIVE, 1)
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(connect_timeout_seconds(timeout_seconds) * 1000))
@@ -220,4 +227,7 @@ class Exchange:
 
 def _in_words(code: int, message: str) -> str:
     """libcurl's code and words, without the login that a proxy's address may hold."""
+    if code == pycurl.E_SSL_CACERT_BADFILE:
+        path, variable = certificates()
+        return f"curl {code}: {variable} names {path}, where no certificates are"
     return f"curl {code}: {_LOGIN.sub('…', message)}" if message else f"curl {code}"
