@@ -62,7 +62,7 @@ class PostgresServer:
             shutil.chown(self.folder, "nobody")
             self.folder.chmod(0o700)
         if not self._data.exists():
-            self._run("initdb", "-D", self._data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+            self._make_data()
         self.port = self.port or free_port()
         options = " ".join(f"-c {name}={value!r}" for name, value in {**self._settings, "port": self.port}.items())
         self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.folder / "log", "-o", options)
@@ -105,6 +105,9 @@ class PostgresServer:
         self.stop()
         if self._as_nobody:
             self.remove()
+
+    def _make_data(self) -> None:
+        self._run("initdb", "-D", self._data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 
     @property
     def _data(self) -> Path:

@@ -1,7 +1,8 @@
 """The ledger's sessions: through a pooler, on connections that die, under other names, and with settings that a database has."""
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -15,8 +16,8 @@ from demo.simulator import SimulatorProcess
 from tests.night import Night
 from tests.pgbouncer import SESSIONS, Pooler
 from tests.surroundings import Surroundings
-from webflow_conversions.errors import Unavailable
-from webflow_conversions.hooks.connections import ledger_session
+from webflow_conversions.errors import Unavailable, Unusable
+from webflow_conversions.hooks.connections import ledger_session, warehouse
 from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.session import Session
 from webflow_conversions.rules.states import State
@@ -41,14 +42,18 @@ def pooled(pooler: Pooler, database: Callable[[], Any]) -> Callable[[], Any]:
     return partial(pooler.connect, database.args[0])  # type: ignore[attr-defined]
 
 
-def settings(connect: Callable[[], Any]) -> list[tuple[Any, ...]]:
+OF_A_READER = (*SETTINGS, "TimeZone", "DateStyle", "bytea_output", "extra_float_digits", "default_transaction_read_only")
+"""Those that a reader of a warehouse sets, too."""
+
+
+def settings(connect: Callable[[], Any], names: Sequence[str] = SETTINGS) -> list[tuple[Any, ...]]:
     """The settings of all of the pooler's sessions on the server, as a stranger finds them."""
     found = []
     connections = [connect() for _ in range(SESSIONS)]
     try:
         for connection in connections:  # each keeps its session while its transaction lasts
             cursor = connection.cursor()
-            cursor.execute(f"SELECT {', '.join(f'current_setting({name!r})' for name in SETTINGS)}")
+            cursor.execute(f"SELECT {', '.join(f'current_setting({name!r})' for name in names)}")
             found.append(cursor.fetchone())
     finally:
         for connection in connections:
@@ -109,6 +114,55 @@ def test_a_session_that_reads_cannot_write(pooled: Callable[[], Any]) -> None:
     with pytest.raises(Unavailable, match="read-only transaction"):
         Session(pooled, is_reading=True).fetch("retention/remove_previews", {"previews_before": datetime(2026, 1, 1, tzinfo=UTC)})
     assert Session(pooled).fetch("deployment/server", {})
+
+
+# The same before a warehouse
+
+
+def through(pooler: Pooler, name: str) -> dict[str, Any]:
+    """Fields of a connection to a database through the pooler."""
+    return {"conn_type": "postgres", "host": "127.0.0.1", "port": pooler.port, "login": USER, "schema": name}
+
+
+def test_a_night_reads_its_warehouse_through_a_pooler_and_leaves_its_sessions_as_they_were(
+    around: Surroundings, pooler: Pooler
+) -> None:
+    name = around.sql("SELECT current_database()")[0][0]
+    around.sql("INSERT INTO sales SELECT 'b' || n, now() - interval '2 hours', 'k' || n FROM generate_series(1, 30000) n")
+    around.sql("INSERT INTO people SELECT 'k' || n, 'crm', 'u' || n, now() - interval '1 day' FROM generate_series(2, 30000) n")
+    around.connect("warehouse", **through(pooler, name))
+    before = settings(partial(pooler.connect, name), OF_A_READER)
+
+    around.plan()
+    assert around.extract()["read"]["rows"] == 30_001
+    around.identify()
+
+    assert around.sql("SELECT state, count(*)::int FROM webflow.conversions GROUP BY state") == [(State.READY, 30_001)]
+    assert settings(partial(pooler.connect, name), OF_A_READER) == before
+
+
+def test_a_warehouse_of_another_encoding_is_read_through_a_pooler(
+    postgres: PostgresServer, pooler: Pooler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(postgres.connect("postgres")) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    monkeypatch.setenv("AIRFLOW_CONN_LATIN", json.dumps(through(pooler, "latin")))
+    connect, found = partial(pooler.connect, "latin"), list[str]()
+    before = settings(connect, OF_A_READER)
+    query = "SELECT 'é' || :key || n AS name FROM generate_series(1, 3) n"
+    warehouse("latin").read(query, {"key": "ü"}, ["name"], lambda chunk: found.extend(chunk["name"]))
+    assert found == ["éü1", "éü2", "éü3"]
+    assert settings(connect, OF_A_READER) == before
+
+
+def test_a_query_of_a_warehouse_behind_a_pooler_writes_nothing(around: Surroundings, pooler: Pooler) -> None:
+    name = around.sql("SELECT current_database()")[0][0]
+    around.sql("CREATE FUNCTION wipe() RETURNS int LANGUAGE sql AS 'DELETE FROM people RETURNING 1'")
+    around.connect("warehouse", **through(pooler, name))
+    with pytest.raises((Unavailable, Unusable), match="read-only transaction"):
+        warehouse("warehouse").read("SELECT wipe() AS one", {}, ["one"], lambda _: None)
+    assert around.sql("SELECT count(*) FROM people") == [(1,)]
 
 
 # Connections that die
