@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # One image for every service of docker-compose.yaml and for the Helm chart. The version of Airflow is the lock's.
 # The slim image brings Airflow alone, so that every provider is the lock's, too. Nothing runs as root.
-FROM apache/airflow:slim-3.3.2-python3.11 AS production
+ARG AIRFLOW_IMAGE=apache/airflow:slim-3.3.2-python3.11
+FROM ${AIRFLOW_IMAGE} AS production
 
 COPY --chown=airflow:root requirements.lock /tmp/build/
 RUN pip install --no-cache-dir --no-deps --require-hashes --requirement /tmp/build/requirements.lock

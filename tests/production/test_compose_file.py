@@ -189,11 +189,29 @@ def test_databases_and_roles_are_apart(services: dict[str, Any]) -> None:
 
 def test_the_versions_of_airflow_agree() -> None:
     dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
-    image = re.search(r"FROM apache/airflow:slim-([\d.]+)-python", dockerfile)
+    image = re.search(r"^ARG AIRFLOW_IMAGE=apache/airflow:slim-([\d.]+)-python", dockerfile, re.MULTILINE)
     lock = re.search(r"^apache-airflow==([\d.]+)", (REPOSITORY / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
     assert image is not None
     assert lock is not None
     assert image[1] == lock[1]
+
+
+def images_of_others(variables: dict[str, str]) -> set[str]:
+    """What is fetched from a registry: images that are not built here, and what those are built on."""
+    services = read(variables)["services"].values()
+    fetched = {service["image"] for service in services if "build" not in service}
+    return fetched | {service["build"]["args"]["AIRFLOW_IMAGE"] for service in services if "build" in service}
+
+
+def test_every_image_of_others_can_be_pinned_by_its_digest_in_env() -> None:
+    names = ("AIRFLOW_IMAGE", "POSTGRES_IMAGE", "REDIS_IMAGE")
+    usual = new_env()
+    without = {name: value for name, value in usual.items() if name not in names}
+    assert images_of_others(without) == images_of_others(usual) == {usual[name] for name in names}
+    pinned = {name: f"{usual[name]}@sha256:{number}" for number, name in enumerate(names)}
+    assert images_of_others(usual | pinned) == set(pinned.values())
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    assert f"\nARG AIRFLOW_IMAGE={usual['AIRFLOW_IMAGE']}\nFROM ${{AIRFLOW_IMAGE}} AS production\n" in dockerfile
 
 
 def test_nothing_in_the_image_is_made_as_root() -> None:

@@ -11,6 +11,7 @@ import sys
 import venv
 from fnmatch import fnmatch
 from pathlib import Path
+from string import Template
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.production.compose import REPOSITORY
 
 pytestmark = pytest.mark.production
 
-_INSTRUCTION = re.compile(r"^(FROM|COPY|RUN|ENV|WORKDIR) (.+)$", re.MULTILINE)
+_INSTRUCTION = re.compile(r"^(ARG|FROM|COPY|RUN|ENV|WORKDIR) (.+)$", re.MULTILINE)
 
 
 class Image:
@@ -40,12 +41,14 @@ class Image:
         }
 
     def build(self, dockerfile: str, stages: list[str]) -> None:
-        stage = ""
+        stage, arguments = "", dict[str, str]()
         for instruction, rest in _INSTRUCTION.findall(dockerfile):
-            if instruction == "FROM":
+            if instruction == "ARG":
+                name, _, arguments[name] = rest.partition("=")
+            elif instruction == "FROM":
                 base, _, stage = rest.split(" ")
                 if stage == stages[0]:
-                    self._base(base)
+                    self._base(Template(base).substitute(arguments))
             elif stage in stages:
                 getattr(self, f"_{instruction.lower()}")(rest)
 
