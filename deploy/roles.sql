@@ -25,5 +25,8 @@ SELECT format('GRANT CONNECT ON DATABASE %I TO webflow_worker, webflow_page', cu
 SELECT format('GRANT TEMPORARY ON DATABASE %I TO webflow_worker', current_database())
 \gexec
 
+-- Until PostgreSQL 14, everybody may create tables in the schema public.
+SELECT 'REVOKE CREATE ON SCHEMA public FROM PUBLIC' FROM pg_namespace WHERE nspname = 'public'
+\gexec
 CREATE SCHEMA IF NOT EXISTS webflow AUTHORIZATION webflow_owner;
 GRANT USAGE ON SCHEMA webflow TO webflow_worker, webflow_page;

