@@ -84,8 +84,8 @@ lock: ## Write the locks anew after a change of requirements (ARGS=--upgrade for
 	$(COMPILE) $(ARGS) --resolution lowest-direct pyproject.toml --output-file $(VENV)/.oldest
 	$(COMPILE) $(ARGS) pyproject.toml requirements-dev.in --constraints $(VENV)/.oldest --output-file requirements-oldest.lock
 
-audit: install ## Ask PyPI whether packages of the locks have known vulnerabilities
-	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes $(foreach lock,$(wildcard requirements*.lock),--requirement $(lock))
+audit: install ## Ask PyPI whether packages of production and development have known vulnerabilities
+	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock --requirement requirements-dev.lock
 
 clean: ## Remove all that was made: .venv, the demo's data, caches
 	rm -rf $(VENV) $(OLDEST) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.* \
