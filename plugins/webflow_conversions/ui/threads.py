@@ -22,7 +22,7 @@ from webflow_conversions.errors import ConversionsError, Unavailable, Unexpected
 
 log = logging.getLogger(__name__)
 
-THREADS = 8
+THREADS = 4
 """Threads, and so connections to the ledger, of one API server process; PostgreSQL has 100 for everybody by default."""
 MOST_WAITING = 32
 """Work that waits for a thread."""
