@@ -35,13 +35,13 @@ test-nightly: install ## Send 100,000 random rows down the whole road, once and 
 	@ROAD_ROWS=100000 ATTRIBUTION_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_road.py \
 		tests/integration/test_road_of_nights.py tests/integration/test_attribution_agreement.py -s $(ARGS)
 
-test-oldest: install ## Run tests on the oldest releases that pyproject.toml takes, and on the oldest PostgreSQL of this machine (4 minutes)
+test-oldest: install ## Run tests on the oldest releases that pyproject.toml takes, and on the oldest PostgreSQL here (3 minutes of core time)
 	@$(BIN)/uv venv --quiet --seed --clear --python $(BIN)/python $(OLDEST)
 	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --no-deps --require-hashes --requirement requirements-oldest.lock
 	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --no-deps --no-build-isolation --editable .
 	@POSTGRES_BIN="$(firstword $(sort $(wildcard /usr/lib/postgresql/*/bin)))" $(OLDEST)/bin/python -m pytest -n 2 $(OF_OLDEST) $(ARGS)
 
-test-postgres: install ## Run the ledger's tests on PostgreSQL of other versions, which npm brings (VERSIONS="14 18"; 5 minutes each)
+test-postgres: install ## Run the ledger's tests on PostgreSQL of other versions, which npm brings (VERSIONS="14 18")
 	@PYTHON=$(BIN)/python ARGS="$(ARGS)" tests/postgres_versions.sh $(VERSIONS)
 
 test-production: install ## Run nights on the services of docker-compose.yaml, without Docker (10 minutes; needs redis-server)
