@@ -68,29 +68,60 @@ ALTER DATABASE ledger SET search_path = shifted, pg_catalog, public;
 ALTER DATABASE ledger SET soak.shift = '0 s'
 """
 """The server's clock as the ledger's statements ask for it."""
-HISTORY = """
-WITH run AS (
-    INSERT INTO webflow.runs (dag_id, run_id, run_type, window_start, window_end, sources, is_whole, started_at, approved_at, ended_at, outcome)
-    VALUES ('webflow_offsite_conversions', %(run_id)s, 'scheduled', %(at)s - interval '2 days', %(at)s, ARRAY['shop'], true,
-            %(at)s, %(at)s, %(at)s, 'succeeded')
-    RETURNING id
-), push AS (
+HISTORY = [
+    """
+    WITH run AS (
+        INSERT INTO webflow.runs (dag_id, run_id, run_type, window_start, window_end, sources, is_whole, started_at, approved_at,
+            ended_at, outcome)
+        VALUES ('webflow_offsite_conversions', %(run_id)s, 'scheduled', %(at)s - interval '2 days', %(at)s, ARRAY['shop'], true,
+                %(at)s, %(at)s, %(at)s, 'succeeded')
+        RETURNING id
+    )
     INSERT INTO webflow.pushes (run, destination, worker, try_number, host, pid, started_at, expires_at, ended_at)
     SELECT id, 'webflow_default', 0, 1, 'earlier', 1, %(at)s, %(at)s, %(at)s FROM run
-    RETURNING id
-)
-INSERT INTO webflow.conversions (destination, source, event_name, conversion_id, action_id, action_timestamp_ms, value, identity_key,
-    user_domain, user_id, state, attempts, http_status, push_id, first_seen_at, sent_at, settled_at, run_id)
-SELECT 'webflow_default', 'shop', 'offline-purchase', name, 'webflow_default/shop/offline-purchase/' || name,
-       %(end_ms)s - g * 1000, 149.99, CASE WHEN %(is_hashed)s THEN 'sha256:' || sha256(name::bytea)::text ELSE 'k' || name END,
-       'crm', CASE WHEN %(is_hashed)s THEN 'sha256:' || sha256(g::text::bytea)::text ELSE 'u' || name END,
-       'accepted', 1, 200, push.id, %(at)s, %(at)s, %(at)s, %(run_id)s
-FROM push, generate_series(1, %(rows)s) g, LATERAL (SELECT %(run_id)s || '-' || g AS name) named
-"""
-"""A night of the month before, with what it sent."""
+    """,
+    """
+    INSERT INTO webflow.conversions (destination, source, event_name, conversion_id, action_id, action_timestamp_ms, value,
+        identity_key, user_domain, user_id, state, reason, first_seen_at, settled_at, run_id)
+    SELECT 'webflow_default', 'shop', 'offline-purchase', name, 'webflow_default/shop/offline-purchase/' || name,
+           %(end_ms)s - g * 1000, 149.99, 'k' || name, CASE WHEN kind < 88 THEN 'crm' END, CASE WHEN kind < 88 THEN 'u' || name END,
+           CASE WHEN kind < 88 THEN 'ready' WHEN kind < 96 THEN 'held' ELSE 'rejected' END,
+           CASE WHEN kind < 88 THEN NULL WHEN kind < 96 THEN 'unknown_user' ELSE 'negative_value' END,
+           %(at)s, CASE WHEN kind >= 96 THEN %(at)s::timestamptz END, %(run_id)s
+    FROM generate_series(1, %(rows)s) g, LATERAL (SELECT %(run_id)s || '-' || g AS name, g %% 100 AS kind) named
+    """,
+    """
+    UPDATE webflow.conversions SET attribution = CASE WHEN id %% 2 = 0 THEN 'will_count' ELSE 'will_not_count' END
+    WHERE run_id = %(run_id)s AND state = 'ready'
+    """,
+    """
+    UPDATE webflow.conversions SET state = 'sending', push_id = (SELECT max(id) FROM webflow.pushes)
+    WHERE run_id = %(run_id)s AND state = 'ready'
+    """,
+    """
+    UPDATE webflow.conversions SET state = 'accepted', attempts = 1, http_status = 200, sent_at = %(at)s, settled_at = %(at)s
+    WHERE run_id = %(run_id)s AND state = 'sending'
+    """,
+    """
+    UPDATE webflow.conversions SET state = 'expired', reason = 'expired_unidentified', settled_at = %(at)s
+    WHERE run_id = %(run_id)s AND state = 'held'
+    """,
+    """
+    UPDATE webflow.conversions
+    SET identity_key = webflow.hashed_key(action_id, identity_key),
+        user_id = 'sha256:' || encode(sha256(convert_to(user_id, 'UTF8')), 'hex')
+    WHERE run_id = %(run_id)s AND %(is_hashed)s
+    """,
+]
+"""A night of the month before, in as many steps as a conversion has, since each leaves its trace in tables and indexes."""
 _HASHED_UP_TO = """
 INSERT INTO webflow.hashed_people (state, place, id)
-SELECT state, push_id, id FROM webflow.conversions WHERE user_id LIKE 'sha256:%' ORDER BY push_id DESC, id DESC LIMIT 1
+SELECT DISTINCT ON (state) state, place, id
+FROM webflow.conversions, LATERAL (
+    SELECT CASE WHEN state = 'accepted' THEN push_id ELSE (extract(epoch FROM settled_at) * 1000000)::bigint END AS place
+) places
+WHERE identity_key LIKE 'sha256:%'
+ORDER BY state, place DESC, id DESC
 """
 _CONVERSIONS = """
 SELECT source, CASE WHEN action_id NOT LIKE '%%?row=%%' THEN action_id END, action_timestamp_ms, value, state, reason,
@@ -183,7 +214,8 @@ class Month:
                 "rows": ROWS,
                 "is_hashed": is_hashed,
             }
-            self.sql(HISTORY, facts)
+            for statement in HISTORY:
+                self.sql(statement, facts)
         self.sql(_HASHED_UP_TO)
         self.replace_token()
 
@@ -479,9 +511,8 @@ def summary(weight: Weight) -> str:
         f"{name} {weight.kept[name].size / 1e6:.1f} MB {weight.kept[name].rows:,} rows {weight.kept[name].dead:,} dead"
         for name in ("conversions", "extracted", "history", CATALOG)
     )
-    costs = (
-        f"{weight.wal_a_row:.0f} B of WAL, {weight.pages_a_row:.1f} pages, {weight.core_seconds / weight.rows * 1e6:.0f} µs a row"
-    )
+    costs = ", ".join(f"{weight.a_row(name):.1f} {name}" for name in ("wal", "wal_records", "pages"))
+    costs += f", {weight.a_row('core_seconds') * 1e6:.0f} µs a row"
     return f"night {weight.night}: {weight.rows:,} rows; {processes}; {tables}; {costs}; {weight.unsettled}"
 
 

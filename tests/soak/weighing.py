@@ -34,7 +34,7 @@ FROM pg_class c JOIN pg_stat_all_tables s ON s.relid = c.oid
 WHERE c.relnamespace = 'webflow'::regnamespace AND c.relkind = 'r'
 """
 _INDEXES = """
-SELECT i.relname, pg_relation_size(i.oid), t.relname
+SELECT i.relname, pg_relation_size(i.oid), t.relname, coalesce(pg_get_expr(x.indpred, x.indrelid), 'true')
 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
 WHERE t.relnamespace = 'webflow'::regnamespace
 """
@@ -66,7 +66,7 @@ UNION ALL SELECT 'a vacuum' FROM pg_stat_progress_vacuum
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A table or an index after a night: its size, the table's rows, and for a table its dead rows and the autovacuums so far."""
+    """A table or an index after a night: its size, its rows (0 for a small index), and for a table dead rows and autovacuums so far."""
 
     size: int
     rows: int
@@ -178,7 +178,10 @@ class Scales:
         for name, size, dead, vacuums in self._ask(_TABLES):
             ((rows,),) = self._ask(f"SELECT count(*) FROM webflow.{name}")
             tables[name] = Kept(size=size, rows=rows, dead=dead, vacuums=vacuums)
-        indexes = {name: Kept(size=size, rows=tables[table].rows, is_index=True) for name, size, table in self._ask(_INDEXES)}
+        indexes: dict[str, Kept] = {}
+        for name, size, table, predicate in self._ask(_INDEXES):
+            ((rows,),) = self._ask(f"SELECT count(*) FROM webflow.{table} WHERE {predicate}") if size >= SMALL_BYTES else ((0,),)
+            indexes[name] = Kept(size=size, rows=rows, is_index=True)
         ((size, dead, rows),) = self._ask(_CATALOG)
         return {**tables, **indexes, CATALOG: Kept(size=int(size), rows=int(rows), dead=int(dead))}
 
