@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
@@ -150,7 +150,7 @@ class Scales:
 
     def _spent(self) -> dict[str, Any]:
         ((wal, records, pages),) = self._ask(_SPENT)
-        server = sum(self._postmaster.cpu_times()[:4]) + sum(sum(child.cpu_times()[:2]) for child in self._postmaster.children())
+        server = sum(map(_core_seconds, self._postmaster.children())) + sum(self._postmaster.cpu_times()[:4])
         tasks = psutil.Process(self._processes["tasks"].pid).cpu_times()
         core_seconds = server + tasks.user + tasks.system
         return {"wal": int(wal), "wal_records": int(records), "pages": int(pages), "core_seconds": core_seconds}
@@ -189,6 +189,13 @@ class Scales:
         with closing(self._server.connect(database or self._ledger)) as connection, connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
             return list(cursor.fetchall())
+
+
+def _core_seconds(session: psutil.Process) -> float:
+    """Of a session or a worker of the server; one that has just ended is among what the postmaster has waited for."""
+    with suppress(psutil.NoSuchProcess):
+        return float(sum(session.cpu_times()[:2]))
+    return 0.0
 
 
 def weighed(process: LongLived) -> Process:
