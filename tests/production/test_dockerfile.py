@@ -131,9 +131,12 @@ def test_the_package_is_installed_with_its_sql_and_its_connection_type(image: Im
     assert "webflow_conversions.hooks.webflow.WebflowHook" in image.run("airflow providers hooks --output json")
 
 
-def test_the_dag_is_read_without_an_error(image: Image) -> None:
+def test_the_dags_are_read_without_an_error(image: Image) -> None:
     code = "from airflow.dag_processing.dagbag import DagBag; bag = DagBag('/opt/airflow/dags'); print(sorted(bag.dags), bag.import_errors)"
-    assert image.run(f'python -c "{code}"').splitlines()[-1] == "['webflow_offsite_conversions'] {}"
+    assert (
+        image.run(f'python -c "{code}"').splitlines()[-1]
+        == "['webflow_offsite_conversions', 'webflow_offsite_conversions_readback'] {}"
+    )
 
 
 def test_the_plugin_is_loaded(image: Image) -> None:
