@@ -14,8 +14,8 @@ from webflow_conversions.delivery.protocols import Clock, Forecasts, PushLedger,
 from webflow_conversions.delivery.push import Push
 from webflow_conversions.delivery.settings import PushCounts, PushSettings
 from webflow_conversions.ledger.attribution import AttributionOfRun
-from webflow_conversions.ledger.dry_run import DryRunExtraction
 from webflow_conversions.ledger.extraction import Extraction
+from webflow_conversions.ledger.foreseeing import DryRunExtraction
 from webflow_conversions.ledger.identification import Identification
 from webflow_conversions.ledger.migrations import migrate
 from webflow_conversions.ledger.preview import TemporaryTable
@@ -35,9 +35,8 @@ from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.pipeline.visits import Visits
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.amounts import Tally
-from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.personal_data import PersonalData
-from webflow_conversions.rules.timestamps import TimestampKind
+from webflow_conversions.rules.source import SourceRules, TimestampKind
 from webflow_conversions.rules.window import Window
 from webflow_conversions.transport.libcurl import CurlTransport
 from webflow_conversions.warehouse.reader import Warehouse

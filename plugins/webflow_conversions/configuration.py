@@ -32,13 +32,11 @@ from pydantic import (
 )
 
 from webflow_conversions.errors import Unusable
-from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import is_event_name
-from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.personal_data import PersonalData, PersonalDataInIds
 from webflow_conversions.rules.query import Query
 from webflow_conversions.rules.readings import Reading
-from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, zone_named
+from webflow_conversions.rules.source import Ambiguous, Goal, Nonexistent, SourceRules, TimestampKind, zone_named
 
 ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
 _FILE = Path("include") / "conversions.yaml"

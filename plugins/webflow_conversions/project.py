@@ -1,13 +1,16 @@
 """A configuration file and the Airflow connections that it names, as the queries of a run.
 
-Tasks and command alike build what they work with here.
+Tasks and command alike build what they work with here. What reads rows needs pandas, and is imported where it is built: a push,
+which is built here, too, does without.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from webflow_conversions.configuration import AttributionSettings, Configuration, ConfigurationFile, InDoubt, Source, digest
 from webflow_conversions.delivery.push import Push
@@ -15,20 +18,21 @@ from webflow_conversions.delivery.settings import PushSettings
 from webflow_conversions.hooks.connections import warehouse
 from webflow_conversions.hooks.webflow import WebflowHook
 from webflow_conversions.hooks.webflow_data import WebflowDataHook
-from webflow_conversions.ledger.preview import TemporaryTable
 from webflow_conversions.ledger.push import PushQueue, RunForecasts, Worker
-from webflow_conversions.ledger.session import Session
-from webflow_conversions.pipeline.attribution import Credit, Policy
-from webflow_conversions.pipeline.dry_run import DryRunLedger, PreviewTable, WithoutLedger, dry_run
 from webflow_conversions.pipeline.guards import Limits
-from webflow_conversions.pipeline.preview import Foreseen, Preview
 from webflow_conversions.pipeline.readback import compare_goals
-from webflow_conversions.pipeline.run import Run
-from webflow_conversions.pipeline.visits import Visits
-from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery, SourceRows, Warehouse
-from webflow_conversions.rules.timestamps import TimestampKind
-from webflow_conversions.rules.window import Window
+from webflow_conversions.rules.source import TimestampKind
 from webflow_conversions.transport.libcurl import CurlTransport
+
+if TYPE_CHECKING:
+    from webflow_conversions.ledger.session import Session
+    from webflow_conversions.pipeline.attribution import Credit
+    from webflow_conversions.pipeline.dry_run import DryRunLedger, PreviewTable
+    from webflow_conversions.pipeline.preview import Foreseen, Preview
+    from webflow_conversions.pipeline.run import Run
+    from webflow_conversions.pipeline.visits import Visits
+    from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery, SourceRows, Warehouse
+    from webflow_conversions.rules.window import Window
 
 
 class NamedQuery(NamedTuple):
@@ -61,6 +65,8 @@ class Project:
 
     def source_query(self, source: Source, window: Window, most_rows: int | None = None) -> SourceQuery:
         """The query of a source, for the conversions of a window; of ``most_rows`` rows at most."""
+        from webflow_conversions.pipeline.warehouse import SourceQuery
+
         return SourceQuery(
             warehouse=self._warehouse(source.warehouse_conn_id),
             name=source.name,
@@ -74,6 +80,8 @@ class Project:
     @cached_property
     def known_users(self) -> KnownUsers:
         """The query for known users."""
+        from webflow_conversions.pipeline.warehouse import KnownUsers
+
         known = self.config.known_users
         return KnownUsers(
             warehouse=self._warehouse(known.warehouse_conn_id), sql=self.file.sql(known.sql), personal_data=known.personal_data
@@ -88,6 +96,8 @@ class Project:
     @cached_property
     def credit(self) -> Credit | None:
         """How conversions are judged by visits; None where the configuration has none."""
+        from webflow_conversions.pipeline.attribution import Credit, Policy
+
         attribution = self.config.attribution
         if attribution is None or self.visits is None:
             return None
@@ -105,12 +115,17 @@ class Project:
         most_rows: int | None = None,
     ) -> Preview:
         """What the run would do with a source, see :func:`~webflow_conversions.pipeline.dry_run.dry_run`."""
+        from webflow_conversions.ledger.preview import TemporaryTable
+
         with TemporaryTable() as table:
             rows = self.source_query(source, run.window, most_rows)
             return self._dry_run(source, rows, run, ledger, table, clock, customer_id=customer_id)
 
     def conversions(self, source: Source, rows: SourceRows, run: Run, clock: Callable[[], datetime]) -> list[Foreseen]:
         """What the run would make of each conversion of some rows of a source, where nothing was sent before."""
+        from webflow_conversions.ledger.preview import TemporaryTable
+        from webflow_conversions.pipeline.dry_run import WithoutLedger
+
         with TemporaryTable() as table:
             self._dry_run(source, rows, run, WithoutLedger(), table, clock)
             return list(table.conversions())
@@ -125,6 +140,8 @@ class Project:
         clock: Callable[[], datetime],
         customer_id: str = "",
     ) -> Preview:
+        from webflow_conversions.pipeline.dry_run import dry_run
+
         return dry_run(
             run,
             self.config.rules(source),
@@ -224,6 +241,8 @@ class Project:
         )
 
     def _visits(self, attribution: AttributionSettings) -> Visits:
+        from webflow_conversions.pipeline.visits import Visits
+
         return Visits(
             warehouse=self._warehouse(attribution.warehouse_conn_id),
             sql=self.file.sql(attribution.visits),

@@ -26,7 +26,8 @@ from tests.night import CUSTOMER_ID, Night
 from tests.visit_sources import fill_segment, is_never_idle
 from webflow_conversions.rules.attribution import Coverage, judge, visits_frame
 from webflow_conversions.rules.credit import Attribution
-from webflow_conversions.rules.goals import Goal, check_goals
+from webflow_conversions.rules.goals import check_goals
+from webflow_conversions.rules.source import Goal
 from webflow_conversions.rules.window import from_milliseconds, to_milliseconds
 from webflow_conversions.warehouse.reader import Warehouse
 

@@ -15,8 +15,8 @@ from tests.night import NOW, Night
 from webflow_conversions.errors import Unavailable, Unusable
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.personal_data import PersonalDataInIds
+from webflow_conversions.rules.source import Goal
 from webflow_conversions.rules.window import Window
 
 HOUR = timedelta(hours=1)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.night import DESTINATION, LIMITS, NOW, Night
 from webflow_conversions.pipeline.guards import objections
-from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.pipeline.reconciliation import source_counts
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.verdict import of_waiting

@@ -23,7 +23,7 @@ from webflow_conversions.ledger.push import PushQueue
 from webflow_conversions.ledger.search import Conversions, Summary
 from webflow_conversions.ledger.selection import Filter, Only, Order, Place
 from webflow_conversions.ledger.session import Session, statement
-from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.pipeline.reconciliation import counts
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount

@@ -225,7 +225,7 @@ def test_no_sentence_denies_another_or_what_is_offered(shown: list[Shown]):
 
 def test_what_is_too_old_is_said_with_the_reason_that_the_next_run_records(night: Night, shown: list[Shown]):
     oldest_ms = sendable(NOW).start_ms
-    night.session.execute("identification/expire_waiting", {"now": NOW, "run_id": "next", "oldest_ms": oldest_ms, "rows": 10_000})
+    night.session.execute("expiry/expire_waiting", {"now": NOW, "run_id": "next", "oldest_ms": oldest_ms, "rows": 10_000})
     expired = [one for one in shown if one.case.state in WAITING and one.case.age == "old"]
 
     assert len(expired) > 10

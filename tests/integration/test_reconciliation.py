@@ -8,8 +8,8 @@ import pytest
 
 from demo.simulator import SimulatorProcess
 from tests.night import DESTINATION, NOW, Night
+from webflow_conversions.ledger.expiry import expire_waiting
 from webflow_conversions.ledger.extraction import Extraction
-from webflow_conversions.ledger.identification import Identification
 from webflow_conversions.ledger.notices import stake
 from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.reconciliation import counts
@@ -196,7 +196,7 @@ def test_what_grows_too_old_while_the_run_lasts_is_a_problem_of_that_run_and_of_
     night.sale("a", ago=timedelta(hours=47, minutes=49), value=9)
     run = night.read()
     night.clock.at = NOW + timedelta(minutes=12)
-    Identification(night.session, night.session, run, {}).expire(night.clock.at)
+    expire_waiting(night.session, run.run_id, night.clock.at)
     assert night.states() == {"a": ("expired", "expired_unsent")}
     assert night.problems(run) == ["sales: 1 conversion (9.00) grew older than 2 days without being accepted (expired_unsent)"]
     assert night.problems(night.read("later")) == []
@@ -207,7 +207,7 @@ def test_what_came_at_the_last_moment_and_grew_too_old_is_no_problem(night: Nigh
     night.sale("a", ago=timedelta(hours=47, minutes=59), value=9)
     run = night.read()
     night.clock.at = NOW + timedelta(minutes=2)
-    Identification(night.session, night.session, run, {}).expire(night.clock.at)
+    expire_waiting(night.session, run.run_id, night.clock.at)
     assert night.states() == {"a": ("expired", "expired_unsent")}
     assert night.problems(run) == []
 

@@ -21,10 +21,9 @@ from psycopg2.extras import execute_values
 from demo.simulator import SimulatorProcess
 from tests.night import NOW, PEOPLE, Night
 from webflow_conversions.rules.event import is_event_name
-from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.personal_data import looks_like_personal_data
+from webflow_conversions.rules.source import Ambiguous, Goal, Nonexistent, TimestampKind
 from webflow_conversions.rules.states import State, explain
-from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind
 from webflow_conversions.rules.window import MAX_AGE, Window, to_milliseconds
 
 ROWS = int(os.environ.get("ROAD_ROWS", "2000"))

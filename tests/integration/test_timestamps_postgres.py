@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from webflow_conversions.rules.source import TimestampKind
 from webflow_conversions.rules.states import Reason
-from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
+from webflow_conversions.rules.timestamps import to_utc_milliseconds
 
 EPOCH = datetime(1970, 1, 1)
 MICROSECOND = timedelta(microseconds=1)

@@ -27,7 +27,7 @@ from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery
 from webflow_conversions.rules.evaluation import evaluate
 from webflow_conversions.rules.identity import known_users_frame
 from webflow_conversions.rules.personal_data import PersonalData
-from webflow_conversions.rules.timestamps import TimestampKind
+from webflow_conversions.rules.source import TimestampKind
 from webflow_conversions.rules.window import Window, to_milliseconds
 from webflow_conversions.warehouse.reader import Warehouse
 

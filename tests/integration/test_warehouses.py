@@ -29,7 +29,7 @@ from webflow_conversions.hooks.connections import warehouse
 from webflow_conversions.pipeline.warehouse import KnownUsers
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.personal_data import PersonalData
-from webflow_conversions.rules.timestamps import TimestampKind
+from webflow_conversions.rules.source import TimestampKind
 from webflow_conversions.warehouse.reader import Warehouse
 
 SALE_NUMBERS = 2**53 + 1

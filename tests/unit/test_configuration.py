@@ -11,9 +11,8 @@ import pytest
 from webflow_conversions.configuration import ConfigurationFile, InDoubt, digest
 from webflow_conversions.errors import Unusable
 from webflow_conversions.pipeline.notices import NoticeKind
-from webflow_conversions.rules.goals import Goal
 from webflow_conversions.rules.personal_data import PersonalData, PersonalDataInIds
-from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind
+from webflow_conversions.rules.source import Ambiguous, Goal, Nonexistent, TimestampKind
 
 DESIGNED = """
     sources:

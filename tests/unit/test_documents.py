@@ -26,8 +26,9 @@ from webflow_conversions.provider import get_provider_info
 from webflow_conversions.rules import evaluation, identity
 from webflow_conversions.rules.credit import Attribution
 from webflow_conversions.rules.readings import Reading
+from webflow_conversions.rules.source import TimestampKind
 from webflow_conversions.rules.states import State
-from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
+from webflow_conversions.rules.timestamps import to_utc_milliseconds
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(chain(ROOT.glob("*.md"), ROOT.glob("[!.]*/**/*.md")))

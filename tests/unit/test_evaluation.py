@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
-from webflow_conversions.rules.evaluation import SourceRules, evaluate
+from webflow_conversions.rules.evaluation import evaluate
 from webflow_conversions.rules.event import is_event_name
-from webflow_conversions.rules.goals import Goal
+from webflow_conversions.rules.ids import as_text
 from webflow_conversions.rules.personal_data import PersonalDataInIds, has_email, hashed, looks_like_personal_data
+from webflow_conversions.rules.source import Ambiguous, Goal, Nonexistent, SourceRules, TimestampKind
 from webflow_conversions.rules.states import Reason, State, explain
-from webflow_conversions.rules.text import LONGEST_TEXT, as_text, is_plain, storable
-from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind
+from webflow_conversions.rules.text import LONGEST_TEXT, is_plain, storable
 from webflow_conversions.rules.window import Window, to_milliseconds
 
 NOW = datetime(2026, 3, 14, 22, tzinfo=UTC)

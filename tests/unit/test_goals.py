@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from webflow_conversions.rules.goals import Goal, check_goals
+from webflow_conversions.rules.goals import check_goals
+from webflow_conversions.rules.source import Goal
 from webflow_conversions.rules.states import Reason
 from webflow_conversions.rules.window import to_milliseconds
 

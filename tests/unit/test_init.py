@@ -21,7 +21,7 @@ from webflow_conversions.cli.dialects import DIALECTS
 from webflow_conversions.cli.main import cli
 from webflow_conversions.cli.starters import LOADERS, NO_DECIMALS, SYSTEMS, THREE_DECIMALS, dialects_of, schema_text
 from webflow_conversions.configuration import ConfigurationFile, _Loader
-from webflow_conversions.rules.timestamps import TimestampKind
+from webflow_conversions.rules.source import TimestampKind
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.test_page_status import ledger_run
 from webflow_conversions.ledger.overview import EndedByDay, Held, OverviewData, SourceExtraction
-from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.pipeline.verdict import Verdict
 from webflow_conversions.rules.amounts import Amount
 from webflow_conversions.rules.states import EXPLANATIONS, Reason, State, refused

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from webflow_conversions.rules.source import Ambiguous, Nonexistent, TimestampKind, zone_named
 from webflow_conversions.rules.states import Reason
-from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, to_utc_milliseconds, zone_named
+from webflow_conversions.rules.timestamps import to_utc_milliseconds
 
 LOCAL, AWARE = TimestampKind.LOCAL, TimestampKind.AWARE
 SECONDS, MILLISECONDS = TimestampKind.EPOCH_SECONDS, TimestampKind.EPOCH_MILLISECONDS

@@ -23,7 +23,7 @@ from webflow_conversions.cli.starters import (
     starter,
 )
 from webflow_conversions.errors import Unusable
-from webflow_conversions.rules.timestamps import TimestampKind
+from webflow_conversions.rules.source import TimestampKind
 
 _WEBFLOW = '{"conn_type": "webflow", "login": "<account ID>", "password": "<off-site conversion token>"}'
 

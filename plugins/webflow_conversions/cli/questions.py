@@ -8,7 +8,7 @@ import click
 
 from webflow_conversions.cli.options import is_terminal
 from webflow_conversions.rules.event import is_event_name
-from webflow_conversions.rules.timestamps import TimestampKind, zone_named
+from webflow_conversions.rules.source import TimestampKind, zone_named
 
 KINDS = sorted(kind.value for kind in TimestampKind)
 

@@ -142,7 +142,7 @@ def traces(project: Project, name: str, text: str, run: Run) -> list[Traced]:
 
 
 def _is_of(row: Mapping[str, Any], one: Foreseen) -> bool:
-    from webflow_conversions.rules.text import as_text
+    from webflow_conversions.rules.ids import as_text
 
     return as_text(row["conversion_id"]) == one.conversion_id
 

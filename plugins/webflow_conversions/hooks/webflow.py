@@ -14,7 +14,6 @@ from webflow_conversions.delivery.outcomes import Outcome, classify, token_refus
 from webflow_conversions.errors import ConversionsError, InDoubt, Stopped, Unavailable, Unusable
 from webflow_conversions.hooks.connections import connection_named, of_this_connection
 from webflow_conversions.rules.event import Event, is_event_name
-from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.personal_data import has_email, looks_like_personal_data
 from webflow_conversions.rules.window import sendable, to_milliseconds
 from webflow_conversions.transport.api import Api
@@ -206,6 +205,8 @@ def _checked_event(
     action_timestamp: datetime,
     value: Decimal | float | str | None,
 ) -> Event:
+    from webflow_conversions.rules.money import parse_value  # which needs pandas, and a push does not
+
     now = datetime.now(UTC)
     if action_timestamp.tzinfo is None:
         raise Unusable("action_timestamp has no time zone: give an aware datetime.")

@@ -16,7 +16,7 @@ from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
-from webflow_conversions.rules.evaluation import SourceRules
+from webflow_conversions.rules.source import SourceRules
 from webflow_conversions.rules.window import sendable
 
 _STAGED = (

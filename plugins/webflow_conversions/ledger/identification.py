@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 from psycopg2.extras import Json
 
+from webflow_conversions.ledger.expiry import expire_waiting
 from webflow_conversions.ledger.extraction import as_copy_text
 from webflow_conversions.ledger.session import Session, statement
-from webflow_conversions.pipeline.identification import Returned, SourceIdentified
+from webflow_conversions.pipeline.identification import Returned
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.window import sendable
 
-_BATCH_ROWS = 10_000
 _IDENTIFIED = ("id", "user_domain", "user_id", "reason", "user_before")
 
 
@@ -45,11 +45,7 @@ class Identification:
 
     def expire(self, now: datetime) -> int:
         """Expire waiting conversions of every window that are older than 2 days; returns their number."""
-        parameters = {"oldest_ms": sendable(now).start_ms, "now": now, "run_id": self._run.run_id, "rows": _BATCH_ROWS}
-        expired = 0
-        while batch := self._writer.execute("identification/expire_waiting", parameters):
-            expired += batch
-        return expired
+        return expire_waiting(self._writer, self._run.run_id, now)
 
     def arrive(self, now: datetime) -> int:
         """Move future conversions whose time has come to ``held``; returns their number."""

@@ -12,7 +12,7 @@ from webflow_conversions.ledger.retention import EXTRACTED_KEPT
 from webflow_conversions.ledger.runs import USUAL_WEEKS, amounts_by, credited_by, identified_in, identified_of, usual_of
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.failures import failures_of
-from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.pipeline.judgement import Usual
 from webflow_conversions.pipeline.reconciliation import amount_in
 from webflow_conversions.pipeline.verdict import Finding, Verdict, causes

@@ -11,7 +11,7 @@ from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.causes import Cause
 from webflow_conversions.pipeline.failures import Failure, failures_of
 from webflow_conversions.pipeline.guards import EARLIER_RUNS, Earlier
-from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.pipeline.judgement import Ended, Evidence
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
 from webflow_conversions.pipeline.run import Run

@@ -31,7 +31,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
         self.plan = plan
 
     def perform(self, context: Context) -> dict[str, Any]:
-        from webflow_conversions.ledger.identification import Identification
+        from webflow_conversions.ledger.expiry import expire_waiting
         from webflow_conversions.ledger.retention import hash_people, remove_old
         from webflow_conversions.ledger.runs import Runs
         from webflow_conversions.pipeline.guards import Limits
@@ -47,7 +47,7 @@ class ReconcileConversionsOperator(ConversionsOperator):
         runs = Runs(session, context["dag_run"].dag_id)
         destinations = self.config.destinations(run.sources)
         is_rehearsal = runs.rehearses(run, asked=self.config.delivery.is_rehearsal)
-        Identification(session, session, run, destinations).expire(now())
+        expire_waiting(session, run.run_id, now())
         runs.end_pushes(run)
         moment = now()
         evidence = runs.evidence(run, destinations, moment, is_rehearsal=is_rehearsal)

@@ -19,8 +19,8 @@ from webflow_conversions.pipeline.preview import EXAMPLES, PAYLOADS, Credited, O
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import KnownUsers, SourceRows
 from webflow_conversions.rules.amounts import Amount, Tally
-from webflow_conversions.rules.evaluation import SourceRules
 from webflow_conversions.rules.event import Event
+from webflow_conversions.rules.source import SourceRules
 from webflow_conversions.rules.states import Reason, State
 
 PAGE_ROWS = 10_000

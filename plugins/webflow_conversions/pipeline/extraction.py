@@ -11,8 +11,9 @@ import pandas as pd
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.pipeline.warehouse import Chunk, KnownUsers, SourceRows
 from webflow_conversions.rules.amounts import Amount, Tally
-from webflow_conversions.rules.evaluation import SourceRules, evaluate
+from webflow_conversions.rules.evaluation import evaluate
 from webflow_conversions.rules.identity import with_users
+from webflow_conversions.rules.source import SourceRules
 from webflow_conversions.rules.states import State
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from webflow_conversions.pipeline.guards import SourceCounts
-from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.states import State

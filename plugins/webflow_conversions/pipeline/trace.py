@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from webflow_conversions.pipeline.warehouse import Chunk, SourceRows
-from webflow_conversions.rules.text import as_text
+from webflow_conversions.rules.ids import as_text
 
 MOST_ROWS = 100
 """Source rows of one trace."""

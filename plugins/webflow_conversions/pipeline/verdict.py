@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from webflow_conversions.pipeline.causes import CAUSES, Cause, Level
 from webflow_conversions.pipeline.failures import Failure
-from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.rules.amounts import Amount
 
 

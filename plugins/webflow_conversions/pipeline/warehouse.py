@@ -11,9 +11,10 @@ import pandas as pd
 
 from webflow_conversions.errors import NotLetIn, Unusable
 from webflow_conversions.rules import evaluation, identity
-from webflow_conversions.rules.identity import UnreadableTimes, choose_users, known_users_frame, sendable_users, variants
+from webflow_conversions.rules.identity import UnreadableTimes, choose_users, known_users_frame, sendable_users
 from webflow_conversions.rules.personal_data import PersonalData
 from webflow_conversions.rules.query import Query
+from webflow_conversions.rules.text import variants
 from webflow_conversions.rules.window import Window
 
 log = logging.getLogger(__name__)

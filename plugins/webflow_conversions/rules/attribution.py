@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from webflow_conversions.rules.credit import Attribution, AttributionReason
-from webflow_conversions.rules.text import as_text
+from webflow_conversions.rules.ids import as_text
 from webflow_conversions.rules.timestamps import moments_of
 
 REQUIRED_COLUMNS = ("user_domain", "user_id", "started_at", "last_active_at", "first_viewed_at")

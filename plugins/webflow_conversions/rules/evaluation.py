@@ -10,40 +10,19 @@ import pandas as pd
 
 from webflow_conversions.rules.amounts import Tally
 from webflow_conversions.rules.event import action_id, is_event_name, stand_in_action_id
-from webflow_conversions.rules.goals import Goal, check_goals
+from webflow_conversions.rules.goals import check_goals
+from webflow_conversions.rules.ids import as_text, fault_of, texts_of
 from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.personal_data import PersonalDataInIds, has_email, hashed, looks_like_personal_data
+from webflow_conversions.rules.source import SourceRules
 from webflow_conversions.rules.states import Reason, State
-from webflow_conversions.rules.text import (
-    as_text,
-    fault_of,
-    is_placeholder_of_a_conversion,
-    is_plain,
-    storable,
-    texts_of,
-    written,
-)
-from webflow_conversions.rules.timestamps import Ambiguous, Nonexistent, TimestampKind, to_utc_milliseconds
+from webflow_conversions.rules.text import is_placeholder_of_a_conversion, is_plain, storable, written
+from webflow_conversions.rules.timestamps import to_utc_milliseconds
 from webflow_conversions.rules.versions import OUTSIDE, TOO_OLD, choose_versions
 from webflow_conversions.rules.window import Window, oldest_recorded_ms, sendable
 
 REQUIRED_COLUMNS = ("conversion_id", "occurred_at", "identity_key")
 OPTIONAL_COLUMNS = ("event_name", "value", "timezone")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRules:
-    """The part of the configuration that decides how a source's rows are judged."""
-
-    destination: str
-    source: str
-    event_name: str | None
-    kind: TimestampKind
-    timezone: str | None = None
-    ambiguous: Ambiguous = Ambiguous.LATER
-    nonexistent: Nonexistent = Nonexistent.OFFSET_BEFORE
-    goals: Sequence[Goal] | None = None
-    personal_data: PersonalDataInIds = PersonalDataInIds.REJECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

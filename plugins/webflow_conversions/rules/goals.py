@@ -5,24 +5,15 @@ and still has that name at the import (docs/webflow-api.md, When a received conv
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from webflow_conversions.rules.source import Goal
 from webflow_conversions.rules.states import Reason
 from webflow_conversions.rules.window import to_milliseconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """A goal had ``event_name`` in ``[valid_from, valid_to)``; None is an open end."""
-
-    event_name: str
-    valid_from: datetime | None
-    valid_to: datetime | None
 
 
 def check_goals(

@@ -10,22 +10,15 @@ from typing import Any
 
 import pandas as pd
 
+from webflow_conversions.rules.ids import texts_of
 from webflow_conversions.rules.personal_data import PersonalData, has_email, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State
-from webflow_conversions.rules.text import is_placeholder, is_plain, is_storable, texts_of
+from webflow_conversions.rules.text import is_placeholder, is_plain, is_storable
 from webflow_conversions.rules.timestamps import moments_of
 
 REQUIRED_COLUMNS = ("identity_key", "user_domain", "user_id", "identified_at")
 FORMER_COLUMNS = ("viewed_at", "session_started_at", "last_active_at")
 """Columns that are no longer read: they rejected conversions that count. ``attribution.visits`` has taken their place."""
-
-
-def variants(key: str) -> set[str]:
-    """Other ways to write an identity key, as the two sides of a join often differ: case, blanks, zeros before, ``.0`` behind."""
-    bare = key.strip()
-    whole = bare.removesuffix(".0")
-    written = {bare, f"{bare} ", whole, f"{whole}.0", whole.lstrip("0")}
-    return {form for text in written for form in (text, text.lower(), text.upper()) if form.strip()} - {key}
 
 
 class UnreadableTimes:

@@ -1,22 +1,10 @@
-"""IDs and keys as text: the same text for the same value from every warehouse, and what text can be stored."""
+"""Text of IDs, keys and users: what can be stored, what stands for a missing ID, how else a key may be written."""
 
-import math
 import re
-import uuid
-from collections.abc import Iterable
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 LONGEST_TEXT = 500
 """Greatest length of a conversion ID or an identity key, in characters; a row with a longer text is rejected."""
-
-_EXACT_BITS: dict[type[Any], int] = {np.float32: 24, np.float16: 11}
-_EXACT_BITS_OF_A_DOUBLE = 53
-"""Binary digits of floating-point numbers: below 2 to this power, a number of the type holds every whole number."""
 
 PLACEHOLDERS = frozenset(
     {
@@ -40,85 +28,9 @@ number: this one look takes the place of four. It may still be a placeholder.
 """
 
 
-def as_text(value: Any) -> str | None:
-    """An ID as text, from any type that a driver returns; None for null, a blank text, NaN, and a value that is no ID.
-
-    A number has neither an exponent nor zeros at the end of its fraction: ``1.50`` is ``1.5``, ``1E+3`` is ``1000``. Bytes
-    are hexadecimal, a Boolean is ``true`` or ``false``. :func:`fault_of` tells why a value is no ID.
-    """
-    if isinstance(value, str):
-        return str(value) if value.strip() else None
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    if isinstance(value, int | np.integer):
-        return _digits(int(value))
-    if isinstance(value, float | np.floating):
-        return _of_float(value)
-    if isinstance(value, Decimal):
-        return _of_decimal(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex() or None
-    if isinstance(value, uuid.UUID) or (isinstance(value, date) and not isinstance(value, datetime)):
-        return str(value)
-    return None
-
-
-def texts_of(values: Iterable[Any]) -> list[str | None]:
-    """:func:`as_text` of each value."""
-    return [value if type(value) is str and value and not value.isspace() else as_text(value) for value in values]
-
-
-def fault_of(column: str, value: Any) -> str | None:
-    """Why a value that has no text is no ID, as a sentence that names the cast; None for null, a blank text and NaN."""
-    if as_text(value) is not None or value is None or value is pd.NA or value is pd.NaT or isinstance(value, str | bytes):
-        return None
-    if isinstance(value, bytearray | memoryview):
-        return None
-    if isinstance(value, float | np.floating | Decimal):
-        if np.isnan(value) if isinstance(value, float | np.floating) else value.is_nan():
-            return None
-        if isinstance(value, Decimal) or np.isinf(value):
-            return f"{column} is a number that is infinite or too long: return text, or NULL"
-        bits = _exact_bits(value)
-        return (
-            f"{column} is a floating-point number of 2^{bits} or more, which may have lost digits: store it as text or as an "
-            f"integer, or return CAST({column} AS bigint) if its digits are right"
-        )
-    if isinstance(value, int | np.integer):
-        return f"{column} is a number that is too long: return at most {LONGEST_TEXT} digits"
-    return f"{column} is of type {type(value).__name__}, which has no text of its own: return CAST({column} AS text)"
-
-
 def written(value: Any) -> str:
     """Any value as text for people, of which Python writes no whole number with more than 4,300 decimal digits."""
     return f"{value:#x}" if isinstance(value, int) and value.bit_length() > 4 * LONGEST_TEXT else str(value)
-
-
-def _exact_bits(value: Any) -> int:
-    return _EXACT_BITS.get(type(value), _EXACT_BITS_OF_A_DOUBLE)
-
-
-def _digits(number: int) -> str | None:
-    return str(number) if number.bit_length() <= 4 * LONGEST_TEXT else None
-
-
-def _of_float(value: Any) -> str | None:
-    if math.isnan(value) or math.isinf(value):
-        return None
-    if value == math.floor(value):
-        return str(int(value)) if abs(value) < 2 ** _exact_bits(value) else None
-    return _of_decimal(Decimal(str(value)))
-
-
-def _of_decimal(value: Decimal) -> str | None:
-    if not value.is_finite() or abs(value.adjusted()) > LONGEST_TEXT:
-        return None
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
 
 
 def is_placeholder(text: str) -> bool:
@@ -141,3 +53,11 @@ def storable(text: str) -> str:
     if len(text) <= LONGEST_TEXT and is_storable(text):
         return text
     return _NOT_STORABLE.sub("\ufffd", text[:LONGEST_TEXT])
+
+
+def variants(key: str) -> set[str]:
+    """Other ways to write an identity key, as the two sides of a join often differ: case, blanks, zeros before, ``.0`` behind."""
+    bare = key.strip()
+    whole = bare.removesuffix(".0")
+    written = {bare, f"{bare} ", whole, f"{whole}.0", whole.lstrip("0")}
+    return {form for text in written for form in (text, text.lower(), text.upper()) if form.strip()} - {key}

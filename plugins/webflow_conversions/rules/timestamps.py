@@ -10,12 +10,9 @@ the later moment is taken; a local time that a clock change skips has the offset
 
 import math
 import re
-import zoneinfo
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
-from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,32 +20,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from webflow_conversions.rules.source import Ambiguous, Nonexistent, TimestampKind, zone_named
 from webflow_conversions.rules.states import Reason
 from webflow_conversions.rules.window import to_milliseconds
-
-
-class TimestampKind(StrEnum):
-    """The kind of timestamps in a source's ``occurred_at``."""
-
-    LOCAL = "local"
-    AWARE = "aware"
-    EPOCH_SECONDS = "epoch_seconds"
-    EPOCH_MILLISECONDS = "epoch_milliseconds"
-
-
-class Ambiguous(StrEnum):
-    """The treatment of a local time that a clock change repeats."""
-
-    LATER = "later"
-    REJECT = "reject"
-
-
-class Nonexistent(StrEnum):
-    """The treatment of a local time that a clock change skips."""
-
-    OFFSET_BEFORE = "offset_before"
-    REJECT = "reject"
-
 
 EPOCH_UNIT_SPLIT = 10**11
 """Limit between the units of an epoch: a smaller magnitude is seconds (to the year 5138), others milliseconds (from 1973)."""
@@ -119,16 +93,6 @@ def to_utc_milliseconds(
             found = _local(given, named, ambiguous, nonexistent)
     milliseconds[present], reasons[present] = found
     return milliseconds, reasons
-
-
-def zone_named(name: object) -> ZoneInfo | None:
-    """The zone with exactly this IANA name; None for a name that the zone database does not have."""
-    return ZoneInfo(name) if isinstance(name, str) and name in _zone_names() else None
-
-
-@lru_cache(maxsize=1)
-def _zone_names() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}
 
 
 def _epoch(values: pd.Series, *, per_unit: int) -> tuple[Milliseconds, Reasons]:

@@ -7,7 +7,7 @@ from statistics import median
 
 from webflow_conversions.ledger.overview import DAYS, Address, Delays, LedgerRun, OverviewData
 from webflow_conversions.pipeline.causes import Level as VerdictLevel
-from webflow_conversions.pipeline.identification import SourceIdentified
+from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.pipeline.judgement import volume_in_words
 from webflow_conversions.pipeline.verdict import of_waiting
 from webflow_conversions.rules.amounts import Amount

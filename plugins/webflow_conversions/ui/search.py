@@ -10,8 +10,8 @@ from time import monotonic
 from webflow_conversions.errors import ConversionsError
 from webflow_conversions.ledger.search import Conversion, Conversions
 from webflow_conversions.ledger.selection import Filter
-from webflow_conversions.rules.identity import variants
 from webflow_conversions.rules.personal_data import hashed
+from webflow_conversions.rules.text import variants
 from webflow_conversions.rules.written import unquoted, written_forms
 from webflow_conversions.ui.ledger import reading
 

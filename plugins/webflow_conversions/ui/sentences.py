@@ -103,7 +103,7 @@ def is_too_old(conversion: Conversion, now: datetime) -> bool:
 def _recorded_next(conversion: Conversion, prospect: Prospect) -> Reason | None:
     """The reason with which the next run records that a conversion is too old; None for one that has ended.
 
-    As ``ledger/sql/identification/expire_waiting.sql`` has it, and the recovery of a push.
+    As ``ledger/sql/expiry/expire_waiting.sql`` has it, and the recovery of a push.
     """
     if prospect is not Prospect.NEVER or conversion.state not in (*WAITING, State.SENDING):
         return None

@@ -18,10 +18,11 @@ from psycopg2.extensions import encodings
 from sqlalchemy.engine import Connection, Engine
 
 from webflow_conversions.errors import Unavailable, Unusable
+from webflow_conversions.rules.ids import as_text
 from webflow_conversions.rules.mistakes import Mistake
 from webflow_conversions.rules.personal_data import looks_like_personal_data
 from webflow_conversions.rules.query import Query
-from webflow_conversions.rules.text import as_text, is_storable
+from webflow_conversions.rules.text import is_storable
 from webflow_conversions.warehouse.copy import Lines
 from webflow_conversions.warehouse.reaching import connect
 from webflow_conversions.warehouse.refusals import refusal
