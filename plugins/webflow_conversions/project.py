@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from webflow_conversions.pipeline.visits import Visits
     from webflow_conversions.pipeline.warehouse import KnownUsers, SourceQuery, SourceRows, Warehouse
     from webflow_conversions.rules.window import Window
+    from webflow_conversions.transport.api import Api
 
 
 class NamedQuery(NamedTuple):
@@ -57,11 +58,21 @@ class Project:
     def __init__(self, path: Path, open_warehouse: Callable[[str], Warehouse] = warehouse) -> None:
         self.file = ConfigurationFile(path)
         self._warehouse = open_warehouse
+        self._destinations: dict[str, Api] = {}
 
     @property
     def config(self) -> Configuration:
         """The content of the configuration file."""
         return self.file.configuration
+
+    def destination(self, name: str) -> Api:
+        """A destination by the name of its connection, for which Airflow is asked once.
+
+        :raises Unusable: if there is no such connection, or something in it is missing or wrong.
+        """
+        if name not in self._destinations:
+            self._destinations[name] = WebflowHook(name).get_conn()
+        return self._destinations[name]
 
     def source_query(self, source: Source, window: Window, most_rows: int | None = None) -> SourceQuery:
         """The query of a source, for the conversions of a window; of ``most_rows`` rows at most."""
@@ -161,7 +172,7 @@ class Project:
 
         :param ledger: makes sessions on the ledger; a push needs two.
         """
-        api, delivery = WebflowHook(worker.destination).get_conn(), self.config.delivery
+        api, delivery = self.destination(worker.destination), self.config.delivery
         resend = delivery.in_doubt is InDoubt.RESEND
         queue = PushQueue(
             ledger(),
@@ -231,7 +242,7 @@ class Project:
 
     def config_digest(self, destination: str) -> str:
         """The fingerprint under which a row that this destination refused stays refused."""
-        api = WebflowHook(destination).get_conn()
+        api = self.destination(destination)
         return digest(
             self.config.model_dump(
                 mode="json", exclude={"delivery", "guards", "notices", "readback", "retention_days", "people_retention_days"}

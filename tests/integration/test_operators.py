@@ -1,12 +1,14 @@
 """The operators one after the other, as the Dag's tasks run them: what each returns, refuses, and tells to Airflow."""
 
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseHook
 
 from demo.postgres import USER, free_port
 from demo.simulator import SimulatorProcess
@@ -130,6 +132,23 @@ def test_a_token_that_is_refused_stops_the_push_and_reconcile_fails_the_run(arou
     around.connect("webflow_default", conn_type="webflow", host=around.simulator.url, login=CUSTOMER_ID, password=TOKEN)
     assert around.push(work).execute(around.context(try_number=2))["accepted"] == 1
     around.reconcile()
+
+
+def test_a_push_asks_airflow_for_its_connections_once(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question goes through Airflow's API server; the ledger's connection is looked at, and then read by Airflow's hook."""
+    around.plan()
+    around.extract()
+    push = around.push(around.identify()[0])
+    asked: Counter[str] = Counter()
+    get_connection = BaseHook.get_connection
+
+    def counted(name: str) -> Any:
+        asked[name] += 1
+        return get_connection(name)
+
+    monkeypatch.setattr(BaseHook, "get_connection", staticmethod(counted))
+    assert push.execute(around.context())["accepted"] == 1
+    assert asked == {"webflow_default": 1, "webflow_ledger": 2}
 
 
 def test_a_push_that_is_killed_before_it_began_sends_nothing(around: Surroundings) -> None:

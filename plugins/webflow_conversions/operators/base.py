@@ -25,7 +25,7 @@ from webflow_conversions.hooks.scheduler import FAILURE
 if TYPE_CHECKING:
     from webflow_conversions.configuration import Configuration
     from webflow_conversions.ledger.runs import Runs
-    from webflow_conversions.ledger.session import Session
+    from webflow_conversions.ledger.session import Connect, Session
     from webflow_conversions.pipeline.causes import Cause
     from webflow_conversions.pipeline.failures import Failure
     from webflow_conversions.pipeline.metrics import Metric
@@ -216,7 +216,13 @@ class ConversionsOperator(BaseOperator):
         return self.project.config
 
     def ledger(self) -> Session:
-        """A session on the ledger, not opened yet."""
-        from webflow_conversions.hooks.connections import ledger_session
+        """A session on the ledger, not opened yet. Airflow is asked once for the connection of all sessions of a task."""
+        from webflow_conversions.ledger.session import Session
 
-        return ledger_session(self.ledger_conn_id)
+        return Session(self._connect_ledger)
+
+    @cached_property
+    def _connect_ledger(self) -> Connect:
+        from webflow_conversions.hooks.connections import ledger_connect
+
+        return ledger_connect(self.ledger_conn_id)

@@ -42,13 +42,12 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         return {"destination": self.work["destination"]}
 
     def perform(self, context: Context) -> dict[str, Any]:
-        from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.push import Worker
         from webflow_conversions.pipeline.metrics import push_metrics
 
         run = self._planned(context, self.plan)
         destination = self.work["destination"]
-        api = WebflowHook(destination).get_conn()
+        api = self.project.destination(destination)
         # The file is read anew: a run that was planned as live sends nothing more once it says rehearse.
         if self._runs(context).rehearses(run, asked=self.config.delivery.is_rehearsal):
             return self._rehearse(self._runs(context), run, api)
@@ -74,12 +73,11 @@ class WebflowPushConversionsOperator(ConversionsOperator):
         """What the task read and wrote, nothing if it was to send nothing; Airflow's OpenLineage provider asks for it."""
         from airflow.providers.openlineage.extractors import OperatorLineage
 
-        from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.operators.lineage import of_push
 
         if self._push is None:
             return OperatorLineage()
-        return of_push(self.ledger_conn_id, WebflowHook(self.work["destination"]).get_conn(), self._push.counts.accepted)
+        return of_push(self.ledger_conn_id, self.project.destination(self.work["destination"]), self._push.counts.accepted)
 
     def on_kill(self) -> None:
         """Stop in good order: Airflow sends SIGTERM, and kills five seconds later."""
