@@ -1,7 +1,8 @@
-"""Measures the push and the road to it, beside what most people would write and beside the limit of the machine.
+"""Measures the push and the road to it, beside other clients and beside the limit of the machine.
 
 python -m benchmarks all      everything of docs/performance.md that takes less than ten minutes
-python -m benchmarks large    the page with 1,000,000 conversions, the night of 10,000,000, and a push with as many finished ones
+python -m benchmarks large    the page with 1,000,000 conversions, the night of 10,000,000, a push with as many finished ones,
+                              and the other clients with more rows
 python -m benchmarks push --tls --server-ms 50 --concurrency 256 --events 30000      one line of it
 python -m benchmarks list     prints the lines of all and large
 python -m benchmarks report   writes docs/performance.md's tables and plots anew from the last results
@@ -19,8 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import pieces, report
+from benchmarks import peers, pieces, provenance, report
 from benchmarks.stage import Stage, measured, together
+from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN
 
 Piece = Callable[[Stage, argparse.Namespace], dict[str, Any]]
@@ -38,10 +40,15 @@ def main(arguments: Sequence[str]) -> None:
         print("\n".join(" ".join(command) for group in (*_all(), *_large()) for command in group))
         return
     lines = {"all": _all, "large": _large}.get(options.piece)
-    groups = lines() if lines else [[list(arguments)]]
+    groups = list(lines()) if lines else [[list(arguments)]]
+    if any(command[0] in peers.PIECES for group in groups for command in group):
+        peers.available()  # before the stage lets clients trust its own authority alone
     with Stage() as stage:
+        ((version,),) = stage.night.sql("SHOW server_version")
+        origin = {**provenance.origin(), "machine": provenance.machine(version.partition(" ")[0])}
         for group in groups:
-            for result in _in_turn(stage, {" ".join(command): parser.parse_args(command) for command in group}):
+            for measurement in _in_turn(stage, {" ".join(command): parser.parse_args(command) for command in group}):
+                result = measurement | origin
                 print(json.dumps(result), flush=True)
                 if lines or options.keep:
                     report.keep(result)
@@ -62,10 +69,10 @@ def _in_turn(stage: Stage, commands: dict[str, argparse.Namespace]) -> Iterator[
             yield _median(command.removesuffix(" --keep"), commands[command], found)
 
 
-def _median(command: str, options: argparse.Namespace, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """The result in the middle, by its seconds."""
-    median = sorted(results, key=lambda result: result.get("seconds", 0.0))[len(results) // 2]
-    rates = [result["events"] / result["seconds"] for result in results if "seconds" in result]
+def _median(command: str, options: argparse.Namespace, turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """The turn in the middle, by its seconds, and each turn."""
+    median = sorted(turns, key=lambda turn: turn.get("seconds", 0.0))[len(turns) // 2]
+    is_timed = all("seconds" in turn for turn in turns)
     return {
         "command": f"python -m benchmarks {command}",
         "piece": options.piece,
@@ -76,24 +83,58 @@ def _median(command: str, options: argparse.Namespace, results: list[dict[str, A
         "history": options.history,
         "certifi": options.certifi,
         **median,
-        **({"rate": statistics.median(rates), "rates": [round(rate, 1) for rate in rates]} if rates else {}),
+        **({"rate": statistics.median(map(report.rate, turns)), "turns": turns} if is_timed else {}),
         "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }
 
 
+def _stored_once(simulator: SimulatorProcess, events: int) -> None:
+    """Fail unless the simulator stored so many events, each once."""
+    stored = simulator.summary()
+    if stored["action_ids"] != events or stored["events"] != events:
+        raise RuntimeError(f"the simulator stored {stored['events']} events, not {events}, each once")
+
+
 def _loop(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
-    simulator = stage.simulator(tls=options.tls, server_ms=options.server_ms)
-    return measured(pieces.loop, f"{simulator.url}/event", options.events)
+    return _posting(stage, options, lambda url: measured(pieces.loop, url, options.events))
 
 
 def _threads(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
-    simulator = stage.simulator(tls=options.tls, server_ms=options.server_ms)
-    return measured(pieces.threads, f"{simulator.url}/event", options.events, options.concurrency)
+    return _posting(stage, options, lambda url: measured(pieces.threads, url, options.events, options.concurrency))
 
 
 def _transport(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    return _posting(stage, options, lambda url: measured(pieces.transport, url, options.events, options.concurrency))
+
+
+def _aiohttp(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    program = peers.available()
+    if program is None:
+        return {}
+    bodies = pieces.bodies(options.events)
+    return _posting(
+        stage, options, lambda url: peers.posting_with_aiohttp(program, stage.folder, url, bodies, options.concurrency)
+    )
+
+
+def _drt(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    """From a table to the socket; it has no ledger."""
+    program = peers.available()
+    if program is None:
+        return {}
+    first = int(time.time() * 1000) - 3_600_000
+    stage.night.sql(peers.ROWS, str(time.time_ns()), first, options.events)
+    return _posting(
+        stage, options, lambda url: peers.syncing_with_drt(program, stage.folder, url, stage.place, options.concurrency)
+    )
+
+
+def _posting(stage: Stage, options: argparse.Namespace, post: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """What a client that has no ledger does at the simulator's address."""
     simulator = stage.simulator(tls=options.tls, server_ms=options.server_ms)
-    return measured(pieces.transport, f"{simulator.url}/event", options.events, options.concurrency)
+    found = post(f"{simulator.url}/event")
+    _stored_once(simulator, options.events)
+    return {**found, "events": options.events}
 
 
 def _push(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
@@ -103,15 +144,16 @@ def _push(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     stage.fill(options.events)
     plan = stage.run().to_json()
     url = f"{simulator.url}/event"
-    results = together(*((pieces.push, stage.place, plan, url, worker, options.concurrency) for worker in range(options.workers)))
-    stored = simulator.summary()
-    if stored["action_ids"] != options.events or stored["events"] != options.events:
-        raise RuntimeError(f"the simulator stored {stored['events']} events, not {options.events}, each once")
+    workers = [(pieces.push, stage.place, plan, url, worker, options.concurrency) for worker in range(options.workers)]
+    with stage.server_costs() as costs:
+        results = together(*workers)
+    _stored_once(simulator, options.events)
     return {
         "events": sum(result["events"] for result in results),
         "seconds": max(result["seconds"] for result in results),
         "core_seconds": sum(result["core_seconds"] for result in results),
         "peak_mb": max(result["peak_mb"] for result in results),
+        **costs,
     }
 
 
@@ -149,7 +191,9 @@ def _extract(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
         options.events // 5,
     )
     plan = stage.night.begin(stage.name()).to_json()
-    return measured(pieces.extract, stage.place, plan, options.events)
+    with stage.server_costs() as costs:
+        found = measured(pieces.extract, stage.place, plan, options.events)
+    return found | costs
 
 
 def _lookup(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
@@ -174,6 +218,23 @@ def _attribution(_: Stage, options: argparse.Namespace) -> dict[str, Any]:
     return measured(attribution.judging, options.events)
 
 
+def _local_times(_: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks import local_times  # as above
+
+    return measured(local_times.converting, options.events)
+
+
+def _start(name: str) -> Piece:
+    """A start; there are no events."""
+
+    def measure(stage: Stage, _: argparse.Namespace) -> dict[str, Any]:
+        from benchmarks import starts  # as above
+
+        return dict(getattr(starts, name)(stage))
+
+    return measure
+
+
 def _page(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     """The median of every request of the page; there is no rate."""
     from benchmarks import page  # not in the processes of the others, whose memory is measured
@@ -184,12 +245,18 @@ def _page(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
 PIECES: dict[str, Piece] = {
     "loop": _loop,
     "threads": _threads,
+    "aiohttp": _aiohttp,
+    "drt": _drt,
     "transport": _transport,
     "push": _push,
     "wrk": _wrk,
     "extract": _extract,
     "lookup": _lookup,
     "attribution": _attribution,
+    "local-times": _local_times,
+    "help": _start("help_of_command"),
+    "check": _start("check"),
+    "dag": _start("dag_file"),
     "page": _page,
 }
 
@@ -198,39 +265,50 @@ def _all() -> Iterator[list[list[str]]]:
     """Groups of what is compared, each measured in turn.
 
     Each server time has as many requests at once as suit it, and so many events that opening connections counts little.
+    A client that is slow gets fewer events: a few seconds' worth.
     """
-    for tls in ([], ["--tls"]):
-        for server_ms, at_once, pushed, loop in ((0, 64, 60_000, 1_000), (50, 256, 120_000, 60), (200, 512, 40_000, 15)):
-            where = [*tls, "--server-ms", str(server_ms)]
-            here = [*where, "--concurrency", str(at_once)]
-            group = [
-                ["loop", *where, "--events", str(loop)],
-                ["push", *here, "--events", str(pushed)],
-                ["wrk", *here],
-                ["transport", *here, "--events", str(pushed)],
-                ["threads", *where, "--concurrency", "16", "--events", str(loop * (4 if server_ms == 0 else 16))],
-            ]
-            if tls and server_ms < 200:
-                group.append(["push", *here, "--events", str(pushed), "--workers", "2"])
-            yield _thrice(group)
+    for tls, server_ms, at_once, pushed, loop, aio, drt, threads in (
+        (True, 0, 64, 60_000, 1_000, 20_000, 2_000, 8),
+        (True, 50, 256, 120_000, 60, 20_000, 1_280, 64),
+        (True, 200, 512, 40_000, 15, 20_000, 640, 64),
+        (False, 0, 64, 60_000, 1_000, 20_000, 2_000, 8),
+    ):
+        where = [*(["--tls"] if tls else []), "--server-ms", str(server_ms)]
+        here = [*where, "--concurrency", str(at_once)]
+        group = [
+            ["loop", *where, "--events", str(loop)],
+            ["push", *here, "--events", str(pushed)],
+            ["wrk", *here],
+            ["transport", *here, "--events", str(pushed)],
+            ["threads", *where, "--concurrency", "16", "--events", str(loop * (4 if server_ms == 0 else 16))],
+            ["aiohttp", *here, "--events", str(aio)],
+            ["drt", *where, "--concurrency", str(threads), "--events", str(drt)],
+        ]
+        if tls and server_ms < 200:
+            group.append(["push", *here, "--events", str(pushed), "--workers", "2"])
+        yield _thrice(group)
     where = ["--tls", "--certifi", "--server-ms", "0"]
     yield _thrice([["loop", *where, "--events", "300"], ["push", *where, "--concurrency", "64", "--events", "60000"]])
-    yield [_push_of(10_000)]
-    yield [_extract_of(10_000)]
-    yield _thrice([_push_of(100_000)])
-    yield _thrice([_extract_of(100_000)])
+    yield [_push_of(10_000), *(_peer_of(piece, 10_000) for piece in ("loop", "threads", "aiohttp", "drt"))]
+    yield _thrice([_extract_of(10_000), _extract_of(100_000)])
+    yield [*_thrice([_push_of(100_000)]), _peer_of("aiohttp", 100_000)]
+    yield _thrice([_extract_of(1_000_000)])
     yield [_push_of(1_000_000)]
-    yield [_extract_of(1_000_000)]
     yield [["lookup", "--events", "1000000"]]
     yield [["attribution", "--events", "100000"], ["attribution", "--events", "1000000"]]
+    yield _thrice([["local-times", "--events", "1000000"], ["help"], ["check"], ["dag"]])
 
 
 def _large() -> Iterator[list[list[str]]]:
-    """Pushes come before extractions on the same ledger, since they send whatever is ready."""
+    """Pushes come before extractions on the same ledger, since they send whatever is ready.
+
+    The other clients go to as many rows as they send in ten minutes.
+    """
     yield [["page", "--events", "1000000"]]
     history = ["--history", "10000000"]
     yield _thrice([_push_of(100_000), [*_push_of(100_000), *history]])
     yield _thrice([_extract_of(100_000), [*_extract_of(100_000), *history]])
+    yield [_peer_of(piece, 100_000) for piece in ("loop", "threads", "drt")] + [_peer_of("aiohttp", 1_000_000)]
     yield [_extract_of(10_000_000)]
     yield [_push_of(10_000_000)]
 
@@ -241,6 +319,12 @@ def _thrice(commands: list[list[str]]) -> list[list[str]]:
 
 def _push_of(events: int) -> list[str]:
     return ["push", "--tls", "--concurrency", "64", "--events", str(events)]
+
+
+def _peer_of(piece: str, events: int) -> list[str]:
+    """A client of others, with the number of requests at once that suits it where the server answers at once."""
+    at_once = {"loop": "1", "threads": "16", "aiohttp": "64", "drt": "8"}[piece]
+    return [piece, "--tls", "--concurrency", at_once, "--events", str(events)]
 
 
 def _extract_of(events: int) -> list[str]:

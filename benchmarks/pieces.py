@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -19,6 +20,7 @@ from webflow_conversions.ledger.session import Session
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.event import Event
 
+VALUE = Decimal("149.99")
 HEADERS = {"Authorization": f"ApiKey {TOKEN}", "Content-Type": "application/json"}
 
 
@@ -33,7 +35,7 @@ def bodies(events: int) -> Iterator[bytes]:
             user_id=f"user-{number}",
             action_id=f"sales/offline-purchase/{salt}-{number}",
             action_timestamp_ms=first + number % 3_600_000,
-            value=None,
+            value=VALUE,
         ).body(CUSTOMER_ID)
 
 

@@ -5,8 +5,8 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing import get_context
@@ -72,6 +72,23 @@ class Stage:
     def place(self) -> tuple[int, str]:
         """Where another process finds them: the port of PostgreSQL, and the database."""
         return self.postgres.port, self._database
+
+    @property
+    def folder(self) -> Path:
+        """A folder for files of the measurements."""
+        return self._folder
+
+    @contextmanager
+    def server_costs(self) -> Iterator[dict[str, float]]:
+        """Fills in what PostgreSQL used meanwhile: ``server_core_seconds``, where the system has /proc, and ``wal_bytes``."""
+        found: dict[str, float] = {}
+        ((before, postmaster),) = self.night.sql("SELECT pg_current_wal_lsn()::text, pg_read_file('postmaster.pid')")
+        process = int(postmaster.splitlines()[0])
+        core_seconds = core_seconds_of(process)
+        yield found
+        if core_seconds is not None:
+            found["server_core_seconds"] = (core_seconds_of(process) or 0.0) - core_seconds
+        found["wal_bytes"] = float(self.night.sql("SELECT pg_current_wal_lsn() - %s::pg_lsn", before)[0][0])
 
     def simulator(self, *, tls: bool, server_ms: float) -> SimulatorProcess:
         """The simulator, empty, taking so long for each answer."""
@@ -151,6 +168,24 @@ def night_in(port: int, database: str) -> Night:
     return night
 
 
+def core_seconds_of(process: int, proc: Path = Path("/proc")) -> float | None:
+    """Seconds of a core that a process, its children and its ended children used; None where there is no /proc (see proc(5))."""
+    if not (proc / str(process)).exists():
+        return None
+    ticks = 0
+    for stat in proc.glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # it has ended: its parent's ended children include it
+            continue
+        user_system, parent = fields[11:13], int(fields[1])
+        if int(stat.parent.name) == process:
+            ticks += sum(map(int, fields[11:15]))
+        elif parent == process:
+            ticks += sum(map(int, user_system))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def measured(function: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[str, Any]:
     """What a function gives in a process of its own, with its seconds, its core's seconds, and its peak memory in MB."""
     return together((function, *arguments))[0]
@@ -193,5 +228,9 @@ def _measure(pipe: Connection, function: Callable[..., Mapping[str, Any]], argum
 
 
 def _peak_mb() -> float:
-    """The most memory that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    """The most memory that this process has had. getrusage(2) counts that of the program before exec, too: our parent's."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
