@@ -53,10 +53,10 @@ chaos: install ## End 200 pushes by kill -9, and break everything else (KILLS=, 
 soak: install ## Live through a month of 30 nights of 20,000 rows each, and weigh what every night leaves behind (half an hour)
 	@SOAK_ROWS=20000 SOAK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/soak -s $(ARGS)
 
-bench: install ## Measure the push beside requests and wrk, and how it grows; writes docs/performance.md (20 minutes)
+bench: install ## Measure the push beside other clients and wrk, and how it grows; writes docs/performance.md (20 minutes)
 	@$(BIN)/python -m benchmarks all
 
-bench-large: install ## The page with 1,000,000 conversions, the night of 10,000,000, a push with as many finished ones (two hours, 40 GB)
+bench-large: install ## The page with 1,000,000 conversions, the night of 10,000,000 rows, a long history (two hours, 40 GB)
 	@$(BIN)/python -m benchmarks large
 
 lint: install ## Check style, import directions and types

@@ -96,7 +96,7 @@ def syncing_with_drt(program: Path, folder: Path, url: str, place: tuple[int, st
             project / "syncs" / f"share_{sync}.yml",
             {
                 "name": f"share_{sync}",
-                "model": f"SELECT {_COLUMNS} FROM peer_rows WHERE number % {syncs} = {sync}",  # noqa: S608 - numbers of ours
+                "model": f"SELECT {COLUMNS} FROM peer_rows WHERE number % {syncs} = {sync}",  # noqa: S608 - numbers of ours
                 "destination": {"type": "rest_api", "url": url, "method": "POST", "headers": HEADERS},
                 "sync": {"batch_size": DRT_BATCH_ROWS, "rate_limit": {"requests_per_second": 0}, "on_error": "fail"},
             },
@@ -104,7 +104,7 @@ def syncing_with_drt(program: Path, folder: Path, url: str, place: tuple[int, st
     return _measured(program, "drt", project, home=home, threads=syncs)
 
 
-_COLUMNS = (
+COLUMNS = (
     f"'{CUSTOMER_ID}' AS \"customerId\", 'offline-purchase' AS \"eventName\", 'crm' AS \"userDomain\","
     ' user_id AS "userId", action_id AS "actionId", action_timestamp_ms AS "actionTimestamp", 149.99::float8 AS value'
 )

@@ -58,9 +58,13 @@ class Figure(NamedTuple):
 
 
 def keep(result: Result) -> None:
-    """Keep a result in place of an older one of the same command."""
-    kept = [other for other in load() if other["command"] != result["command"]]
+    """Keep a result in place of an older one of the same command, however often that was repeated."""
+    kept = [other for other in load() if _once(other["command"]) != _once(result["command"])]
     RESULTS.write_text(json.dumps([*kept, result], indent=1) + "\n", encoding="utf-8")
+
+
+def _once(command: str) -> str:
+    return re.sub(r" --repeat \d+", "", command)
 
 
 def load() -> list[Result]:
