@@ -82,6 +82,7 @@ def _median(command: str, options: argparse.Namespace, turns: list[dict[str, Any
         "workers": options.workers,
         "history": options.history,
         "certifi": options.certifi,
+        "zones": options.zones,
         **median,
         **({"rate": statistics.median(map(report.rate, turns)), "turns": turns} if is_timed else {}),
         "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
@@ -221,7 +222,7 @@ def _attribution(_: Stage, options: argparse.Namespace) -> dict[str, Any]:
 def _local_times(_: Stage, options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks import local_times  # as above
 
-    return measured(local_times.converting, options.events)
+    return measured(local_times.converting, options.events, options.zones)
 
 
 def _start(name: str) -> Piece:
@@ -296,7 +297,8 @@ def _all() -> Iterator[list[list[str]]]:
     yield [_push_of(1_000_000)]
     yield [["lookup", "--events", "1000000"]]
     yield [["attribution", "--events", "100000"], ["attribution", "--events", "1000000"]]
-    yield _thrice([["local-times", "--events", "1000000"], ["help"], ["check"], ["dag"]])
+    zones = [["local-times", "--events", "1000000", "--zones", number] for number in ("8", "400")]
+    yield _thrice([*zones, ["help"], ["check"], ["dag"]])
 
 
 def _large() -> Iterator[list[list[str]]]:
@@ -343,6 +345,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--history", type=int, default=0, help="finished conversions in the ledger")
+    parser.add_argument("--zones", type=int, default=8, help="zones of local times")
     parser.add_argument("--seconds", type=int, default=10, help="how long wrk posts")
     parser.add_argument("--keep", action="store_true", help="keep the result for the report")
     parser.add_argument("--repeat", type=int, default=1, help="the median of so many runs counts")

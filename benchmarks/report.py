@@ -196,7 +196,7 @@ def _of(values: Sequence[float | None], of_commit: str) -> Figure | None:
 def find(results: Iterable[Result], piece: str, **wanted: Any) -> Result | None:
     """The last result of this piece and these options."""
     wanted = {"workers": 1, "history": 0, "certifi": False} | wanted
-    found = [r for r in results if r["piece"] == piece and all(r[name] == value for name, value in wanted.items())]
+    found = [r for r in results if r["piece"] == piece and all(r.get(name) == value for name, value in wanted.items())]
     return found[-1] if found else None
 
 
@@ -412,11 +412,14 @@ def goals(results: list[Result]) -> str:
         at_most("`webflow-conversions --help`: at most 0.3 s", figure(find(results, "help"), seconds), 0.3, "{:.2f} s"),
         at_most("the Dag file, over importing Airflow: at most 0.3 s", figure(find(results, "dag"), seconds), 0.3, "{:.2f} s"),
         at_most("a run with nothing to do: at most 12 s", figure(find(results, "idle"), seconds), 12, "{:.1f} s"),
-        at_most(
-            "1,000,000 local times of 400 zones to UTC: at most 0.5 s",
-            figure(find(results, "local-times", events=1_000_000), seconds),
-            0.5,
-            "{:.2f} s",
+        *(
+            at_most(
+                f"1,000,000 local times of {zones} zones to UTC: at most 0.5 s",
+                figure(find(results, "local-times", events=1_000_000, zones=zones), seconds),
+                0.5,
+                "{:.2f} s",
+            )
+            for zones in (8, 400)
         ),
     ]  # fmt: skip
     return table(["Goal", "Measured", "Lowest to highest", "Reached", "Commit"], lines)
