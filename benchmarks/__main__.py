@@ -270,8 +270,8 @@ def _all() -> Iterator[list[list[str]]]:
     """
     for tls, server_ms, at_once, pushed, loop, aio, drt, threads in (
         (True, 0, 64, 60_000, 1_000, 20_000, 2_000, 8),
-        (True, 50, 256, 120_000, 60, 20_000, 1_280, 64),
-        (True, 200, 512, 40_000, 15, 20_000, 640, 64),
+        (True, 50, 256, 120_000, 60, 20_000, 6_400, 64),
+        (True, 200, 512, 40_000, 15, 20_000, 6_400, 128),
         (False, 0, 64, 60_000, 1_000, 20_000, 2_000, 8),
     ):
         where = [*(["--tls"] if tls else []), "--server-ms", str(server_ms)]
