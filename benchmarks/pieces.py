@@ -96,7 +96,7 @@ def push(place: tuple[int, str], plan: Mapping[str, Any], url: str, worker: int,
         patience_seconds=60,
     )
     role = Worker(destination=settings.destination, sources=run.sources, number=worker, try_number=1)
-    queue = PushQueue(Session(night.connect), run, role, resend=True, attempts_per_run=6, config_digest="c")
+    queue = PushQueue(Session(night.connect), run, role, resend=True, attempts_per_run=6, fingerprint="c")
     wire = curl(url.removesuffix("/event"), settings)
     counts = Push(queue, wire, settings, RunForecasts(Session(night.connect), run, role)).run()
     return {"events": counts.accepted, "requests": counts.requests}

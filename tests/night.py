@@ -143,8 +143,8 @@ class Night:
             **flags,
         )
 
-    def extract(self, run: Run, config_digest: str = "digest") -> Tally:
-        ledger = Extraction(self.session, run, self.rules, config_digest)
+    def extract(self, run: Run, fingerprint: str = "digest") -> Tally:
+        ledger = Extraction(self.session, run, self.rules, fingerprint)
         return extract(run, self.rules, self._source(run), self.users, ledger, self.clock.now)
 
     def dry_run(self, run: Run, *, policy: Policy | None = None, ledger: DryRunLedger | None = None, **options: Any) -> Preview:
@@ -210,7 +210,7 @@ class Night:
     def queue(
         self, run: Run, *, worker: int = 0, try_number: int = 1, session: Session | None = None, **options: Any
     ) -> PushQueue:
-        options = {"resend": True, "attempts_per_run": 4, "config_digest": "digest"} | options
+        options = {"resend": True, "attempts_per_run": 4, "fingerprint": "digest"} | options
         return PushQueue(session or Session(self.connect), run, self.worker(run, worker, try_number), **options)
 
     def forecasts(

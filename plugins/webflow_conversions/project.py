@@ -180,7 +180,7 @@ class Project:
             worker,
             resend=resend,
             attempts_per_run=delivery.attempts_per_run,
-            config_digest=self.config_digest(worker.destination),
+            fingerprint=self.fingerprint(worker.destination),
         )
         transport = CurlTransport(
             api.url,
@@ -240,7 +240,7 @@ class Project:
         with WebflowDataHook(self.config.readback.webflow_data_conn_id).get_conn() as reports:
             return compare_goals(used, configured, reports.goals())
 
-    def config_digest(self, destination: str) -> str:
+    def fingerprint(self, destination: str) -> str:
         """The fingerprint under which a row that this destination refused stays refused."""
         api = self.destination(destination)
         return digest(

@@ -214,7 +214,7 @@ def test_what_the_api_refused_waits_for_a_change_of_the_row_or_of_the_configurat
     assert night.states() == {"a": ("rejected", "refused_422")}
     night.extract(night.begin("second"))
     assert night.states() == {"a": ("rejected", "refused_422")}
-    night.extract(night.begin("third"), config_digest="another")
+    night.extract(night.begin("third"), fingerprint="another")
     assert night.states() == {"a": ("ready", None)}
 
 

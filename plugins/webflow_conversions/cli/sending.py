@@ -105,9 +105,9 @@ def _record(project: Project, source_name: str, one: Foreseen, run: Run) -> None
     from webflow_conversions.rules.window import Window
 
     source = project.config.source(source_name)
-    rules, digest = project.config.rules(source), project.config_digest(source.webflow_conn_id)
+    rules, fingerprint = project.config.rules(source), project.fingerprint(source.webflow_conn_id)
     rows = PickedRows(project.source_query(source, Window.up_to(_now())), {one.conversion_id or ""})
-    extract(run, rules, rows, project.known_users, Extraction(ledger_session(), run, rules, digest), _now)
+    extract(run, rules, rows, project.known_users, Extraction(ledger_session(), run, rules, fingerprint), _now)
     if project.credit is not None:
         ledger = AttributionOfRun(ledger_session(), ledger_session(), run, {source.webflow_conn_id: [source.name]})
         attribute(project.known_users, project.credit, ledger, _now)

@@ -42,14 +42,14 @@ RACES = 3
 class Extraction:
     """One extraction of one source: begun, filled chunk by chunk, ended; ``id`` is its number, 0 before it began.
 
-    :param config_digest: the digest under which a refused row stays refused.
+    :param fingerprint: of the configuration and the address; while it stays the same, a refused row stays refused.
     """
 
-    def __init__(self, session: Session, run: Run, rules: SourceRules, config_digest: str) -> None:
+    def __init__(self, session: Session, run: Run, rules: SourceRules, fingerprint: str) -> None:
         self._session = session
         self._run = run
         self._rules = rules
-        self._config_digest = config_digest
+        self._fingerprint = fingerprint
         self.id = 0
 
     def begin(self, now: datetime) -> None:
@@ -85,7 +85,7 @@ class Extraction:
                 "extraction": self.id,
                 "destination": self._rules.destination,
                 "source": self._rules.source,
-                "config_digest": self._config_digest,
+                "fingerprint": self._fingerprint,
                 "run_id": self._run.run_id,
                 "now": now,
                 "oldest_ms": sendable(now).start_ms,

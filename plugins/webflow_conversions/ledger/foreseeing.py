@@ -17,11 +17,11 @@ from webflow_conversions.rules.source import SourceRules
 class DryRunExtraction:
     """A :class:`~webflow_conversions.pipeline.dry_run.DryRunLedger`: foresees what recording a chunk makes of its conversions."""
 
-    def __init__(self, session: Session, run: Run, rules: SourceRules, config_digest: str) -> None:
+    def __init__(self, session: Session, run: Run, rules: SourceRules, fingerprint: str) -> None:
         self._session = session
         self._run = run
         self._rules = rules
-        self._recording = Extraction(session, run, rules, config_digest)
+        self._recording = Extraction(session, run, rules, fingerprint)
 
     def foresee(self, conversions: pd.DataFrame, now: datetime) -> pd.DataFrame:
         """Record the chunk, look, and take it back.

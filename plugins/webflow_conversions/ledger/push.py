@@ -37,7 +37,7 @@ class Worker:
 class PushQueue:
     """Claims and outcomes of one push. For one thread at a time.
 
-    :param config_digest: the digest under which a refused row stays refused.
+    :param fingerprint: of the configuration and the address; while it stays the same, a refused row stays refused.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class PushQueue:
         *,
         resend: bool,
         attempts_per_run: int,
-        config_digest: str,
+        fingerprint: str,
     ) -> None:
         self._session = session.waiting(LOCK_SECONDS)
         self._run = run
         self._worker = worker
         self._resend = resend
         self._attempts_per_run = attempts_per_run
-        self._config_digest = config_digest
+        self._fingerprint = fingerprint
         self._push: int | None = None
 
     def begin(self, lease_seconds: float) -> bool:
@@ -147,7 +147,7 @@ class PushQueue:
                 "failures": _array(s.failures for s in settlements),
                 "retry_seconds": _array(s.retry_seconds for s in settlements),
                 "sent_at": _array(s.sent_at for s in settlements),
-                "config_digest": self._config_digest,
+                "fingerprint": self._fingerprint,
                 "push": self._push,
                 "run_id": self._run.run_id,
             },

@@ -45,7 +45,7 @@ class ExtractConversionsOperator(ConversionsOperator):
             return self._show(context, run)
         source = self.config.source(self.source)
         rules, query, users = self.config.rules(source), self.project.source_query(source, run.window), self.project.known_users
-        ledger = Extraction(self.ledger(), run, rules, self.project.config_digest(source.webflow_conn_id))
+        ledger = Extraction(self.ledger(), run, rules, self.project.fingerprint(source.webflow_conn_id))
         tally = extract(run, rules, query, users, ledger, now)
         self.log.info("%s: %s", source.name, tally_counts(tally))
         self._hint(context, run, Cause.UNREADABLE_TIMES, users.unreadable.sentence)
@@ -75,7 +75,7 @@ class ExtractConversionsOperator(ConversionsOperator):
         preview = self.project.preview(
             source,
             run,
-            DryRunExtraction(session, run, rules, self.project.config_digest(source.webflow_conn_id)),
+            DryRunExtraction(session, run, rules, self.project.fingerprint(source.webflow_conn_id)),
             now,
             customer_id=api.customer_id,
         )

@@ -53,7 +53,7 @@ WITH met AS MATERIALIZED (
         s.beside IS NULL AND CASE
             WHEN o.state = 'withdrawn' THEN true
             WHEN o.state = 'rejected' AND o.reason LIKE 'refused\_%%' THEN
-                c.refused_with <> %(config_digest)s AND s.state IN ('ready', 'held', 'future')
+                c.refused_with <> %(fingerprint)s AND s.state IN ('ready', 'held', 'future')
             WHEN s.state = 'ready' THEN
                 o.state IN ('held', 'future', 'rejected')
                 OR o.state = 'ready' AND (s.user_domain, s.user_id) IS DISTINCT FROM (o.user_domain, o.user_id)

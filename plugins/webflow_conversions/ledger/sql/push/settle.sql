@@ -17,7 +17,7 @@ WITH outcome AS (
         retry_at = clock_timestamp() + make_interval(secs => o.retry_seconds),
         sent_at = coalesce(to_timestamp(o.sent_at), c.sent_at),
         settled_at = CASE WHEN o.state IN ('accepted', 'rejected', 'expired') THEN clock_timestamp() END,
-        refused_with = CASE WHEN o.state = 'rejected' THEN %(config_digest)s END,
+        refused_with = CASE WHEN o.state = 'rejected' THEN %(fingerprint)s END,
         push_id = CASE WHEN o.state <> 'sending' THEN c.push_id END
     FROM outcome o
     WHERE c.id = o.id AND c.state = 'sending' AND c.push_id = %(push)s
