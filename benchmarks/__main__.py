@@ -5,6 +5,7 @@ python -m benchmarks large    the page with 1,000,000 conversions, the night of 
                               and the other clients with more rows
 python -m benchmarks push --tls --server-ms 50 --concurrency 256 --events 30000      one line of it
 python -m benchmarks list     prints the lines of all and large
+python -m benchmarks imports --repeat 5      seconds of a core of imports: of each task, of the Dag's file, of the command
 python -m benchmarks report   writes docs/performance.md's tables and plots anew from the last results
 """
 
@@ -20,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers, pieces, provenance, report
+from benchmarks import imports, peers, pieces, provenance, report
 from benchmarks.stage import Stage, measured, together
 from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, TOKEN
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str]) -> None:
         return
     if options.piece == "list":
         print("\n".join(" ".join(command) for group in (*_all(), *_large()) for command in group))
+        return
+    if options.piece == "imports":
+        print("\n".join(imports.lines(options.repeat)))
         return
     lines = {"all": _all, "large": _large}.get(options.piece)
     groups = list(lines()) if lines else [[list(arguments)]]
@@ -337,7 +341,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("piece", choices=[*PIECES, "all", "large", "list", "report"])
+    parser.add_argument("piece", choices=[*PIECES, "all", "large", "list", "imports", "report"])
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--certifi", action="store_true", help="trust all authorities of certifi, not the simulator's alone")
     parser.add_argument("--server-ms", type=float, default=0, help="how long the server takes for an answer")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import imports
 from demo.airflow_stack import REPOSITORY
 from tests.surroundings import CONFIGURATION, Surroundings
 
@@ -70,7 +71,7 @@ result = ExtractConversionsOperator(task_id="extract", source="sales", plan=give
 
 
 def done(around: Surroundings, work: str, **given: Any) -> tuple[Any, set[str]]:
-    """The result of some work in a new process, and the libraries that it has imported by then."""
+    """The result of some work in a new process, and the modules that it has imported by then."""
     asked = {"work": work, "run_id": around.run_id, "plan": around.xcoms.get("run"), **given}
     paths = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "plugins")))
     ended = subprocess.run(
@@ -82,12 +83,16 @@ def done(around: Surroundings, work: str, **given: Any) -> tuple[Any, set[str]]:
     )
     assert ended.returncode == 0, ended.stderr
     document = json.loads(ended.stdout.splitlines()[-1])
-    return document["result"], {name.partition(".")[0] for name in document["imported"]}
+    return document["result"], set(document["imported"])
 
 
 def is_without_pandas(imported: set[str]) -> bool:
     assert "webflow_conversions" in imported
     return not imported & {"pandas", "numpy"}
+
+
+def of_the_package(imported: set[str]) -> set[str]:
+    return {name for name in imported if name.startswith("webflow_conversions")}
 
 
 def test_an_extraction_imports_pandas(around: Surroundings) -> None:
@@ -96,6 +101,7 @@ def test_an_extraction_imports_pandas(around: Surroundings) -> None:
     result, imported = done(around, EXTRACT)
     assert result["read"]["rows"] == 1
     assert not is_without_pandas(imported)
+    assert of_the_package(imported) == of_the_package(imports.of_task("extract")[1])
 
 
 def test_a_push_that_sends_and_a_reconcile_that_proves_import_no_pandas(around: Surroundings) -> None:
@@ -107,8 +113,10 @@ def test_a_push_that_sends_and_a_reconcile_that_proves_import_no_pandas(around: 
 
     assert pushed["accepted"] == 1
     assert is_without_pandas(imported_by_push)
+    assert of_the_package(imported_by_push) == of_the_package(imports.of_task("push")[1])
     assert document["sources"]["sales"]["sent"]["rows"] == 1
     assert is_without_pandas(imported_by_reconcile)
+    assert of_the_package(imported_by_reconcile) == of_the_package(imports.of_task("reconcile")[1])
 
 
 def test_the_push_and_the_reconcile_of_a_rehearsal_import_no_pandas(around: Surroundings) -> None:
