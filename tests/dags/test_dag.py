@@ -90,6 +90,12 @@ def test_reading_the_file_does_not_import_what_only_tasks_need(reading: dict[str
     assert [name for name in reading["imported"] if name == slow or name.startswith(f"{slow}.")] == []
 
 
+def test_reading_the_file_imports_nothing_but_airflow_this_package_and_asgiref(reading: dict[str, Any]) -> None:
+    """So that its time cannot grow unseen."""
+    parts = {name.partition(".")[0] for name in reading["imported"]} - set(sys.stdlib_module_names)
+    assert parts <= {"airflow", "asgiref", "webflow_conversions"}
+
+
 def test_reading_the_file_again_gives_the_same_dag(dag: DAG) -> None:
     """A Dag that depends on the clock would be a new version each time that Airflow reads it."""
     from airflow.serialization.serialized_objects import DagSerialization
