@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     groups = list(lines()) if lines else [[list(arguments)]]
     if any(command[0] in peers.PIECES for group in groups for command in group):
         peers.available()  # before the stage lets clients trust its own authority alone
-    with Stage() as stage:
+    with Stage(logs_statements=options.statements) as stage:
         ((version,),) = stage.night.sql("SHOW server_version")
         origin = {**provenance.origin(), "machine": provenance.machine(version.partition(" ")[0])}
         for group in groups:
@@ -351,6 +351,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--history", type=int, default=0, help="finished conversions in the ledger")
     parser.add_argument("--zones", type=int, default=8, help="zones of local times")
     parser.add_argument("--seconds", type=int, default=10, help="how long wrk posts")
+    parser.add_argument("--statements", action="store_true", help="print PostgreSQL's seconds by statement (extract, push)")
     parser.add_argument("--keep", action="store_true", help="keep the result for the report")
     parser.add_argument("--repeat", type=int, default=1, help="the median of so many runs counts")
     return parser

@@ -1,10 +1,12 @@
 """What the measurements share: a PostgreSQL that keeps its promises, a simulator with and without TLS, processes of their own."""
 
 import os
+import re
 import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -26,10 +28,18 @@ POSTGRES = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "chec
 _EMPTY = "benchmark"
 
 
-class Stage:
-    """A context manager."""
+_STATEMENT = re.compile(r"duration: ([\d.]+) ms +(?:statement|execute \S+): (.*?)(?=@@|\Z)", re.DOTALL)
+_STATEMENTS_LOGGED = {"log_min_duration_statement": "0", "log_line_prefix": "@@"}
 
-    def __init__(self) -> None:
+
+class Stage:
+    """A context manager.
+
+    :param logs_statements: whether :meth:`server_costs` tells how long each statement took; this costs time itself.
+    """
+
+    def __init__(self, *, logs_statements: bool = False) -> None:
+        self._logs_statements = logs_statements
         self._stack = ExitStack()
         self._names = 0
         self._database = _EMPTY
@@ -41,7 +51,8 @@ class Stage:
         self.trust(everybody=False)
         certificate = self._folder / "simulator.pem"
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-        self.postgres = self._stack.enter_context(PostgresServer(self._folder / "postgres", settings=POSTGRES))
+        settings = POSTGRES | (_STATEMENTS_LOGGED if self._logs_statements else {})
+        self.postgres = self._stack.enter_context(PostgresServer(self._folder / "postgres", settings=settings))
         self.postgres.create_database(_EMPTY)
         self.simulators = {
             tls: self._stack.enter_context(
@@ -79,9 +90,14 @@ class Stage:
         return self._folder
 
     @contextmanager
-    def server_costs(self) -> Iterator[dict[str, float]]:
-        """Fills in what PostgreSQL used meanwhile: ``server_core_seconds``, where the system has /proc, and ``wal_bytes``."""
-        found: dict[str, float] = {}
+    def server_costs(self) -> Iterator[dict[str, Any]]:
+        """Fills in what PostgreSQL used meanwhile: ``server_core_seconds``, where the system has /proc, and ``wal_bytes``.
+
+        With ``logs_statements`` also ``statements``: the seconds of all statements with the same beginning, the longest first.
+        """
+        found: dict[str, Any] = {}
+        log = self.postgres.folder / "log"
+        logged = log.stat().st_size
         ((before, postmaster),) = self.night.sql("SELECT pg_current_wal_lsn()::text, pg_read_file('postmaster.pid')")
         process = int(postmaster.splitlines()[0])
         core_seconds = core_seconds_of(process)
@@ -89,6 +105,8 @@ class Stage:
         if core_seconds is not None:
             found["server_core_seconds"] = (core_seconds_of(process) or 0.0) - core_seconds
         found["wal_bytes"] = float(self.night.sql("SELECT pg_current_wal_lsn() - %s::pg_lsn", before)[0][0])
+        if self._logs_statements:
+            found["statements"] = _by_statement(log.read_bytes()[logged:].decode(errors="replace"))
 
     def simulator(self, *, tls: bool, server_ms: float) -> SimulatorProcess:
         """The simulator, empty, taking so long for each answer."""
@@ -157,6 +175,14 @@ class Stage:
     def _close_sessions(self) -> None:
         for night in self._nights.values():
             night.session.close()
+
+
+def _by_statement(log: str) -> dict[str, float]:
+    """The seconds of statements by their beginning, from PostgreSQL's log."""
+    seconds: Counter[str] = Counter()
+    for milliseconds, statement in _STATEMENT.findall(log):
+        seconds[" ".join(statement.split())[:70]] += float(milliseconds) / 1000
+    return {statement: round(taken, 3) for statement, taken in seconds.most_common(8)}
 
 
 def night_in(port: int, database: str) -> Night:
