@@ -65,6 +65,16 @@ def test_a_table_that_keeps_its_rows_and_grows_is_told_and_one_that_keeps_more_r
     assert growing(nights(lambda night: of_table(night, 600_000 + night * 12_000)), costs=True) == {}
 
 
+def test_a_table_that_has_one_of_two_sizes_is_told_of_neither() -> None:
+    sizes = [17, 17, 14, 14, 14, 14, 17, 17, 17, 14, 17, 17, 17, 17, 17]  # MB of webflow.extracted, nights 16 to 30 of a month
+
+    def change(night: int) -> Weight:
+        size = sizes[max(night - 14, 0)] * 1_000_000
+        return replace(STEADY, kept={"extracted": Kept(size=size, rows=180_000 if size % 17 else 135_000)})
+
+    assert growing(nights(change), costs=True) == {}
+
+
 def test_a_row_that_costs_more_each_night_is_told_unless_costs_are_left_out() -> None:
     grown = nights(lambda night: replace(STEADY, wal_records=400_000 + night * 20_000, pages=1_000_000 + night * 50_000))
     assert set(growing(grown, costs=True)) == {"wal_records a row", "pages a row"}

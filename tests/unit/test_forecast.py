@@ -130,6 +130,9 @@ class CountedQueue:
     def record(self, forecast: Forecast) -> None:
         self.recorded.append((self._clock.now(), forecast))
 
+    def close(self) -> None:
+        pass
+
 
 class ThreadInStep(LedgerThread):
     """Each job has ended when ``ask`` returns."""
