@@ -7,9 +7,12 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from demo.postgres import PostgresServer
 from demo.simulator import SimulatorProcess
 from tests.night import NOW, Night
 from webflow_conversions.errors import Unavailable, Unusable
@@ -47,6 +50,19 @@ def test_a_second_reading_of_the_same_rows_changes_nothing(night: Night) -> None
     before = night.rows()
     night.extract(night.begin("second"))
     assert night.rows() == before
+
+
+def test_an_extraction_that_has_ended_outlives_a_crash_of_the_server(tmp_path: Path) -> None:
+    with PostgresServer(tmp_path, settings={"fsync": "on", "wal_writer_delay": "10s"}) as server:
+        server.create_database("night")
+        night = Night(partial(server.connect, "night"))
+        night.sql("INSERT INTO sales SELECT 'c' || g, %s, 'k1', 1 FROM generate_series(1, 30000) g", NOW - HOUR)
+        night.extract(night.begin())
+        server.stop("immediate")
+        server.start()
+        assert night.sql("SELECT count(*) FROM webflow.conversions") == [(30_000,)]
+        assert night.sql("SELECT recorded_rows FROM webflow.extractions WHERE ended_at IS NOT NULL") == [(30_000,)]
+        night.session.close()
 
 
 def test_rows_without_an_id_are_told_apart_by_what_they_say_and_recorded_once(night: Night) -> None:
