@@ -146,9 +146,9 @@ def test_a_warehouse_of_another_encoding_is_read_through_a_pooler(
 ) -> None:
     with closing(postgres.connect("postgres")) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        cursor.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    monkeypatch.setenv("AIRFLOW_CONN_LATIN", json.dumps(through(pooler, "latin")))
-    connect, found = partial(pooler.connect, "latin"), list[str]()
+        cursor.execute("CREATE DATABASE latin_behind_a_pooler ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    monkeypatch.setenv("AIRFLOW_CONN_LATIN", json.dumps(through(pooler, "latin_behind_a_pooler")))
+    connect, found = partial(pooler.connect, "latin_behind_a_pooler"), list[str]()
     before = settings(connect, OF_A_READER)
     query = "SELECT 'é' || :key || n AS name FROM generate_series(1, 3) n"
     warehouse("latin").read(query, {"key": "ü"}, ["name"], lambda chunk: found.extend(chunk["name"]))
