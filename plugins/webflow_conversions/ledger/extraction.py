@@ -35,6 +35,8 @@ _STAGED = (
     "rank",
     "beside",
 )
+COPY_BYTES = 2**20
+"""Bytes that psycopg2 reads at a time for COPY. For each reading it waits for Python's lock, which the thread that judges has."""
 RACES = 3
 """Tries of a chunk while other runs add the same conversions."""
 
@@ -75,7 +77,7 @@ class Extraction:
     def stage(self, cursor: Cursor, conversions: pd.DataFrame) -> None:
         """Put judged conversions into the temporary table of this transaction."""
         cursor.execute(statement("extraction/create_staging"))
-        cursor.copy_expert(statement("extraction/copy_staged"), as_copy_text(conversions, _STAGED))
+        cursor.copy_expert(statement("extraction/copy_staged"), as_copy_text(conversions, _STAGED), COPY_BYTES)
 
     def merge(self, cursor: Cursor, now: datetime) -> Met:
         """Bring what is staged into the ledger, in this transaction."""
