@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from webflow_conversions.rules.timestamps import TimestampKind, to_utc_milliseconds
+from webflow_conversions.rules.source import TimestampKind
+from webflow_conversions.rules.timestamps import to_utc_milliseconds
 from webflow_conversions.warehouse.reader import CHUNK_ROWS
 
 _FIRST = datetime(2026, 10, 24)  # noqa: DTZ001 - a local time; clocks change on one of the days

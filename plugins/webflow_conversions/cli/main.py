@@ -13,7 +13,8 @@ from webflow_conversions.cli.init import init, schema
 from webflow_conversions.cli.preview import preview
 from webflow_conversions.cli.testing import test
 from webflow_conversions.cli.trace import trace
-from webflow_conversions.errors import ConversionsError, described, first_line, frames
+from webflow_conversions.errors import ConversionsError, first_line, frames
+from webflow_conversions.pipeline.failures import sentence_of
 
 
 class Commands(click.Group):
@@ -38,7 +39,7 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, EOFError, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 - told, without its text
-            raise click.ClickException(f"Something unexpected happened: {described(error)}.\n{frames(error)}") from None
+            raise click.ClickException(f"{sentence_of(error)}\n{frames(error)}") from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -63,7 +63,7 @@ def send(project: Project, source_name: str, one: Foreseen) -> Conversion:
     source = project.config.source(source_name)
     destinations = {source.webflow_conn_id: [source.name]}
     moment, now, session = from_milliseconds(one.action_timestamp_ms), _now(), ledger_session()
-    api, runs = WebflowHook(source.webflow_conn_id).get_conn(), Runs(session, RUNS_OF)
+    api, runs = project.destination(source.webflow_conn_id), Runs(session, RUNS_OF)
     run = runs.begin(
         run_id=f"trace__{now.isoformat()}",
         run_type="manual",

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from webflow_conversions.ledger.extraction import as_copy_text
+from webflow_conversions.ledger.copy import copy_in
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.attribution import JUDGED_FOR
 from webflow_conversions.pipeline.run import Run
@@ -51,7 +51,7 @@ class AttributionOfRun:
         """Record verdicts, and what they change of a conversion that is still ready."""
         with self._writer.transaction() as cursor:
             cursor.execute(statement("attribution/create_judged"))
-            cursor.copy_expert(statement("attribution/copy_judged"), as_copy_text(verdicts, _VERDICT))
+            copy_in(cursor, "attribution/copy_judged", verdicts, _VERDICT)
             cursor.execute(statement("attribution/record"), {"now": now, "run_id": self._run.run_id})
 
     def give_up(self, now: datetime) -> None:

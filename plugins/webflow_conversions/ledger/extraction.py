@@ -1,23 +1,24 @@
 """The ledger as extraction sees it."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from io import StringIO
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.errors import Unavailable
+from webflow_conversions.ledger.copy import copy_in
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.source import SourceRules
 from webflow_conversions.rules.window import sendable
+
+T = TypeVar("T")
 
 _STAGED = (
     "action_id",
@@ -35,9 +36,7 @@ _STAGED = (
     "rank",
     "beside",
 )
-COPY_BYTES = 2**20
-"""Bytes that psycopg2 reads at a time for COPY. For each reading it waits for Python's lock, which the thread that judges has."""
-RACES = 3
+_RACES = 3
 """Tries of a chunk while other runs add the same conversions."""
 
 
@@ -67,19 +66,23 @@ class Extraction:
 
         :raises Unavailable: if other runs keep adding the same conversions at this moment.
         """
-        for _ in range(RACES):
-            with suppress(UniqueViolation), self._session.transaction() as cursor:
+        return self.recording(conversions, now, lambda _, met: met)
+
+    def recording(self, conversions: pd.DataFrame, now: datetime, look: Callable[[Cursor, Met], T], *, is_kept: bool = True) -> T:
+        """Bring judged conversions into the ledger, and look at it in the same transaction; what ``look`` gives.
+
+        :param is_kept: False to roll it back.
+        :raises Unavailable: if other runs keep adding the same conversions at this moment.
+        """
+        for _ in range(_RACES):
+            with suppress(UniqueViolation), self._session.transaction(is_kept=is_kept) as cursor:
                 cursor.execute("SET LOCAL synchronous_commit = off")
-                self.stage(cursor, conversions)
-                return self.merge(cursor, now)
+                cursor.execute(statement("extraction/create_staging"))
+                copy_in(cursor, "extraction/copy_staged", conversions, _STAGED)
+                return look(cursor, self._merge(cursor, now))
         raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
 
-    def stage(self, cursor: Cursor, conversions: pd.DataFrame) -> None:
-        """Put judged conversions into the temporary table of this transaction."""
-        cursor.execute(statement("extraction/create_staging"))
-        cursor.copy_expert(statement("extraction/copy_staged"), as_copy_text(conversions, _STAGED), COPY_BYTES)
-
-    def merge(self, cursor: Cursor, now: datetime) -> Met:
+    def _merge(self, cursor: Cursor, now: datetime) -> Met:
         """Bring what is staged into the ledger, in this transaction."""
         cursor.execute(
             statement("extraction/merge_staged"),
@@ -132,17 +135,3 @@ class Extraction:
                     "lost_user_rows": met.lost_user,
                 },
             )
-
-
-def as_copy_text(frame: pd.DataFrame, columns: Sequence[str]) -> StringIO:
-    """The frame for ``COPY … WITH (FORMAT csv)``: null is an empty field, so no text in it may be empty."""
-    text = StringIO()
-    csv.writer(text).writerows(zip(*(listed(frame[name]) for name in columns), strict=True))
-    text.seek(0)
-    return text
-
-
-def listed(column: pd.Series) -> list[Any]:
-    """The values of a column as Python's own, None for null."""
-    values: list[Any] = column.to_numpy(dtype=object, na_value=None).tolist()  # type: ignore[call-overload]
-    return values

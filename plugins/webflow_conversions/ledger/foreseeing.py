@@ -1,15 +1,14 @@
 """The ledger as a dry run sees it: every chunk is recorded in a transaction that is rolled back."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 
 import pandas as pd
-from psycopg2.errors import UniqueViolation
+from psycopg2.extensions import cursor as Cursor
 
-from webflow_conversions.errors import Unavailable
-from webflow_conversions.ledger.extraction import RACES, Extraction
+from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.session import Session, statement
+from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.run import Run
 from webflow_conversions.rules.source import SourceRules
 
@@ -28,14 +27,7 @@ class DryRunExtraction:
 
         :raises Unavailable: if other runs keep adding the same conversions at this moment.
         """
-        for _ in range(RACES):
-            with suppress(UniqueViolation), self._session.transaction(is_kept=False) as cursor:
-                self._recording.stage(cursor, conversions)
-                self._recording.merge(cursor, now)
-                cursor.execute(statement("foreseeing/foreseen"))
-                names = [column.name for column in cursor.description or ()]
-                return pd.DataFrame(cursor.fetchall(), columns=names, dtype=object)
-        raise Unavailable(f"Another run records the conversions of {self._rules.source} at the same time: let one of them end.")
+        return self._recording.recording(conversions, now, _foreseen, is_kept=False)
 
     def waiting(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
         """What waits in the window and is due, in pages."""
@@ -45,3 +37,10 @@ class DryRunExtraction:
         while rows := self._session.fetch("foreseeing/page_of_waiting", parameters | after):
             after = {"after_ms": rows[-1].action_timestamp_ms, "after_id": rows[-1].id}
             yield pd.DataFrame(rows, dtype=object).astype({"id": "int64", "action_timestamp_ms": "int64"})
+
+
+def _foreseen(cursor: Cursor, _: Met) -> pd.DataFrame:
+    """What the staged conversions are now."""
+    cursor.execute(statement("foreseeing/foreseen"))
+    names = [column.name for column in cursor.description or ()]
+    return pd.DataFrame(cursor.fetchall(), columns=names, dtype=object)

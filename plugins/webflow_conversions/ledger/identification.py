@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from psycopg2.extras import Json
 
+from webflow_conversions.ledger.copy import copy_in
 from webflow_conversions.ledger.expiry import expire_waiting
-from webflow_conversions.ledger.extraction import COPY_BYTES, as_copy_text
 from webflow_conversions.ledger.session import Session, statement
 from webflow_conversions.pipeline.identification import Returned
 from webflow_conversions.pipeline.identified import SourceIdentified
@@ -94,7 +94,7 @@ class Identification:
             return
         with self._writer.transaction() as cursor:
             cursor.execute(statement("identification/create_identified"))
-            cursor.copy_expert(statement("identification/copy_identified"), as_copy_text(users, _IDENTIFIED), COPY_BYTES)
+            copy_in(cursor, "identification/copy_identified", users, _IDENTIFIED)
             cursor.execute(statement("identification/assign_users"), {"now": now, "run_id": self._run.run_id})
 
     def held_keys(self, rows: int) -> pd.DataFrame:

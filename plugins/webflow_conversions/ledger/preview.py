@@ -10,7 +10,7 @@ from typing import Any, Self
 import pandas as pd
 
 from webflow_conversions.errors import Unavailable
-from webflow_conversions.ledger.extraction import listed
+from webflow_conversions.ledger.copy import listed
 from webflow_conversions.ledger.session import statement
 from webflow_conversions.pipeline.extraction import Met
 from webflow_conversions.pipeline.preview import ORDER, Credited, Example, Foreseen, Outcome

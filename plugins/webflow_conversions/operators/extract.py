@@ -64,12 +64,11 @@ class ExtractConversionsOperator(ConversionsOperator):
 
     def _show(self, context: Context, run: Run) -> dict[str, Any]:
         """Look at the source, and keep the result in the ledger for the page."""
-        from webflow_conversions.hooks.webflow import WebflowHook
         from webflow_conversions.ledger.dry_run import DryRuns
         from webflow_conversions.ledger.foreseeing import DryRunExtraction
 
         source, session = self.config.source(self.source), self.ledger()
-        rules, api = self.config.rules(source), WebflowHook(source.webflow_conn_id).get_conn()
+        rules, api = self.config.rules(source), self.project.destination(source.webflow_conn_id)
         results = DryRuns(session)
         results.forget(run, source.name)
         preview = self.project.preview(

@@ -136,7 +136,7 @@ class PlanConversionsOperator(ConversionsOperator):
 
         offsets: list[timedelta] = []
         for destination in destinations:
-            api = WebflowHook(destination).get_conn()
+            api = self.project.destination(destination)
             try:
                 probe = WebflowHook(destination).probe()
             except Unavailable as error:
@@ -153,11 +153,9 @@ class PlanConversionsOperator(ConversionsOperator):
 
     def _addresses(self, destinations: Sequence[str]) -> dict[str, dict[str, str]]:
         """Where the conversions go, by destination; the log tells it."""
-        from webflow_conversions.hooks.webflow import WebflowHook
-
         found: dict[str, dict[str, str]] = {}
         for destination in destinations:
-            api = WebflowHook(destination).get_conn()
+            api = self.project.destination(destination)
             found[destination] = {"url": api.url, "customer_id": api.customer_id}
             what = "rehearsal, nothing is sent: conversions would go" if self.config.delivery.is_rehearsal else "conversions go"
             self.log.info("%s to %s for customer ID %s (connection %s)", what, api.url, api.customer_id, destination)

@@ -27,8 +27,7 @@ def action_id(destination: str, source: str, event_name: str, conversion_id: str
     The four parts are percent-encoded and joined by ``/``; a long ``actionId`` is cut and ends in ``?`` and a hash.
     No encoded part contains ``?``, so a short and a long ``actionId`` are never equal.
     """
-    text = f"{_prefix(destination, source, event_name)}/{_encoded(conversion_id)}"
-    return text if len(text) <= _READABLE_LENGTH else _cut(text)
+    return _bounded(f"{_prefix(destination, source, event_name)}/{_encoded(conversion_id)}")
 
 
 def source_prefix(destination: str, source: str) -> str:
@@ -39,8 +38,7 @@ def source_prefix(destination: str, source: str) -> str:
 def stand_in_action_id(destination: str, source: str, event_name: str, row: str) -> str:
     """The ledger key of a row without a conversion ID, from the whole content of the row. Such a row is counted, never sent."""
     digest = hashlib.sha256(row.encode("utf-8", "surrogatepass")).hexdigest()
-    prefix = _prefix(destination, source, event_name)
-    return f"{prefix if len(prefix) <= _READABLE_LENGTH else _cut(prefix)}/?row={digest}"
+    return f"{_bounded(_prefix(destination, source, event_name))}/?row={digest}"
 
 
 @lru_cache(maxsize=1_000)
@@ -52,7 +50,9 @@ def _encoded(part: str) -> str:
     return part if _SAFE.fullmatch(part) else quote(part, safe="", errors="surrogatepass")
 
 
-def _cut(text: str) -> str:
+def _bounded(text: str) -> str:
+    if len(text) <= _READABLE_LENGTH:
+        return text
     return f"{text[:_READABLE_LENGTH]}?sha256={hashlib.sha256(text.encode()).hexdigest()}"
 
 

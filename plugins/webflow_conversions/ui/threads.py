@@ -18,7 +18,8 @@ from fastapi import HTTPException, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from webflow_conversions.errors import ConversionsError, Unavailable, Unexpected, described, frames
+from webflow_conversions.errors import ConversionsError, Unavailable, Unexpected, frames
+from webflow_conversions.pipeline.failures import sentence_of
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _told(work: Callable[[], T]) -> T:
     except (ConversionsError, HTTPException):
         raise
     except Exception as error:  # noqa: BLE001 - raised below, without its text
-        sentence = f"Something unexpected happened: {described(error)}."
+        sentence = sentence_of(error)
         log.error("%s\n%s", sentence, frames(error))
     raise Unexpected(sentence)
 
