@@ -5,7 +5,7 @@ python -m benchmarks large    the page with 1,000,000 conversions, the night of 
                               and the other clients with more rows
 python -m benchmarks push --tls --server-ms 50 --concurrency 256 --events 30000      one line of it
 python -m benchmarks list     prints the lines of all and large
-python -m benchmarks imports --repeat 5      seconds of a core of imports: of each task, of the Dag's file, of the command
+python -m benchmarks imports --repeat 5      seconds of a core of the imports of each task
 python -m benchmarks report   writes docs/performance.md's tables and plots anew from the last results
 """
 

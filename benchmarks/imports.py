@@ -1,4 +1,4 @@
-"""What Airflow costs a run besides its work: seconds of a core of imports, of each task, of the Dag's file and of the command.
+"""What Airflow costs a run besides its work: seconds of a core of each task's imports. What people wait for is in ``starts``.
 
 Each is measured in a process of its own. What every task of any Dag has imported before it begins is imported first, and not
 counted; pandas alone is measured beside it.
@@ -38,23 +38,19 @@ _PROCESS = """
 import json, sys, time
 import airflow.sdk.execution_time.task_runner, airflow.sdk.definitions.deadline, airflow.timetables.trigger
 from importlib import import_module
-given = json.loads(sys.argv[1])
 before = time.process_time()
-for name in given["modules"]:
+for name in sys.argv[1:]:
     import_module(name)
-if given["file"]:
-    exec(compile(open(given["file"]).read(), given["file"], "exec"), {"__name__": "dag_file", "__file__": given["file"]})
 seconds = time.process_time() - before
 print(json.dumps({"seconds": seconds, "imported": sorted(sys.modules)}))
 """
-_DAG = REPOSITORY / "dags" / "webflow_offsite_conversions.py"
 
 
-def of_modules(*modules: str, file: str = "") -> tuple[float, set[str]]:
-    """Seconds of a core to import modules, or to run a Dag's file, and all that is imported then."""
+def of_modules(*modules: str) -> tuple[float, set[str]]:
+    """Seconds of a core to import modules, and all that is imported then."""
     paths = os.pathsep.join((str(REPOSITORY / "plugins"), str(REPOSITORY)))
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _PROCESS, json.dumps({"modules": modules, "file": file})],
+        [sys.executable, "-W", "ignore", "-c", _PROCESS, *modules],
         env={**os.environ, "PYTHONPATH": paths},
         check=True,
         capture_output=True,
@@ -69,25 +65,10 @@ def of_task(task: str) -> tuple[float, set[str]]:
     return of_modules(*(f"webflow_conversions.{module}" for module in TASKS[task]))
 
 
-def _of_command(*arguments: str) -> tuple[float, set[str]]:
-    """Seconds of a core of the whole command, Python's own included."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins")}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "webflow_conversions", *arguments], env=environment, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"the command ended with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime, set()
-
-
 def lines(repeat: int) -> Iterator[str]:
     """The table of ``docs/performance.md``: the median of each, all measured in turn."""
     measures = {
         **{f"task {task}": (lambda task=task: of_task(task)) for task in TASKS},
-        "the Dag's file": lambda: of_modules(file=str(_DAG)),
-        "`webflow-conversions --help`, the whole process": lambda: _of_command("--help"),
         "pandas, for comparison": lambda: of_modules("pandas"),
     }
     found = [{name: measure() for name, measure in measures.items()} for _ in range(repeat)]
