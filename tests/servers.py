@@ -30,21 +30,16 @@ def number(body: bytes) -> int:
     return int(json.loads(body)["actionId"].rsplit("/c", 1)[1])
 
 
-class Server:
-    """Answers each request with the bytes that ``answer(head, body)`` gives; ``got`` has when each body had come.
+class Listening:
+    """Listens on loopback, and talks to each client in a thread of its own; a context manager. ``connections``: how many came.
 
-    ``connections``: how many were opened.
-
-    :param hangs_up: after each answer, without having said so.
+    It begins at once: a subclass sets what :meth:`_talk` needs before.
     """
 
-    def __init__(self, answer: Answer = ok, *, hangs_up: bool = False, listener: socket.socket | None = None) -> None:
-        self._answer = answer
-        self._hangs_up = hangs_up
-        self.got: list[tuple[float, bytes]] = []
+    def __init__(self, listener: socket.socket | None = None) -> None:
         self.connections = 0
         self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -53,9 +48,10 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self._listener.close()
 
-    def conversions(self) -> Counter[str]:
-        """How many times each conversion ID came."""
-        return Counter(json.loads(body)["actionId"].rsplit("/", 1)[1] for _, body in self.got)
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
 
     def _serve(self) -> None:
         with suppress(OSError):
@@ -63,6 +59,26 @@ class Server:
                 client, _ = self._listener.accept()
                 self.connections += 1
                 threading.Thread(target=self._talk, args=(client,), daemon=True).start()
+
+    def _talk(self, client: socket.socket) -> None:
+        raise NotImplementedError
+
+
+class Server(Listening):
+    """Answers each request with the bytes that ``answer(head, body)`` gives; ``got`` has when each body had come.
+
+    :param hangs_up: after each answer, without having said so.
+    """
+
+    def __init__(self, answer: Answer = ok, *, hangs_up: bool = False, listener: socket.socket | None = None) -> None:
+        self._answer = answer
+        self._hangs_up = hangs_up
+        self.got: list[tuple[float, bytes]] = []
+        super().__init__(listener)
+
+    def conversions(self) -> Counter[str]:
+        """How many times each conversion ID came."""
+        return Counter(json.loads(body)["actionId"].rsplit("/", 1)[1] for _, body in self.got)
 
     def _talk(self, client: socket.socket) -> None:
         with closing(client), suppress(OSError):
@@ -150,7 +166,11 @@ class FarServer(Server):
         self._seconds = seconds
         self.connections = 0
         super().__init__()
-        self.url = self.url.replace("http://127.0.0.1", "https://localhost")
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"https://localhost:{self.port}"
 
     def _talk(self, client: socket.socket) -> None:
         self.connections += 1
@@ -190,7 +210,7 @@ def most_in_a_second(moments: Iterable[float]) -> int:
     return most
 
 
-class Proxy:
+class Proxy(Listening):
     """An HTTP proxy for ``CONNECT``; a context manager. ``asked`` are the requests that it got.
 
     :param refusal: its answer to all of them.
@@ -201,28 +221,14 @@ class Proxy:
     def __init__(self, refusal: bytes | None = None, *, login: str = "", context: ssl.SSLContext | None = None) -> None:
         self.asked: list[bytes] = []
         self._refusal, self._login, self._context = refusal, login, context
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
     @property
     def url(self) -> str:
         """Its address, with the login that it wants."""
         return f"{'https' if self._context else 'http'}://{self._login}{'@' * bool(self._login)}127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._connect, args=(client,), daemon=True).start()
-
-    def _connect(self, client: socket.socket) -> None:
+    def _talk(self, client: socket.socket) -> None:
         with closing(client), suppress(ssl.SSLError, ConnectionError):
             outside = self._context.wrap_socket(client, server_side=True) if self._context else client
             with closing(outside):

@@ -5,7 +5,6 @@ import json
 import logging
 import resource
 import socket
-import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import pytest
 
 from tests.integration.test_push import by_state
 from tests.night import TOKEN, Night
-from tests.servers import Answer, Server, number, ok, saying
+from tests.servers import Answer, Listening, Server, number, ok, saying
 from webflow_conversions.delivery.circuit_breaker import STOP_AFTER
 from webflow_conversions.delivery.concurrency import Pace
 from webflow_conversions.errors import Stopped, Unavailable
@@ -302,26 +301,12 @@ def drip(client: socket.socket, head: bytes) -> None:
         client.sendall(b"x")
 
 
-class EndlessServer:
+class EndlessServer(Listening):
     """Answers each request without an end."""
 
     def __init__(self, answer: Callable[[socket.socket], None]) -> None:
         self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def __enter__(self) -> "EndlessServer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._talk, args=(client,), daemon=True).start()
+        super().__init__()
 
     def _talk(self, client: socket.socket) -> None:
         with closing(client), suppress(OSError):
