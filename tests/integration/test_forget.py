@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from psycopg2.extras import Json
@@ -22,7 +23,7 @@ from webflow_conversions.ledger.erasure import Erasure, People
 from webflow_conversions.ledger.extraction import Extraction
 from webflow_conversions.ledger.retention import hash_people, hashed_user_id
 from webflow_conversions.ledger.session import Session
-from webflow_conversions.pipeline.extraction import extract
+from webflow_conversions.pipeline.extraction import Met, extract
 from webflow_conversions.warehouse.reader import Warehouse
 
 DAY = timedelta(days=1)
@@ -398,12 +399,14 @@ def test_a_removal_waits_for_the_chunk_that_is_being_merged(night: Night, simula
     staged: list[Any] = []
 
     class Slow(Extraction):
-        def merge(self, cursor: Any, now: datetime) -> Any:
-            met = super().merge(cursor, now)
-            staged.append(pool.submit(forget, night))
-            while night.sql(waits) == [(0,)]:
-                assert not staged[0].done(), "it did not wait"
-            return met
+        def record(self, conversions: pd.DataFrame, now: datetime) -> Met:
+            def wait(_: Any, met: Met) -> Met:
+                staged.append(pool.submit(forget, night))
+                while night.sql(waits) == [(0,)]:
+                    assert not staged[0].done(), "it did not wait"
+                return met
+
+            return self.recording(conversions, now, wait)
 
     with ThreadPoolExecutor(1) as pool:
         run = night.begin("second")
