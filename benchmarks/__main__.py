@@ -240,6 +240,14 @@ def _start(name: str) -> Piece:
     return measure
 
 
+def _idle(stage: Stage, _: argparse.Namespace) -> dict[str, Any]:
+    """A run with nothing to do; Airflow is started for the first turn."""
+    from benchmarks import idle  # as above
+
+    folder = stage.folder / "airflow-stage"
+    return idle.run(stage.once("idle", lambda: idle.all_is_sent(folder)))
+
+
 def _page(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     """The median of every request of the page; there is no rate."""
     from benchmarks import page  # not in the processes of the others, whose memory is measured
@@ -262,6 +270,7 @@ PIECES: dict[str, Piece] = {
     "help": _start("help_of_command"),
     "check": _start("check"),
     "dag": _start("dag_file"),
+    "idle": _idle,
     "page": _page,
 }
 
@@ -303,6 +312,7 @@ def _all() -> Iterator[list[list[str]]]:
     yield [["attribution", "--events", "100000"], ["attribution", "--events", "1000000"]]
     zones = [["local-times", "--events", "1000000", "--zones", number] for number in ("8", "400")]
     yield _thrice([*zones, ["help"], ["check"], ["dag"]])
+    yield _thrice([["idle"]])
 
 
 def _large() -> Iterator[list[list[str]]]:

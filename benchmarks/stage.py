@@ -8,13 +8,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import certifi
 import trustme
@@ -26,6 +26,7 @@ from webflow_conversions.pipeline.run import Run
 
 POSTGRES = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 _EMPTY = "benchmark"
+T = TypeVar("T")
 
 
 _STATEMENT = re.compile(r"duration: ([\d.]+) ms +(?:statement|execute \S+): (.*?)(?=@@|\Z)", re.DOTALL)
@@ -41,6 +42,7 @@ class Stage:
     def __init__(self, *, logs_statements: bool = False) -> None:
         self._logs_statements = logs_statements
         self._stack = ExitStack()
+        self._entered: dict[str, Any] = {}
         self._names = 0
         self._database = _EMPTY
 
@@ -88,6 +90,13 @@ class Stage:
     def folder(self) -> Path:
         """A folder for files of the measurements."""
         return self._folder
+
+    def once(self, name: str, enter: Callable[[], AbstractContextManager[T]]) -> T:
+        """What a context manager gives that is entered when the name is first asked for, and left with the stage."""
+        if name not in self._entered:
+            self._entered[name] = self._stack.enter_context(enter())
+        found: T = self._entered[name]
+        return found
 
     @contextmanager
     def server_costs(self) -> Iterator[dict[str, Any]]:
