@@ -11,11 +11,13 @@ from demo.stage import DAG_ID, Stage
 
 @contextmanager
 def all_is_sent(folder: Path) -> Iterator[Stage]:
-    """A real Airflow whose scheduler has started a run by itself, which has sent what the sample's warehouse has."""
+    """A real Airflow whose runs, the scheduler's own and one by hand, have sent what the sample's warehouse has."""
+    folder.mkdir()
     with Stage(folder) as stage:
         stage.load_warehouse(datetime.now(UTC))
         stage.airflow.unpause(DAG_ID)
-        stage.airflow.wait_for_run(DAG_ID, stage.airflow.wait_for_first_run(DAG_ID))
+        for run_id in (stage.airflow.wait_for_first_run(DAG_ID), stage.airflow.trigger(DAG_ID)):
+            stage.airflow.wait_for_run(DAG_ID, run_id)
         yield stage
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import idle
 from demo.account import disagreements
 from demo.stage import CUSTOMER_ID, DAG_ID, Stage
 from tests.e2e.conftest import TWO_DAYS, Night, StatsdServer, accepted, moment, night, run_by_hand
@@ -85,6 +86,14 @@ def test_a_date_by_hand_sends_that_day_and_a_second_time_nothing(anew: Stage) ->
     assert second.events == first.events
     assert accepted(second) == accepted(first)
     assert sum(source["sent"]["rows"] for source in second.record.counts["sources"].values()) == 0
+
+
+def test_a_run_that_has_nothing_to_do_is_what_the_benchmark_measures(anew: Stage) -> None:
+    with pytest.raises(RuntimeError, match=r"ended as success, and sent [1-9]"):
+        idle.run(anew)
+    measured = idle.run(anew)
+    assert measured["seconds"] > 0
+    assert {"plan", "extract", "identify", "push", "reconcile"} <= set(measured["tasks"])
 
 
 def test_a_backfill_of_a_recent_window_sends_what_is_due_in_it(anew: Stage, first_night: Night) -> None:
