@@ -36,7 +36,7 @@ from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.personal_data import PersonalData, PersonalDataInIds
 from webflow_conversions.rules.query import Query
 from webflow_conversions.rules.readings import Reading
-from webflow_conversions.rules.source import Ambiguous, Goal, Nonexistent, SourceRules, TimestampKind, zone_named
+from webflow_conversions.rules.source import Ambiguous, Goal, Nonexistent, SourceRules, TimestampKind, is_zone
 
 ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
 _FILE = Path("include") / "conversions.yaml"
@@ -52,7 +52,7 @@ def _event_name(name: str) -> str:
 
 
 def _zone(name: str) -> str:
-    if zone_named(name) is None:
+    if not is_zone(name):
         raise ValueError("this is no name of the IANA time zone database, such as Europe/Berlin")
     return name
 

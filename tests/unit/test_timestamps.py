@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webflow_conversions.rules.source import Ambiguous, Nonexistent, TimestampKind, zone_named
+from webflow_conversions.rules.source import Ambiguous, Nonexistent, TimestampKind, is_zone
 from webflow_conversions.rules.states import Reason
 from webflow_conversions.rules.timestamps import to_utc_milliseconds
 
@@ -200,6 +200,69 @@ def test_a_column_of_many_zones_is_read_row_by_row_in_its_own_zone():
     assert not reasons.any()
 
 
+def next_turn(name, wall):
+    """The first second of a zone's wall clock after ``wall`` at which its offsets change; ``wall`` where none does in a year."""
+    known = offsets(name, wall)
+    for hours in range(1, 366 * 24):
+        if offsets(name, wall + timedelta(hours=hours)) != known:
+            first, last = wall + timedelta(hours=hours - 1), wall + timedelta(hours=hours)
+            while last - first > timedelta(seconds=1):
+                middle = first + (last - first) // timedelta(seconds=2) * timedelta(seconds=1)
+                first, last = (middle, last) if offsets(name, middle) == known else (first, middle)
+            return last
+    return wall
+
+
+WHOLE_SECONDS = st.datetimes(datetime(1850, 1, 1), datetime(2110, 1, 1)).map(lambda wall: wall.replace(microsecond=0))
+AROUND_A_TURN = st.timedeltas(timedelta(hours=-3), timedelta(hours=3)) | st.sampled_from((-1, 0, 1)).map(MICROSECOND.__mul__)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.tuples(st.sampled_from(ZONES), WHOLE_SECONDS, st.lists(AROUND_A_TURN, min_size=1)), min_size=1, max_size=4),
+    st.randoms(),
+)
+def test_random_zones_and_local_times_around_clock_changes_of_every_century_agree_with_zoneinfo_row_by_row(chosen, dice):
+    turns = [(name, next_turn(name, wall), distances) for name, wall, distances in chosen]
+    rows = [(name, turn + distance) for name, turn, distances in turns for distance in distances]
+    dice.shuffle(rows)
+    milliseconds, reasons = to_utc_milliseconds(
+        pd.Series([wall for _, wall in rows], dtype=object),
+        kind=LOCAL,
+        zones=pd.Series([name for name, _ in rows], dtype=object),
+        ambiguous=Ambiguous.REJECT,
+        nonexistent=Nonexistent.REJECT,
+    )
+    for (name, wall), got, reason in zip(rows, milliseconds.tolist(), reasons, strict=True):
+        first, second = offsets(name, wall)
+        assert got == judged_by_zoneinfo(name, wall), (name, wall)
+        assert (reason is Reason.AMBIGUOUS_LOCAL_TIME, reason is Reason.NONEXISTENT_LOCAL_TIME) == (
+            first > second,
+            first < second,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("Pacific/Kiritimati", datetime(1994, 12, 30), datetime(1995, 1, 2)),  # skips the last day of a year
+        ("Africa/Freetown", datetime(1939, 8, 31), datetime(1939, 9, 6)),  # changes and changes back within four days
+        ("Asia/Manila", datetime(1844, 12, 30), datetime(1845, 1, 2)),
+        ("Africa/Monrovia", datetime(1972, 1, 6), datetime(1972, 1, 8)),  # by 44 minutes and 30 seconds
+    ],
+)
+def test_a_year_that_ends_in_a_clock_change_and_a_change_that_is_taken_back_are_read_as_zoneinfo_reads_them(name, first, last):
+    walls = [first + timedelta(seconds=seconds) for seconds in range(0, (last - first) // timedelta(seconds=1), 599)]
+    rules = {"kind": LOCAL, "zones": name, "ambiguous": Ambiguous.REJECT, "nonexistent": Nonexistent.REJECT}
+    milliseconds, reasons = to_utc_milliseconds(pd.Series(walls, dtype=object), **rules)
+
+    assert len({offsets(name, wall) for wall in walls}) > 1
+    assert milliseconds.tolist() == [judged_by_zoneinfo(name, wall) for wall in walls]
+    assert [reason is None for reason in reasons] == [
+        first == second for first, second in (offsets(name, wall) for wall in walls)
+    ]
+
+
 @pytest.mark.parametrize(
     ("wall", "zone", "moment"),
     [
@@ -268,8 +331,8 @@ def test_without_any_zone_a_local_time_is_no_moment():
 
 
 def test_zones_are_known_by_their_name_to_the_letter():
-    assert zone_named("Europe/Berlin") == ZoneInfo("Europe/Berlin")
-    assert zone_named("europe/berlin") is None
+    assert is_zone("Europe/Berlin")
+    assert not is_zone("europe/berlin")
 
 
 # What is no moment
@@ -336,6 +399,14 @@ def test_dates_and_numbers_are_not_mistaken_for_each_other():
     assert to_utc_milliseconds(typed, kind=SECONDS)[1].tolist() == [Reason.INVALID_TIMESTAMP]
     assert to_utc_milliseconds(typed, kind=AWARE)[1].tolist() == [Reason.INVALID_TIMESTAMP]
     assert to_utc_milliseconds(typed.dt.tz_localize("UTC"), kind=LOCAL, zones="UTC")[1].tolist() == [Reason.INVALID_TIMESTAMP]
+
+
+@pytest.mark.parametrize("kind", [LOCAL, AWARE])
+def test_two_moments_on_two_lines_of_one_text_are_an_invalid_timestamp(kind):
+    text = "2026-03-14 12:00:00" if kind is LOCAL else "2026-03-14 12:00:00+00"
+    _, reasons = to_utc_milliseconds(pd.Series([f"{text}\n{text}", text], dtype=object), kind=kind, zones="UTC")
+
+    assert reasons.tolist() == [Reason.INVALID_TIMESTAMP, None]
 
 
 def test_junk_in_a_column_leaves_its_neighbours_alone():

@@ -8,7 +8,7 @@ import click
 
 from webflow_conversions.cli.options import is_terminal
 from webflow_conversions.rules.event import is_event_name
-from webflow_conversions.rules.source import TimestampKind, zone_named
+from webflow_conversions.rules.source import TimestampKind, is_zone
 
 KINDS = sorted(kind.value for kind in TimestampKind)
 
@@ -43,7 +43,7 @@ def source(text: str) -> str:
 
 def zone(text: str) -> str:
     """The name of a time zone."""
-    if zone_named(text) is None:
+    if not is_zone(text):
         raise click.BadParameter(f"{text!r} is no name of the IANA time zone database, such as Europe/Berlin.")
     return text
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from webflow_conversions.rules.personal_data import PersonalDataInIds
 
@@ -37,9 +36,9 @@ class Nonexistent(StrEnum):
     REJECT = "reject"
 
 
-def zone_named(name: object) -> ZoneInfo | None:
-    """The zone with exactly this IANA name; None for a name that the zone database does not have."""
-    return ZoneInfo(name) if isinstance(name, str) and name in _zone_names() else None
+def is_zone(name: object) -> bool:
+    """Whether the zone database has a zone with exactly this IANA name."""
+    return isinstance(name, str) and name in _zone_names()
 
 
 @lru_cache(maxsize=1)

@@ -10,9 +10,11 @@ the later moment is taken; a local time that a clock change skips has the offset
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,24 +22,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from webflow_conversions.rules.source import Ambiguous, Nonexistent, TimestampKind, zone_named
+from webflow_conversions.rules.source import Ambiguous, Nonexistent, TimestampKind, is_zone
 from webflow_conversions.rules.states import Reason
-from webflow_conversions.rules.window import to_milliseconds
 
 EPOCH_UNIT_SPLIT = 10**11
 """Limit between the units of an epoch: a smaller magnitude is seconds (to the year 5138), others milliseconds (from 1973)."""
 
 _YEAR_10000_MS = 253_402_300_800_000
-_CALENDAR = (np.datetime64("0001-01-03", "us"), np.datetime64("9999-12-29", "us"))
-"""First and last moment that has a year from 1 to 9999 in every zone; a moment beyond uses the zone's offset at this limit."""
+_CALENDAR = (np.datetime64("0001-01-01T00:00:00", "us"), np.datetime64("9999-12-31T23:59:59", "us"))
+"""First and last second of the calendar; a time beyond uses the zone's offset at this limit."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall-clock time
+_SECOND = timedelta(seconds=1)
+_STRETCH = 2**40
+"""More seconds than the calendar has."""
 
 _TEXT = re.compile(
     r"(?P<wall>(?!0000)\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(?P<beyond_microseconds>(?<=\.\d{6})\d+)?"
     r" ?(?P<offset>Z|[+-]\d\d(?::?[0-5]\d(?::[0-5]\d)?)?)?",
     re.ASCII,
 )
-_WALL = re.compile(r"(?!0000)\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?", re.ASCII)
-_MOMENT = re.compile(rf"{_WALL.pattern}(?:Z|[+-]\d\d(?::?[0-5]\d)?)", re.ASCII)
+_WALL = r"(?!0000)\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?"
+_WALLS = re.compile(rf"(?:{_WALL}\n)*+", re.ASCII)
+_MOMENTS = re.compile(rf"(?:{_WALL}(?:Z|[+-]\d\d(?::?[0-5]\d)?)\n)*+", re.ASCII)
 _OTHER_TEXT = re.compile(
     r"(?=\d{8}[Tt]\d{4}|\d{4}-\d\d-\d\d[Tt ]\d\d:)(?!0000)"
     r"(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)[Tt ]"
@@ -50,6 +57,7 @@ letters, the name UTC."""
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,400})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 Milliseconds = NDArray[np.int64]
+Seconds = NDArray[np.int64]
 Reasons = NDArray[np.object_]
 
 
@@ -150,7 +158,7 @@ def _aware(values: pd.Series) -> tuple[Milliseconds, Reasons]:
         return _milliseconds_of(values), np.full(len(values), None, dtype=object)
     texts, has_offset, reasons = _texts_of(values)
     moments = _parse(np.where(has_offset, texts, _NOTHING), utc=True)
-    reasons[_none(reasons) & moments.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
+    reasons[pd.isna(reasons) & moments.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
     return _milliseconds_of(moments), reasons
 
 
@@ -160,42 +168,66 @@ def _local(values: pd.Series, zones: pd.Series, ambiguous: Ambiguous, nonexisten
     else:
         texts, has_offset, reasons = _texts_of(values)
         parsed = _parse(np.where(has_offset, _NOTHING, texts), utc=False)
-        reasons[_none(reasons) & parsed.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
-    walls = parsed.to_numpy(dtype="datetime64[us]")
-    milliseconds = np.zeros(len(values), dtype=np.int64)
+        reasons[pd.isna(reasons) & parsed.isna().to_numpy()] = Reason.INVALID_TIMESTAMP
     try:
         codes, names = pd.factorize(zones)
     except TypeError:  # values that cannot be compared, such as lists
         codes, names = pd.factorize(zones.map(lambda name: name if isinstance(name, str) else None))
-    codes = np.where(_none(reasons), codes, len(names))
-    by_zone = np.argsort(codes, kind="stable")
-    bounds = np.searchsorted(codes[by_zone], np.arange(-1, len(names) + 1))
-    for name, first, end in zip([None, *names], bounds, bounds[1:], strict=False):
-        rows, zone = by_zone[first:end], zone_named(name)
-        if zone is None:
-            reasons[rows] = Reason.UNKNOWN_TIMEZONE
-        elif len(rows):
-            milliseconds[rows], reasons[rows] = _localize(walls[rows], zone, ambiguous, nonexistent)
+    is_wall, has_zone = parsed.notna().to_numpy(), np.array([*map(is_zone, names), False])[codes]  # null has the code -1
+    reasons[is_wall & ~has_zone] = Reason.UNKNOWN_TIMEZONE
+    milliseconds = np.zeros(len(values), dtype=np.int64)
+    rows = np.flatnonzero(is_wall & has_zone)
+    if len(rows):
+        walls = parsed.to_numpy(dtype="datetime64[us]")[rows]
+        first, second = _offsets(walls, codes[rows], names.tolist())
+        # The smaller offset makes the later moment of a repeated time, and is the offset before a skipped one.
+        milliseconds[rows] = walls.astype(np.int64) // 1000 - np.minimum(first, second) * 1000
+        if ambiguous is Ambiguous.REJECT:
+            reasons[rows[first > second]] = Reason.AMBIGUOUS_LOCAL_TIME
+        if nonexistent is Nonexistent.REJECT:
+            reasons[rows[first < second]] = Reason.NONEXISTENT_LOCAL_TIME
     return milliseconds, reasons
 
 
-def _localize(
-    walls: NDArray[np.datetime64], zone: ZoneInfo, ambiguous: Ambiguous, nonexistent: Nonexistent
-) -> tuple[Milliseconds, Reasons]:
-    repeated: Any = np.zeros(len(walls), dtype=bool) if ambiguous is Ambiguous.LATER else "NaT"
+def _offsets(walls: NDArray[np.datetime64], codes: NDArray[np.intp], names: Sequence[str]) -> tuple[Seconds, Seconds]:
+    """The offset of each wall-clock time in its zone ``names[code]``, in seconds, with fold 0 and with fold 1 (PEP 495)."""
     inside = walls.clip(*_CALENDAR)
-    moments = pd.DatetimeIndex(inside).tz_localize(zone, ambiguous=repeated, nonexistent="NaT")
-    milliseconds, reasons = moments.asi8 // 1000, np.full(len(walls), None, dtype=object)
-    for row in np.flatnonzero(moments.isna()):
-        # A skipped time, or a repeated one that the source rejects: few rows, and fold=0 is the offset before a gap (PEP 495).
-        wall = inside[row].item()
-        before, after = wall.replace(tzinfo=zone, fold=0), wall.replace(tzinfo=zone, fold=1)
-        milliseconds[row] = to_milliseconds(before)
-        if before.utcoffset() > after.utcoffset():
-            reasons[row] = Reason.AMBIGUOUS_LOCAL_TIME
-        elif nonexistent is Nonexistent.REJECT:
-            reasons[row] = Reason.NONEXISTENT_LOCAL_TIME
-    return milliseconds + (walls - inside) // np.timedelta64(1, "ms"), reasons
+    years = inside.astype("datetime64[Y]").astype(np.int64)
+    numbers, found = pd.factorize(years * len(names) + codes)
+    tables = [_periods(names[code], year) for year, code in (divmod(each, len(names)) for each in found.tolist())]
+    starts, first, second = np.concatenate(tables, axis=1)
+    # One search finds the periods of all rows: each table has a stretch of its own on one line of seconds.
+    line = starts + np.repeat(np.arange(len(tables)), [table.shape[1] for table in tables]) * _STRETCH
+    seconds = inside.astype("datetime64[s]").astype(np.int64)
+    places = np.searchsorted(line, seconds + numbers * _STRETCH, side="right") - 1
+    return first[places], second[places]
+
+
+@lru_cache(maxsize=2**14)
+def _periods(name: str, year: int) -> Seconds:
+    """The periods of a wall-clock year (0 is 1970) in which a zone's offsets stay the same.
+
+    Each column is a period: its first wall-clock second since 1970, then the offsets in seconds with fold 0 and with fold 1.
+    Repeated times are a period of two different offsets, and so are skipped times. The zone is read at the start of each day:
+    no clock changes and changes back within a day (the shortest such time is four days, Africa/Freetown in 1939).
+    """
+    zone = ZoneInfo(name)
+    days = np.arange(np.datetime64(year, "Y"), np.datetime64(year + 1, "Y"), dtype="datetime64[D]").astype("datetime64[s]")
+    of_days = [zone.utcoffset(day) for day in days.tolist()]
+    seconds = days.astype(np.int64).tolist()
+    changed = [second for second, before, after in zip(seconds[1:], of_days, of_days[1:], strict=False) if before != after]
+
+    def offsets(second: int) -> tuple[timedelta | None, timedelta | None]:
+        wall = _EPOCH + second * _SECOND
+        return zone.utcoffset(wall), zone.utcoffset(wall.replace(fold=1))
+
+    starts, found = [seconds[0]], [offsets(seconds[0])]
+    for second in (*changed, seconds[-1] + 86_399):
+        while offsets(second) != (known := found[-1]):
+            since = range(starts[-1], second + 1)
+            starts.append(since[bisect_left(since, True, key=lambda each: offsets(each) != known)])
+            found.append(offsets(starts[-1]))
+    return np.array([starts, *np.array(found, dtype="timedelta64[s]").astype(np.int64).T])
 
 
 def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
@@ -203,7 +235,7 @@ def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
     given = values.tolist()
     texts, reasons = np.full(len(values), None, dtype=object), np.full(len(values), None, dtype=object)
     has_offset = np.zeros(len(values), dtype=bool)
-    if all(type(value) is str for value in given) and (is_moment := _of_one_form(given)) is not None:
+    if set(map(type, given)) == {str} and (is_moment := _of_one_form(given)) is not None:
         texts[:], has_offset[:] = given, is_moment
         return texts, has_offset, reasons
     match_text = _TEXT.fullmatch
@@ -222,10 +254,11 @@ def _texts_of(values: pd.Series) -> tuple[Reasons, NDArray[np.bool_], Reasons]:
 def _of_one_form(texts: Sequence[str]) -> bool | None:
     """Whether all texts carry an offset (True) or none does (False), if all have the form in which databases write; else None.
 
-    A column has as a rule one form, and is read in a quarter of the time.
+    A column has as a rule one form, and is read in a fifth of the time.
     """
-    for form, has_offset in ((_MOMENT.fullmatch, True), (_WALL.fullmatch, False)):
-        if all(map(form, texts)):
+    lines = "\n".join([*texts, ""])
+    for form, has_offset in ((_MOMENTS, True), (_WALLS, False)):
+        if form.fullmatch(lines) and lines.count("\n") == len(texts):
             return has_offset
     return None
 
@@ -246,7 +279,8 @@ def _parse(texts: Reasons, *, utc: bool) -> pd.Series:
     """ISO texts as datetimes of microseconds; NaT for null and for a date that the calendar does not have."""
     unit = "datetime64[us, UTC]" if utc else "datetime64[us]"
     parsed: pd.Series = pd.to_datetime(pd.Series(texts, dtype=object), format="ISO8601", errors="coerce", utc=utc).astype(unit)  # type: ignore[call-overload]
-    for row in np.flatnonzero(parsed.isna().to_numpy() & ~_none(texts)).tolist():
+    unread = np.flatnonzero(parsed.isna().to_numpy())
+    for row in unread[pd.notna(texts[unread])].tolist():
         # pandas takes no seconds in an offset, as PostgreSQL writes it for moments before standard time.
         try:
             parsed.iloc[row] = pd.Timestamp(datetime.fromisoformat(texts[row]).astimezone(UTC) if utc else texts[row])
@@ -259,10 +293,6 @@ def _milliseconds_of(moments: pd.Series) -> Milliseconds:
     """Floored milliseconds of datetimes; 0 for NaT."""
     milliseconds: Milliseconds = moments.dt.as_unit("us").astype("int64").to_numpy() // 1000
     return np.where(moments.isna().to_numpy(), 0, milliseconds)
-
-
-def _none(things: NDArray[np.object_]) -> NDArray[np.bool_]:
-    return np.array([thing is None for thing in things.tolist()], dtype=bool)
 
 
 def moments_of(values: pd.Series) -> pd.Series:
