@@ -177,7 +177,7 @@ def by_state(night: Night) -> Counter[str]:
     return Counter(row.state for row in night.rows().values())
 
 
-@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("status", [402, 404, 410, 451])
 def test_an_address_that_goes_away_after_the_first_acceptance_rejects_nothing(
     night: Night, simulator: SimulatorProcess, status: int
 ) -> None:

@@ -18,6 +18,7 @@ from tests.servers import Answer, Listening, Server, number, ok, saying
 from webflow_conversions.delivery.circuit_breaker import STOP_AFTER
 from webflow_conversions.delivery.concurrency import Pace
 from webflow_conversions.errors import Stopped, Unavailable
+from webflow_conversions.pipeline.causes import Cause
 from webflow_conversions.rules.states import explain
 
 PORTAL = (
@@ -116,6 +117,61 @@ def test_a_proxy_that_refuses_is_not_taken_for_webflow(night: Night, status: int
     assert {(row.reason, row.attempts_in_doubt) for row in night.rows().values()} == {(None, 0)}
 
 
+@pytest.mark.parametrize("rows", [2, 300])
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_a_page_that_refuses_is_not_taken_for_webflow(night: Night, status: int, rows: int) -> None:
+    run = night.ready(rows)
+    page = b"<html><h1>Blocked</h1></html>"
+    with Server(always(saying(status, HTML, "Server: filter", body=page))) as server, suppress(Stopped, Unavailable):
+        night.push(run, server.url, attempts_per_run=1, settings={"patience_seconds": 2})
+    assert by_state(night) == {"ready": rows}
+    problems = "".join(night.problems(run))
+    assert f"HTTP {status}, text/html; charset=utf-8, Server: filter: “Blocked”" in problems
+    assert "Webflow refused" not in problems
+
+
+def test_an_event_that_a_filter_blocks_costs_no_other(night: Night) -> None:
+    run = night.ready(40)
+    blocked = saying(406, HTML, body=b"<h1>Not acceptable</h1>")
+    with Server(lambda head, body: blocked if number(body) == 5 else ok(head, body)) as server:
+        assert night.push(run, server.url, attempts_per_run=2).accepted == 39
+    row = night.row("c5")
+    assert (row.state, row.reason, row.attempts, row.attempts_in_doubt) == ("ready", None, 2, 0)
+    assert "last trouble: HTTP 406" in "".join(night.problems(run))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_what_webflow_says_is_read_whatever_it_is_packed_by(night: Night, pack: Callable[[bytes], bytes]) -> None:
+    run, coding = night.ready(3), "gzip" if pack is gzip.compress else "deflate"
+    with Server(always(saying(422, f"Content-Encoding: {coding}", body=pack(b'{"error": "no such goal"}')))) as server:
+        night.push(run, server.url)
+    assert {row.trouble for row in night.rows().values()} == {'{"error": "no such goal"}'}
+
+
+def test_a_refusal_without_words_that_can_be_read_is_told_by_its_status(night: Night) -> None:
+    run = night.ready(2)
+    with Server(lambda _, body: saying(422, "Content-Encoding: br", body=b"\x0b\x02" + body)) as server:
+        night.push(run, server.url)
+    (refused,) = (finding.sentence for finding in night.verdict(run).findings if finding.cause is Cause.REFUSED)
+    assert refused == "sales: Webflow refused 2 conversions (2.00): HTTP 422 (2)"
+
+
+def test_a_coding_that_cannot_be_read_is_named(night: Night) -> None:
+    with (
+        Server(always(saying(200, "Content-Encoding: br", body=b"\x0b\x02\x80hello\x03"))) as server,
+        pytest.raises(Stopped, match="Content-Encoding: br"),
+    ):
+        night.push(night.ready(3), server.url)
+
+
+def test_a_few_refusals_of_the_address_are_told_with_their_status(night: Night) -> None:
+    run = night.ready(2)
+    with Server(always(saying(404, body=b'{"error": "not found"}'))) as server:
+        night.push(run, server.url)
+    assert {row.trouble for row in night.rows().values()} == {'HTTP 404 “{"error": "not found"}”'}
+    assert 'last trouble: HTTP 404 “{"error": "not found"}”' in "".join(night.problems(run))
+
+
 @pytest.mark.parametrize("body", [b"", b'{"error": "no such token"}'])
 def test_the_api_that_refuses_is_webflow(night: Night, body: bytes) -> None:
     with (
@@ -181,8 +237,9 @@ def test_an_echo_that_never_matches_costs_a_few_rows_and_the_next_run_one(night:
         lambda event: {name: value for name, value in event.items() if name != "actionId"},
         lambda event: {"deep": {"deeper": event}, "userId": event["userId"], "eventName": event["eventName"]},
         lambda event: event | {"error": "not stored"},
+        lambda event: {"success": False, "event": event},
     ],
-    ids=["another case", "null", "without", "too deep", "an error"],
+    ids=["another case", "null", "without", "too deep", "an error", "no success"],
 )
 def test_an_event_of_which_another_one_came_back_is_not_sent_again(
     night: Night, change: Callable[[dict[str, object]], dict[str, object]]

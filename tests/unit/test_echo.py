@@ -91,6 +91,38 @@ def test_an_error_with_the_event_is_similar() -> None:
     assert of(json.dumps({"error": "no such goal", "event": DOCUMENT}).encode()) is Likeness.SIMILAR
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"data": {**DOCUMENT, "error": "no such goal"}},
+        {"meta": {"errors": ["no such goal"]}, "data": DOCUMENT},
+        {**DOCUMENT, "success": False},
+        {"ok": False, "event": DOCUMENT},
+        {"accepted": False, "event": DOCUMENT},
+        {"status": "Error", "message": "no such goal", "event": DOCUMENT},
+        {"statusCode": 400, "event": DOCUMENT},
+        {"event": {**DOCUMENT, "code": "422"}},
+    ],
+    ids=str,
+)
+def test_an_answer_that_says_that_it_failed_is_similar(said: dict[str, object]) -> None:
+    assert of(json.dumps(said).encode()) is Likeness.SIMILAR
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"success": True, "error": None, "data": DOCUMENT},
+        {"status": "ok", "code": 0, "errors": [], "event": DOCUMENT},
+        {"statusCode": 200, "accepted": 1, "event": DOCUMENT},
+        {"status": "received", "code": "OK", "error": "", "event": DOCUMENT},
+    ],
+    ids=str,
+)
+def test_an_answer_that_says_that_all_is_well_is_the_echo(said: dict[str, object]) -> None:
+    assert of(json.dumps(said).encode()) is Likeness.ECHO
+
+
 def test_the_customer_alone_is_no_event() -> None:
     assert of(b'{"customerId": "123456789", "status": "ok"}') is Likeness.FOREIGN
 

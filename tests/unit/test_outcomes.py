@@ -1,5 +1,6 @@
 """What an answer means is decided for every answer there is, and doubt is one of the decisions."""
 
+import gzip
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -71,6 +72,30 @@ def test_a_refusal_of_the_event_is_for_good(status):
     assert classify(SENT, Answer(status=status)) is Outcome.REFUSED
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"<html>", []),
+        (b"\xef\xbb\xbf \r\n<!DOCTYPE html><title>Blocked</title>", []),
+        (b"<?xml version='1.0'?><Error/>", []),
+        ("<html>".encode("utf-16"), []),
+        (gzip.compress(b"<h1>Blocked</h1>"), [b"Content-Encoding: gzip\r\n"]),
+        (b"Blocked", [b"content-type: Text/HTML; charset=utf-8\r\n"]),
+        (b"\x0b\x02\x80", [b"Content-Type: text/html\r\n", b"Content-Encoding: br\r\n"]),
+    ],
+    ids=["HTML", "mark and blanks", "XML", "UTF-16", "gzip", "by its type", "unreadable"],
+)
+@pytest.mark.parametrize("status", [400, 404, 410, 413, 415, 418, 422, 451])
+def test_a_page_for_a_browser_is_no_refusal_by_the_api(status, body, headers):
+    assert classify(SENT, Answer(status=status, body=body, headers=headers)) is Outcome.MISROUTED
+
+
+@pytest.mark.parametrize("body", [b"", b"Bad Request", b'{"error": "<b>"}', b"[]", b"\xff", gzip.compress(b"no", mtime=0), SENT])
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_any_other_refusal_is_the_apis(status, body):
+    assert classify(SENT, Answer(status=status, body=body)) is Outcome.REFUSED
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_stops(status):
     assert classify(SENT, Answer(status=status, body=SENT)) is Outcome.STOP
@@ -99,7 +124,7 @@ def test_a_host_that_cannot_prove_who_it_is_stops():
     assert classify(SENT, Answer(trouble=Trouble.UNTRUSTED)) is Outcome.STOP
 
 
-@pytest.mark.parametrize("status", [100, 101, 300, 301, 302, 303, 304, 307, 308, 405, 407, 421, 426])
+@pytest.mark.parametrize("status", [100, 101, 300, 301, 302, 303, 304, 307, 308, 405, 407, 421, 426, 511])
 def test_a_redirect_a_wrong_method_or_a_proxy_that_wants_a_login_rejects_no_row(status):
     result = settle(Outcome.MISROUTED, Answer(status=status))
 

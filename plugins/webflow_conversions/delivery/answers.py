@@ -83,9 +83,20 @@ class Answer(NamedTuple):
         return self._replace(body=body.replace(word.encode(), "…".encode()), headers=headers)
 
     @property
+    def content(self) -> bytes | None:
+        """The body without its content coding; None if it cannot be decoded, or is too large then."""
+        return _decoded(self)
+
+    @property
     def is_foreign(self) -> bool:
         """Whether the body shows that another server than the API answered: it is neither empty nor a JSON object."""
         return bool(self.body.strip()) and self.json_object() is None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is a page for a browser: markup, or called HTML. So write proxies, filters and portals."""
+        is_html = "html" in (self.header(b"content-type") or "").lower()
+        return self.is_foreign and (is_html or _text(self.content or b"").lstrip("\ufeff \t\r\n").startswith("<"))
 
 
 LARGEST_DECODED = 256 * 1024
@@ -128,6 +139,8 @@ def who_answered(answer: Answer, secrets: Iterable[str]) -> str:
         value = _printable(answer.header(name) or "")[:_LONGEST_HEADER]
         if value and not _repeats(value, told):
             facts.append(label + value)
+    if answer.content is None:  # nobody can read its words
+        facts.append(f"Content-Encoding: {_printable(answer.header(b'content-encoding') or '')[:_LONGEST_HEADER]}")
     words = _first_words(answer, told)
     return ", ".join(facts) + (f": {words}" if words else "") + (f" ({answer.detail})" if answer.detail else "")
 

@@ -15,8 +15,9 @@ TRIP_AFTER = 20
 STOP_AFTER = 3
 """Answers in a row that are not the API's and stop the push, before anything was accepted; at any time, if they speak of the
 event: each costs a row."""
-REFUSALS_OF_THE_ADDRESS = frozenset({404, 410})
-"""Statuses that concern the event only where the same address accepts others."""
+REFUSALS_OF_THE_ADDRESS = frozenset({402, 404, 410, 451})
+"""Statuses that concern the event only where the same address accepts others: nothing is there, the account has to pay, a law or
+a filter is against it."""
 
 
 class Stage(Enum):
@@ -166,7 +167,7 @@ class CircuitBreaker:
         return [
             refusal
             if few and (self._is_proven or not _is_of_the_address(refusal))
-            else refusal._replace(state=State.READY, reason=None)
+            else refusal._replace(state=State.READY, reason=None, trouble=_with_status(refusal))
             for refusal in kept
         ]
 
@@ -183,6 +184,12 @@ class CircuitBreaker:
                 "one; what was refused stays ready."
             )
         return self.verdict
+
+
+def _with_status(refusal: Settlement) -> str:
+    """What the API said, with the status that it said it with."""
+    status = f"HTTP {refusal.http_status}"
+    return f"{status} “{refusal.trouble}”" if refusal.trouble and refusal.trouble != status else status
 
 
 def _is_of_the_address(refusal: Settlement) -> bool:

@@ -5,6 +5,7 @@ other differences are reported, since a proxy or a new version of the API may wr
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum, auto
@@ -15,12 +16,20 @@ SIMILAR_FIELDS = 2
 """An answer with this number of our fields speaks of our event, though not by its actionId."""
 
 
+_ERRORS = ("error", "errors")
+_SUCCESSES = ("success", "ok", "accepted")
+_STATUSES = ("status", "statusCode", "code")
+_FAILURES = frozenset({"error", "fail", "failed", "failure", "invalid", "rejected", "refused"})
+_FAILED_STATUS = re.compile(r"[45]\d\d", re.ASCII)
+"""How an answer says of itself that it is none of success, whatever its HTTP status."""
+
+
 class Likeness(Enum):
     """How like the echo an answer is."""
 
     ECHO = auto()
     SIMILAR = auto()
-    """A JSON object with fields of the event and without its actionId, or with it and an error."""
+    """A JSON object with fields of the event and without its actionId, or with it and the word that it failed."""
     FOREIGN = auto()
 
 
@@ -33,7 +42,7 @@ def likeness(sent: bytes, answer: Answer) -> Likeness:
         return Likeness.FOREIGN
     ours = json.loads(sent, parse_float=Decimal, parse_int=Decimal)
     if _find(ours, theirs) is not None:
-        return Likeness.SIMILAR if theirs.get("error") or theirs.get("errors") else Likeness.ECHO
+        return Likeness.SIMILAR if any(_says_it_failed(each) for each in _objects(theirs)) else Likeness.ECHO
     told = max(sum(_text(each.get(name)) == _text(value) for name, value in ours.items()) for each in _objects(theirs))
     return Likeness.SIMILAR if told >= SIMILAR_FIELDS else Likeness.FOREIGN
 
@@ -53,6 +62,14 @@ def _find(ours: Mapping[str, object], theirs: Mapping[str, object]) -> Mapping[s
 def _objects(document: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
     yield document
     yield from (inner for inner in document.values() if isinstance(inner, dict))
+
+
+def _says_it_failed(document: Mapping[str, object]) -> bool:
+    """Whether an object says that the event was not taken: an error, no success, or a status of failure."""
+    if any(document.get(name) for name in _ERRORS) or any(document.get(name) is False for name in _SUCCESSES):
+        return True
+    statuses = [(_text(document.get(name)) or "").strip().lower() for name in _STATUSES]
+    return any(status in _FAILURES or _FAILED_STATUS.fullmatch(status) for status in statuses)
 
 
 def _text(value: object) -> str | None:

@@ -212,11 +212,11 @@ def _by_status(sent: bytes, answer: Answer) -> Outcome:
             return Outcome.STOP
         case 408 | 425 | 429 | 503:
             return Outcome.LATER
+        case 405 | 407 | 421 | 426 | 511:
+            return Outcome.MISROUTED
         case status if status >= 500:
             return Outcome.IN_DOUBT
-        case 405 | 407 | 421 | 426:
-            return Outcome.MISROUTED
-        case status if status < 400:
+        case status if status < 400 or answer.is_page:
             return Outcome.MISROUTED
         case _:
             return Outcome.REFUSED
@@ -258,7 +258,7 @@ def settlement(
         trouble = who_answered(answer, secrets)
     match treatment.row:
         case Row.REFUSED if status is not None:
-            said = excerpt(answer.body, secrets)
+            said = excerpt(answer.content or b"", secrets)
             state, reason, trouble = State.REJECTED, refused(status), said or trouble
         case Row.MISMATCHED:
             state, reason = State.REJECTED, Reason.ECHO_MISMATCH.value

@@ -35,7 +35,7 @@ _TEMPOS = {
 _EVIDENCE = {
     Evidence.NONE: "–",
     Evidence.ACCEPTED: "closes",
-    Evidence.REFUSED: "a refusal: 20 in a row trip it, unless an event was accepted before (404 and 410: even then)",
+    Evidence.REFUSED: "a refusal: 20 in a row trip it, unless an event was accepted before (402, 404, 410 and 451: even then)",
     Evidence.STRANGE: "not the API: 3 in a row stop the push, 20 once an event was accepted",
     Evidence.REWRITTEN: "not the API: 3 in a row stop the push",
 }
@@ -78,7 +78,8 @@ EXAMPLES: Sequence[Example] = (
         ),
     ),
     Example(
-        happened="A JSON object with fields of the event, but without its actionId: a proxy writes it anew",
+        happened="A JSON object with fields of the event, but without its actionId: a proxy writes it anew; or with the word "
+        "that it failed (an error, no success, a status of failure)",
         statuses=(200, 201),
         body=REWRITTEN,
         note="It may have been received. The next run begins with one request, and stops if its answer is no better.",
@@ -108,7 +109,7 @@ EXAMPLES: Sequence[Example] = (
     ),
     Example(
         happened="The API refuses this event",
-        statuses=(400, 402, 406, 409, 411, 412, 413, 414, 415, 422, 431, 451),
+        statuses=(400, 406, 409, 411, 412, 413, 414, 415, 422, 431),
         note="After 20 before anything was accepted, probe rows follow; are they refused, too, the push stops and rejects none.",
         tests=(
             "test_rows_that_are_refused_one_after_the_other_do_not_hold_up_the_rest",
@@ -120,8 +121,8 @@ EXAMPLES: Sequence[Example] = (
         ),
     ),
     Example(
-        happened="Nothing is found at the address",
-        statuses=(404, 410),
+        happened="Nothing is found at the address, or nothing is taken there: the account is to pay, a filter is against it",
+        statuses=(402, 404, 410, 451),
         note="`rejected` only where the same push had others accepted; else `ready`.",
         tests=(
             "test_an_address_that_accepts_nothing_rejects_nothing",
@@ -130,12 +131,18 @@ EXAMPLES: Sequence[Example] = (
     ),
     Example(
         happened="A redirect, or a server that is not the API and refuses what it gets",
-        statuses=(301, 302, 303, 304, 307, 308, 405, 407, 421, 426),
+        statuses=(301, 302, 303, 304, 307, 308, 405, 407, 421, 426, 511),
         note="Redirects are not followed: they would carry the token elsewhere.",
         tests=(
             "test_a_redirect_is_not_followed_and_the_token_stays_here",
             "test_what_is_not_the_api_stops_the_push_and_rejects_nothing",
         ),
+    ),
+    Example(
+        happened="A page for a browser refuses the request: a proxy, a filter or a portal wrote it, not the API",
+        statuses=(400, 404, 406, 410, 413, 415, 422, 451),
+        body=b"<html>",
+        tests=("test_a_page_that_refuses_is_not_taken_for_webflow", "test_an_event_that_a_filter_blocks_costs_no_other"),
     ),
     Example(
         happened="The token is refused",

@@ -330,7 +330,8 @@ def _refused(source: str, refused: Sequence[Ended], account: SourceAccount | Non
     amount = _sum(refused)
     by_words: dict[str, int] = {}
     for one in refused:
-        words = f"HTTP {(one.reason or '').removeprefix(REFUSED_PREFIX)}{f' “{one.words}”' if one.words else ''}"
+        status = f"HTTP {(one.reason or '').removeprefix(REFUSED_PREFIX)}"
+        words = f"{status} “{one.words}”" if one.words and one.words != status else status
         by_words[words] = by_words.get(words, 0) + one.amount.rows
     ordered = sorted(by_words.items(), key=lambda item: (-item[1], item[0]))
     listed = [f"{words} ({rows:,})" for words, rows in ordered[:LISTED_WORDS]]
