@@ -281,6 +281,20 @@ def test_a_column_that_is_clearly_no_time_is_refused_in_plan(request: pytest.Fix
             backend.records(f"SELECT 'o1' AS conversion_id, {expression} AS occurred_at, 'k1' AS identity_key")
 
 
+def test_a_column_that_does_not_hold_the_second_is_refused_in_plan_as_the_moment_of_a_conversion(backend: Backend) -> None:
+    """Of an epoch in seconds, single precision holds every 128th."""
+    expressions = {
+        "postgres": ["1795467600.123::real"],
+        "duckdb": ["1795467600.123::float"],
+        "mariadb": ["CAST(1795467600.123 AS float)"],
+        "sqlite": [],
+    }
+    for expression in expressions[backend.name]:
+        with pytest.raises(Unusable, match=r"returns occurred_at as (?i:real|float), which is no time to the second: return"):
+            backend.records(f"SELECT 'o1' AS conversion_id, {expression} AS occurred_at, 'k1' AS identity_key")
+        backend.users(f"SELECT 'k1' AS identity_key, 'crm' AS user_domain, 'u1' AS user_id, {expression} AS identified_at")
+
+
 @pytest.mark.parametrize("name", ["postgres", "duckdb"])
 def test_bytes_that_known_users_would_compare_with_text_are_refused(
     request: pytest.FixtureRequest, tmp_path: Path, name: str

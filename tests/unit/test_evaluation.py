@@ -130,6 +130,17 @@ def test_the_event_name_of_the_row_goes_before_that_of_the_source():
     assert only(row(event_name="  "))["event_name"] == "sale"
 
 
+@pytest.mark.parametrize("name", ["undefined", "NULL", "none", "NaN", "#N/A", "-", "{{event}}", "${name}"])
+def test_a_text_for_a_missing_event_name_is_no_event_name(name):
+    record = only(row(event_name=name))
+    assert (record["reason"], record["detail"]) == ("invalid_event_name", f"event_name = {name}")
+
+
+@pytest.mark.parametrize("name", ["guest", "unknown", "0", "true", "{7}"])
+def test_a_word_that_may_be_the_name_of_a_goal_is_an_event_name(name):
+    assert only(row(event_name=name))["state"] == "held"
+
+
 def test_without_goals_in_the_configuration_no_name_is_checked_against_them():
     assert state_of(row(event_name="anything"), goals=None)[0] == "held"
     assert state_of(row(event_name="anything"), goals=[]) == ("rejected", "unknown_goal")
@@ -374,7 +385,7 @@ def test_a_boolean_is_a_key_and_tells_no_conversions_apart(flag):
 
 @pytest.mark.parametrize(
     "nothing",
-    [None, pd.NA, pd.NaT, float("nan"), np.float32("nan"), np.longdouble("nan"), Decimal("NaN"), Decimal("sNaN"), "", " \t", b"", bytearray(),
+    [None, pd.NA, pd.NaT, float("nan"), np.float32("nan"), np.longdouble("nan"), Decimal("NaN"), Decimal("sNaN"), "", " \t", "\u200b", "\ufeff\u00a0\u2060", b"", bytearray(),
      pytest.param(memoryview(b""), id="memoryview"), np.str_(""), np.bytes_(b"")],
     ids=repr,
 )  # fmt: skip
@@ -391,6 +402,9 @@ NO_IDS = [
     (1e300, "a floating-point number of 2\\^53 or more"),
     (np.float32(2**24), "a floating-point number of 2\\^24 or more.*CAST\\(column AS bigint\\)"),
     (np.float16(2**11), "a floating-point number of 2\\^11 or more"),
+    ("1.79547E+12", "column is a number in scientific notation"),
+    ("1,79547e+12 ", "column is a number in scientific notation"),
+    ("8E+15", "column is a number in scientific notation"),
     (float("inf"), "infinite"),
     (np.float32("-inf"), "infinite"),
     (Decimal("Infinity"), "infinite"),
@@ -490,7 +504,10 @@ def test_a_placeholder_tells_no_conversions_apart_so_each_of_them_is_rejected(te
     assert "a program writes where there is none" in first["detail"]
 
 
-@pytest.mark.parametrize("text", ["0", 0, "00", "no", "undefined-1", "nullable", "unknown 7"])
+@pytest.mark.parametrize(
+    "text",
+    ["0", 0, "00", "no", "undefined-1", "nullable", "unknown 7", "#17", "1E5", "1E+5", "1.5E+1", "1.25E+02", "A1+2", "a\u200b"],
+)
 def test_what_only_looks_like_a_placeholder_is_an_id(text):
     assert only(row(text))["state"] == "held"
 

@@ -233,7 +233,9 @@ def test_times_that_can_be_read_are_no_matter():
     ["ada@example.com", "ADA@EXAMPLE.CO.UK", " ada@example.com ", "ada.lovelace+shop@mail.example.org", "ünïcode@exämple.de", "ada@xn--exmple-cua.de",
      "+1 415 555 2671", "+14155552671", "+1-415-555-2671", "+1 (415) 555-2671", "(415) 555-2671", "415-555-2671", "415 555 2671", "415.555.2671",
      "+49 151 12345678", "+49 (0)30 1234567", "0151 12345678", "(030) 1234567", "06 12 34 56 78", "0170-1234567", "0170/1234567", "030/123 45 67", "1-555-123-4567", "1 555 123 4567", "1 (555) 123-4567",
-     "ada%40example.com", "tel:+4915112345678", "Ada <ada@example.com>", "mailto:ada@example.com", "020 7946 0958", " +4915112345678 "],
+     "ada%40example.com", "tel:+4915112345678", "Ada <ada@example.com>", "mailto:ada@example.com", "020 7946 0958", " +4915112345678 ",
+     "ada＠example.com", "ada﹫example.com", "ada%2540example.com", "ada&#64;example.com", "ada&#x40;example.com", "ada&commat;example.com", "ada(at)example.com", "ada [AT] example.com", "ada @ example.com",
+     "＋49 151 12345678", "+1 (415) 555-2671 x12", "415-555-2671 ext. 7", "+49\u00a0151\u00a012345678"],
 )  # fmt: skip
 def test_what_looks_like_an_e_mail_address_or_a_phone_number_is_personal_data(text):
     assert looks_like_personal_data(text)
@@ -405,16 +407,24 @@ def test_without_any_known_user_all_stay_as_they_are():
 
 @pytest.mark.parametrize(
     "text",
-    ["undefined", "null", "NaN", " None ", "0", "(not set)", "[object Object]", "N/A", "00000000-0000-0000-0000-000000000000"],
-)
+    ["undefined", "null", "NaN", " None ", "0", "(not set)", "[object Object]", "N/A", "00000000-0000-0000-0000-000000000000",
+     "#N/A", "#REF!", "-", "''", '""', "(empty)", "distinctId", "{{ user.id }}", "{{user_id}}", "${userId}", "#{id}", "<%= user.id %>", "%%USER_ID%%", "[[uid]]", "{% id %}"],
+)  # fmt: skip
 def test_a_placeholder_is_no_user(text):
     assert choose(user(text, NOON)) == (None, None, Reason.PLACEHOLDER_USER_ID)
     assert choose(user("ada", NOON, domain=text)) == (None, None, Reason.PLACEHOLDER_USER_ID)
 
 
-@pytest.mark.parametrize("text", ["00", "10", "nullable", "undefined-1", "Nancy", "01"])
+@pytest.mark.parametrize(
+    "text", ["00", "10", "nullable", "undefined-1", "Nancy", "01", "#17", "-1", "{7}", "{{", "a{{b}}", "N", "${7", "[7]"]
+)
 def test_an_id_that_only_looks_a_little_like_one_is_a_user(text):
     assert choose(user(text, NOON))[1:] == (text, None)
+
+
+@pytest.mark.parametrize("text", ["1.79547E+12", "1,79547e+12", " 8E+15 ", "\u200b", "\ufeff \u2060"])
+def test_an_id_of_which_nothing_is_seen_or_only_the_first_digits_is_no_user(text):
+    assert choose(user(text, NOON)) == (None, None, Reason.INVALID_USER)
 
 
 def test_a_real_user_of_the_same_key_goes_before_a_placeholder():

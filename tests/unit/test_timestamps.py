@@ -439,6 +439,14 @@ def test_the_unit_that_was_not_promised_is_an_invalid_timestamp_not_a_moment_far
     assert [read(as_type(moment), kind) for as_type in (int, float, str, Decimal)] == [Reason.INVALID_TIMESTAMP] * 4
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"), [("1.79547E+12", TimestampKind.EPOCH_MILLISECONDS), ("1.79547e+09", TimestampKind.EPOCH_SECONDS)]
+)
+def test_an_epoch_of_which_only_the_first_digits_are_left_is_an_invalid_timestamp(text, kind):
+    _, reasons = to_utc_milliseconds(pd.Series([text], dtype=object), kind=kind)
+    assert list(reasons) == [Reason.INVALID_TIMESTAMP]
+
+
 def test_no_number_can_be_taken_for_seconds_and_for_milliseconds():
     for number in (-(10**12), -(10**11), -(10**11) + 1, -1, 0, 1, 10**11 - 1, 10**11, 10**12):
         assert isinstance(read(number, SECONDS), int) != isinstance(read(number, MILLISECONDS), int)

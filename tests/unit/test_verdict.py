@@ -276,6 +276,45 @@ def test_a_fall_is_measured_against_the_median_of_at_least_two_nights(usual, rea
     assert verdict({"shop": source_of(accepted=read)}, usual=nights, whole_window=False).level is Level.GOOD
 
 
+@pytest.mark.parametrize(("value", "level"), [("250", Level.GOOD), ("249.99", Level.NOTE), ("0", Level.NOTE)])
+def test_money_falls_as_rows_do(value, level):
+    nights = {"shop": [amount(100, "1000")] * 2}
+    rows = amount(100, value)
+    states = {("accepted", None): rows}
+    shop = SourceAccount(tally=Tally(read=rows, recorded=rows), states=states, in_window=states, new=states, sent=rows)
+    found = verdict({"shop": shop}, usual=nights)
+    assert found.level is level
+    if level is Level.NOTE:
+        (finding,) = found.findings
+        missing = 1000 - Decimal(value)
+        assert finding.sentence == (
+            f"shop: 100 rows ({Decimal(value):,.2f}) read, and a value of 1,000.00 is usual on this weekday (the last 2): "
+            f"some {missing:,.2f} are missing"
+        )
+
+
+@pytest.mark.parametrize("reason", ["rejected__invalid_value", "held__unknown_user"])
+def test_a_row_that_came_since_the_run_began_does_not_excuse_a_source_that_can_send_none(reason):
+    blocked = source_of(**{reason: 60})
+    tally = Tally(read=amount(61, 61), recorded=amount(60, 60), outside=amount(1, 1))
+    shop = SourceAccount(tally=tally, states=blocked.states, in_window=blocked.in_window, new=blocked.new)
+    (finding,) = verdict({"shop": shop}).findings
+    assert finding.level is Level.ATTENTION
+    assert finding.amount == amount(60, 60)
+
+
+def test_a_source_whose_rows_all_came_since_the_run_began_is_good():
+    tally = Tally(read=amount(5), outside=amount(5))
+    assert verdict({"shop": SourceAccount(tally=tally)}).level is Level.GOOD
+
+
+def test_one_conversion_is_one_in_every_sentence():
+    found = verdict({"shop": account(changed_after_sent=1, returned=1)}, PUSHED).findings
+    told = " ".join(finding.sentence for finding in found)
+    assert "1 conversion was changed by the source after being sent" in told
+    assert "1 conversion came back" in told
+
+
 def test_a_first_night_says_that_it_has_no_usual_volume():
     assert volume_in_words([amount(3)]) == "no usual volume yet: it is known after 2 nights of the same weekday"
     assert volume_in_words([amount(3), amount(5)]) == "usually 4 rows on this weekday"

@@ -170,8 +170,8 @@ CAUSES: dict[Cause, Kind] = {
     Cause.VOLUME_FELL: Kind(
         level=Level.NOTE,
         also=Level.ATTENTION,
-        condition="A source returned far fewer rows than it usually does on this weekday (guards.fall_factor). "
-        "guards.fall: attention makes it one.",
+        condition="A source returned far fewer rows, or far less money, than it usually does on this weekday "
+        "(guards.fall_factor). guards.fall: attention makes it one.",
         remedy="Check the load of the warehouse and the source's query; nothing that was not read is lost for 2 days.",
     ),
     Cause.REJECTED: Kind(

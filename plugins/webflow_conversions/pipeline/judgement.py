@@ -176,7 +176,7 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     tally = account.tally
     if tally is None:
         return []
-    found = _nothing_sendable(source, account)
+    found = _nothing_sendable(source, account, whole_window=evidence.whole_window)
     rejected = _rejected(account)
     if not found and rejected.rows:
         sentence = f"{rejected} of {tally.recorded} cannot be sent as they are ({_reasons(account)})"
@@ -195,7 +195,8 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
         sentence = f"{account.sent_again:,} of {account.sent.rows:,} accepted conversions went out more than once"
         found.append(finding_of(Cause.SENT_AGAIN, source, sentence))
     if account.changed_after_sent:
-        sentence = f"{account.changed_after_sent:,} conversions were changed by the source after they were sent"
+        were = "conversion was" if account.changed_after_sent == 1 else "conversions were"
+        sentence = f"{account.changed_after_sent:,} {were} changed by the source after being sent"
         found.append(finding_of(Cause.CHANGED_AFTER_SENT, source, sentence))
     found += _returned(source, account)
     found += of_waiting(source, account.identified)
@@ -209,15 +210,19 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
 def _returned(source: str, account: SourceAccount) -> list[Finding]:
     if not account.returned:
         return []
-    sentence = f"{account.returned:,} conversions came back that it had stopped returning, although it promises every row"
+    what = f"{account.returned:,} conversion{'' if account.returned == 1 else 's'}"
+    sentence = f"{what} came back that it had stopped returning, although it promises every row"
     level = Level.ATTENTION if account.returned >= ENOUGH_RETURNED else Level.NOTE
     return [finding_of(Cause.RETURNED, source, sentence, Amount(rows=account.returned), level)]
 
 
-def _nothing_sendable(source: str, account: SourceAccount) -> list[Finding]:
-    """A source that has rows, and can send none: of those of the window, or of all if none is of the window."""
+def _nothing_sendable(source: str, account: SourceAccount, *, whole_window: bool) -> list[Finding]:
+    """A source that has rows, and can send none: of those of the window, or of all if none is of the window.
+
+    What lies outside the window of a whole run came since it began, and excuses nothing; a run for a date is for few rows.
+    """
     tally = account.tally
-    if tally is None or not tally.read.rows or tally.outside.rows:
+    if tally is None or tally.read.rows <= tally.outside.rows or (tally.outside.rows and not whole_window):
         return []
     of_window = account.in_window
     if any(amount.rows for key, amount in of_window.items() if _was_sendable(*key)):
@@ -231,7 +236,7 @@ def _nothing_sendable(source: str, account: SourceAccount) -> list[Finding]:
     new = sum((amount for key, amount in ended.items() if not _was_sendable(*key)), Amount())
     if was_sendable and not new.rows:
         return []  # The query returns more than the window, and nothing has happened for 2 days.
-    blocked = new if was_sendable else tally.read
+    blocked = new if was_sendable else tally.read - tally.outside
     sentence = f"none of {_rows(blocked)} can be sent ({_reasons(account, too_old=tally.too_old)})"
     return [finding_of(Cause.NOTHING_SENDABLE, source, sentence, blocked)]
 
@@ -267,11 +272,14 @@ def _volume(source: str, account: SourceAccount, nights: Sequence[Amount], limit
     if tally is None or limits.fall_factor is None or len(nights) < ENOUGH_NIGHTS:
         return []
     usual = median(night.rows for night in nights)
-    if usual < LEAST_USUAL_ROWS or tally.read.rows * limits.fall_factor >= usual:
+    usual_value, factor = _usual_value(nights), Decimal(str(limits.fall_factor))
+    has_few_rows, has_little_value = tally.read.rows * factor < usual, tally.read.value * factor < usual_value
+    if usual < LEAST_USUAL_ROWS or not (has_few_rows or has_little_value):
         return []
-    missing = Amount(rows=int(usual) - tally.read.rows, value=_usual_value(nights) - tally.read.value)
+    missing = Amount(rows=max(int(usual) - tally.read.rows, 0), value=usual_value - tally.read.value)
+    what = f"{usual:,.0f} are" if has_few_rows else f"a value of {usual_value:,.2f} is"
     sentence = (
-        f"{_rows(tally.read)} read, and {usual:,.0f} are usual on this weekday (the last {len(nights)}): "
+        f"{_rows(tally.read)} read, and {what} usual on this weekday (the last {len(nights)}): "
         f"some {missing.value:,.2f} are missing"
     )
     return [finding_of(Cause.VOLUME_FELL, source, sentence, missing, Level(limits.fall))]

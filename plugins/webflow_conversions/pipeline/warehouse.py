@@ -43,7 +43,7 @@ class Warehouse(Protocol):
         """Whether a column of a query, whose columns were asked for, could ever be written as a given text."""
 
     def unfit(self, sql: str, column: str, use: str) -> str | None:
-        """The name of a column's type if it is unfit for a use (``id``, ``key``, ``time``), of a query as above."""
+        """The name of a column's type if it is unfit for a use (``id``, ``key``, ``time``, ``moment``), of a query as above."""
 
     def type_names(self, sql: str) -> dict[str, str]:
         """The types of the columns in the database's words, of a query as above; empty where there are none."""
@@ -96,7 +96,7 @@ class SourceQuery:
                     "add it to the one or the other."
                 )
         columns = counting(found, evaluation.REQUIRED_COLUMNS, evaluation.OPTIONAL_COLUMNS, self.query)
-        uses = dict.fromkeys(("conversion_id", "identity_key", "event_name"), "id") | {"occurred_at": "time"}
+        uses = dict.fromkeys(("conversion_id", "identity_key", "event_name"), "id") | {"occurred_at": "moment"}
         _check_types(self.warehouse, self.query, columns, uses)
         if self.zone is not None and self.zone not in _NAMES_OF_UTC:
             _check_types(self.warehouse, self.query, columns, {"occurred_at": "local time"})
@@ -265,6 +265,7 @@ _MENDED = {
     "key": "which does not equal a text: compare CAST({column} AS text) with :identity_keys (bytes in hexadecimal, such as "
     "encode({column}, 'hex')), and return the same",
     "local time": "which is read in UTC: set timestamps to {{kind: local, timezone: UTC}} for this source",
+    "moment": "which is no time to the second: return a timestamp, or an epoch as a whole number or in double precision, or NULL",
     "time": "which is no time: return a timestamp, a date or an epoch, or NULL",
 }
 

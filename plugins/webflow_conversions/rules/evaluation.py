@@ -16,7 +16,14 @@ from webflow_conversions.rules.money import parse_value
 from webflow_conversions.rules.personal_data import PersonalDataInIds, has_email, hashed, looks_like_personal_data
 from webflow_conversions.rules.source import SourceRules
 from webflow_conversions.rules.states import Reason, State
-from webflow_conversions.rules.text import is_placeholder_of_a_conversion, is_plain, storable, written
+from webflow_conversions.rules.text import (
+    PLACEHOLDERS_OF_A_CONVERSION,
+    is_placeholder_of_a_conversion,
+    is_plain,
+    stands_for_nothing,
+    storable,
+    written,
+)
 from webflow_conversions.rules.timestamps import to_utc_milliseconds
 from webflow_conversions.rules.versions import OUTSIDE, TOO_OLD, choose_versions
 from webflow_conversions.rules.window import Window, oldest_recorded_ms, sendable
@@ -142,7 +149,7 @@ _ConversionId = tuple[str | None, str | None, Reason | None]
 def _conversion_ids(given: Sequence[Any], personal_data: PersonalDataInIds) -> list[_ConversionId]:
     return [
         (text, text, None)
-        if text is not None and is_plain(text) and not is_placeholder_of_a_conversion(text)
+        if text is not None and is_plain(text) and text.lower() not in PLACEHOLDERS_OF_A_CONVERSION
         else _conversion_id(value, text, personal_data)
         for value, text in zip(given, texts_of(given), strict=True)
     ]
@@ -172,7 +179,7 @@ def _content(*row: Any) -> str:
 def _fault_of_name(name: str | None) -> Reason | None:
     if name is None:
         return Reason.MISSING_EVENT_NAME
-    return None if is_event_name(name) else Reason.INVALID_EVENT_NAME
+    return None if is_event_name(name) and not stands_for_nothing(name) else Reason.INVALID_EVENT_NAME
 
 
 _CULPRIT = {

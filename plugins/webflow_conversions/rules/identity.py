@@ -13,7 +13,7 @@ import pandas as pd
 from webflow_conversions.rules.ids import texts_of
 from webflow_conversions.rules.personal_data import PersonalData, has_email, hashed, looks_like_personal_data
 from webflow_conversions.rules.states import Reason, State
-from webflow_conversions.rules.text import is_placeholder, is_plain, is_storable
+from webflow_conversions.rules.text import PLACEHOLDERS, is_placeholder, is_plain, is_storable
 from webflow_conversions.rules.timestamps import moments_of
 
 REQUIRED_COLUMNS = ("identity_key", "user_domain", "user_id", "identified_at")
@@ -149,7 +149,7 @@ def _is_void(text: str | None) -> bool:
 
 def _is_usual(text: str | None) -> bool:
     """Whether nothing can be wrong with a user ID or domain, as with most: found in a third of the time of :func:`_user`."""
-    return text is not None and is_plain(text) is not None and not is_placeholder(text)
+    return text is not None and is_plain(text) is not None and text.lower() not in PLACEHOLDERS
 
 
 def _user(domain: str | None, user_id: str | None, personal_data: PersonalData) -> tuple[str | None, str | None, Reason | None]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from webflow_conversions.rules.text import LONGEST_TEXT
+from webflow_conversions.rules.text import LONGEST_TEXT, has_lost_digits, is_blank
 
 _EXACT_BITS: dict[type[Any], int] = {np.float32: 24, np.float16: 11}
 _EXACT_BITS_OF_A_DOUBLE = 53
@@ -20,11 +20,12 @@ _EXACT_BITS_OF_A_DOUBLE = 53
 def as_text(value: Any) -> str | None:
     """An ID as text, from any type that a driver returns; None for null, a blank text, NaN, and a value that is no ID.
 
-    A number has neither an exponent nor zeros at the end of its fraction: ``1.50`` is ``1.5``, ``1E+3`` is ``1000``. Bytes
-    are hexadecimal, a Boolean is ``true`` or ``false``. :func:`fault_of` tells why a value is no ID.
+    A number has neither an exponent nor zeros at the end of its fraction: ``1.50`` is ``1.5``, ``1E+3`` is ``1000``. A text of
+    a number that lost its digits is no ID. Bytes are hexadecimal, a Boolean is ``true`` or ``false``. :func:`fault_of` tells
+    why a value is no ID.
     """
     if isinstance(value, str):
-        return str(value) if value.strip() else None
+        return None if is_blank(value) or has_lost_digits(value) else str(value)
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, bool | np.bool_):
@@ -44,13 +45,21 @@ def as_text(value: Any) -> str | None:
 
 def texts_of(values: Iterable[Any]) -> list[str | None]:
     """:func:`as_text` of each value."""
-    return [value if type(value) is str and value and not value.isspace() else as_text(value) for value in values]
+    # Most texts begin with a sign that is seen, and hold none of a number that lost its digits.
+    return [value if type(value) is str and "!" <= value < "\x7f" and "+" not in value else as_text(value) for value in values]
 
 
 def fault_of(column: str, value: Any) -> str | None:
     """Why a value that has no text is no ID, as a sentence that names the cast; None for null, a blank text and NaN."""
-    if as_text(value) is not None or value is None or value is pd.NA or value is pd.NaT or isinstance(value, str | bytes):
+    if as_text(value) is not None or value is None or value is pd.NA or value is pd.NaT or isinstance(value, bytes):
         return None
+    if isinstance(value, str):
+        if is_blank(value):
+            return None
+        return (
+            f"{column} is a number in scientific notation, of which a spreadsheet or a program left only the first digits: "
+            "return all of its digits"
+        )
     if isinstance(value, bytearray | memoryview):
         return None
     if isinstance(value, float | np.floating | Decimal):

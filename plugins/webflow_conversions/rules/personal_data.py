@@ -3,8 +3,10 @@
 import hashlib
 import re
 from enum import StrEnum
+from unicodedata import normalize
 
-_EMAIL = re.compile(r"[^@\s](?:@|%40)[^@\s]+\.[^@\s.]{2,}")
+_AT = r"@|%(?:25){0,3}40|&\#0{0,5}64;|&\#x0{0,5}40;|&commat;|[(\[]at[)\]]"
+_EMAIL = re.compile(rf"[^@\s]\s?(?:{_AT})\s?[^@\s]+\.[^@\s.]{{2,}}", re.IGNORECASE)
 """A pattern for ``search``: one character before the @ is enough, so that the search takes linear time."""
 _PHONE = re.compile(
     r"(?:tel:)?(?:"
@@ -12,7 +14,7 @@ _PHONE = re.compile(
     r"|\(?0\d{1,5}\)?(?: \d{2,8}){1,5}"
     r"|\(?0[1-9]\d{1,4}\)? ?[/-] ?\d[\d /-]{4,10}\d"
     r"|(?:1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}"
-    r")",
+    r")(?: ?(?:x|ext\.?|extension) ?\d{1,6})?",
     re.IGNORECASE,
 )
 
@@ -39,12 +41,19 @@ def looks_like_personal_data(text: str) -> bool:
     """
     if text.isalnum():
         return False
-    return has_email(text) or _PHONE.fullmatch(text.strip()) is not None
+    return has_email(text) or _PHONE.fullmatch(_usual_letters(text).strip()) is not None
 
 
 def has_email(text: str) -> bool:
-    """Whether an e-mail address is somewhere in the text, percent-encoded or not."""
-    return ("@" in text or "%40" in text) and _EMAIL.search(text) is not None
+    """Whether an e-mail address is somewhere in the text, whichever way its @ is written."""
+    text = _usual_letters(text)
+    may_have_one = "@" in text or "%" in text or "&" in text or ")" in text or "]" in text
+    return may_have_one and _EMAIL.search(text) is not None
+
+
+def _usual_letters(text: str) -> str:
+    """The text with letters of another width (U+FF20) as the usual ones (@)."""
+    return text if text.isascii() else normalize("NFKC", text)
 
 
 def hashed(text: str) -> str:

@@ -198,7 +198,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         state=State.REJECTED,
         kind=ReasonKind.ROW,
         meaning="The conversion_id is longer than 500 characters, no readable text, a placeholder such as undefined, "
-        "or a floating-point number that may have lost digits.",
+        "or a number that may have lost digits.",
         remedy="Return a plain, stable ID from the source's query; detail names the cast.",
     ),
     Reason.PERSONAL_DATA_IN_CONVERSION_ID: Explanation(
@@ -216,7 +216,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.INVALID_EVENT_NAME: Explanation(
         state=State.REJECTED,
         kind=ReasonKind.ROW,
-        meaning="The event name is not 1 to 40 printable ASCII characters without a space, or holds an e-mail address.",
+        meaning="The event name is not 1 to 40 printable ASCII characters without a space, stands for a missing one (null), or "
+        "holds an e-mail address.",
         remedy="Return the custom goal's event name to the letter.",
     ),
     Reason.MISSING_TIMESTAMP: Explanation(
@@ -282,7 +283,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.MISSING_IDENTITY: Explanation(
         state=State.REJECTED,
         kind=ReasonKind.ROW,
-        meaning="The row has no identity_key (or one of over 500 characters, no readable text, or a floating-point number that "
+        meaning="The row has no identity_key (or one of over 500 characters, no readable text, or a number that "
         "may have lost digits), so no user can ever be found for it.",
         remedy="Return the key that known_users joins on, with the cast that detail names; or leave anonymous sales out.",
     ),
@@ -297,7 +298,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         state=State.REJECTED,
         kind=ReasonKind.USER,
         came_to=Step.IN_WINDOW,
-        meaning="The known user has no user_domain or no user_id (or one that is no readable text, or a floating-point number "
+        meaning="The known user has no user_domain or no user_id (or one that is no readable text, or a number "
         "that may have lost digits).",
         remedy="Return from known_users exactly what wf.setUserId() was given.",
     ),

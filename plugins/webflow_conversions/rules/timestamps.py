@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from webflow_conversions.rules.source import Ambiguous, Nonexistent, TimestampKind, is_zone
 from webflow_conversions.rules.states import Reason
+from webflow_conversions.rules.text import has_lost_digits
 
 EPOCH_UNIT_SPLIT = 10**11
 """Limit between the units of an epoch: a smaller magnitude is seconds (to the year 5138), others milliseconds (from 1973)."""
@@ -146,7 +147,7 @@ def _floor(value: Any, per_unit: int) -> int:
     if not isinstance(value, int):
         is_number = isinstance(value, float | np.floating | Decimal)
         text = value.strip() if isinstance(value, str) else str(value) if is_number else ""
-        if not _NUMBER.fullmatch(text):
+        if not _NUMBER.fullmatch(text) or has_lost_digits(text):
             return _NO_MOMENT
         value = Decimal(text)
     exact = value * per_unit if isinstance(value, int) else math.floor(_EXACT.multiply(value, Decimal(per_unit)))

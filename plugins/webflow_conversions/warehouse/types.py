@@ -20,6 +20,8 @@ class Use(StrEnum):
     KEY = "key"
     """An ID that the query itself compares with text."""
     TIME = "time"
+    MOMENT = "moment"
+    """A time of which the second counts."""
     LOCAL_TIME = "local time"
     """A time in a zone other than UTC."""
 
@@ -41,10 +43,11 @@ class ColumnType:
     may_hold: Callable[[str], bool] = _anything
 
 
-_NO_TIME = frozenset({Use.TIME})
+_NO_MOMENT = frozenset({Use.MOMENT})
+_NO_TIME = frozenset({Use.TIME, Use.MOMENT})
 _NO_ID = frozenset({Use.ID, Use.KEY})
 _NEITHER = _NO_TIME | _NO_ID
-_BINARY = frozenset({Use.KEY, Use.TIME})
+_BINARY = frozenset({Use.KEY}) | _NO_TIME
 
 OTHER = ColumnType(name="text")
 
@@ -88,7 +91,12 @@ POSTGRESQL: Mapping[int, ColumnType] = {
     23: _whole("integer", 2**31),
     114: ColumnType(name="json", convert=_of_json),
     3802: ColumnType(name="jsonb", convert=_of_json),
-    700: ColumnType(name="real", convert=np.float32, may_hold=lambda text: _SHORT_NUMBER.fullmatch(text) is not None),
+    700: ColumnType(
+        name="real",
+        unfit=_NO_MOMENT,  # of an epoch it holds 128 seconds
+        convert=np.float32,
+        may_hold=lambda text: _SHORT_NUMBER.fullmatch(text) is not None,
+    ),
     701: ColumnType(name="double precision", convert=float, may_hold=lambda text: _SHORT_NUMBER.fullmatch(text) is not None),
     790: ColumnType(name="money", unfit=_NEITHER),
     1042: ColumnType(name="character", convert=lambda text: text.rstrip(" ")),
@@ -135,7 +143,7 @@ def _duckdb(name: str) -> ColumnType:
         case _ if name.endswith("]") or name.startswith(("STRUCT", "MAP", "UNION", "TUPLE")):
             return ColumnType(name=name, unfit=_NEITHER)
         case "FLOAT":
-            return ColumnType(name=name, convert=np.float32)
+            return ColumnType(name=name, unfit=_NO_MOMENT, convert=np.float32)
         case "TIMESTAMP":
             return ColumnType(name=name, unfit=_NO_ID, convert=_not_the_end_of_time)
         case "DATE":
@@ -153,7 +161,7 @@ def _duckdb(name: str) -> ColumnType:
 # MySQL and MariaDB: the driver's own values, the types have numbers (the protocol's field types)
 
 _MYSQL: Mapping[int, ColumnType] = {
-    4: ColumnType(name="FLOAT", unfit=_NO_ID),  # the server writes 6 of its digits
+    4: ColumnType(name="FLOAT", unfit=_NO_ID | _NO_MOMENT),  # the server writes 6 of its digits
     7: ColumnType(name="TIMESTAMP", unfit=_NO_ID | {Use.LOCAL_TIME}),  # a moment, shown in the session's zone
     11: ColumnType(name="TIME", unfit=_NEITHER),
     12: ColumnType(name="DATETIME", unfit=_NO_ID),
