@@ -257,6 +257,25 @@ def test_what_the_api_did_not_take_stays_ready_and_is_no_failure_of_its_own(outc
     assert result.doubts == (outcome is Outcome.LATER)  # a gateway may say later after its backend stored the event
 
 
+@pytest.mark.parametrize(
+    ("details", "trouble"),
+    [
+        (
+            [f"curl 7: Failed to connect to localhost port 80 after {ms} ms: Could not connect to server" for ms in (0, 17)],
+            "curl 7: Failed to connect to localhost port 80: Could not connect to server",
+        ),
+        ([f"curl 28: Operation timed out after {ms} milliseconds with {size} out of 4000 bytes received" for ms, size in ((5000, 38), (5001, 2))], "curl 28: Operation timed out"),
+        ([f"curl 28: Operation timed out after {ms} milliseconds with 0 bytes received" for ms in (5000, 5002)], "curl 28: Operation timed out with 0 bytes received"),
+        ([f"curl 18: end of response with {size} bytes missing" for size in (1, 499)], "curl 18: end of response"),
+        (["curl 52: Empty reply from server"], "curl 52: Empty reply from server"),
+    ],
+    ids=["refused", "in the answer", "without an answer", "broken off", "constant"],
+)  # fmt: skip
+def test_one_cause_is_one_trouble_whatever_was_measured(details, trouble):
+    answers = [Answer(trouble=Trouble.LOST, detail=detail) for detail in details]
+    assert {settle(Outcome.IN_DOUBT, answer).trouble for answer in answers} == {trouble}
+
+
 def test_what_was_put_off_waits_for_a_person_where_doubts_are_held():
     result = settle(Outcome.LATER, Answer(status=503), resend=False)
 

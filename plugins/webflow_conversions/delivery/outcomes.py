@@ -3,6 +3,7 @@
 ``TREATMENTS`` is the one table of it. ``docs/delivery.md`` shows it with examples (``webflow_conversions.documents.delivery``).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -232,6 +233,10 @@ def _by_likeness(found: Likeness) -> Outcome:
             return Outcome.UNPROVEN
 
 
+_MEASURED = re.compile(r" after \d+ (?:ms|milliseconds)| with (?!0 )\d+ (?:out of \d+ )?bytes \w+")
+"""What libcurl measured. It differs from request to request, and rows are counted by their trouble: one outage, one sentence."""
+
+
 def settlement(
     conversion: Claimed,
     treatment: Treatment,
@@ -250,7 +255,7 @@ def settlement(
     if treatment.row is Row.ACCEPTED:
         return Settlement(id=conversion.id, state=State.ACCEPTED, http_status=answer.status, attempts=1, sent_at=sent_at)
     status, has_left = answer.status, answer.trouble is None or not answer.trouble.is_before_the_request
-    state, reason, trouble = State.READY, None, answer.detail or (f"HTTP {status}" if status else None)
+    state, reason, trouble = State.READY, None, _MEASURED.sub("", answer.detail) or (f"HTTP {status}" if status else None)
     secrets = (token, conversion.event.user_id)
     # The words get into sentences that Airflow and the ledger keep, where nobody removes them with the person.
     answer = answer.without(conversion.event.action_id)
