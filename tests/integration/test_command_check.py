@@ -1,11 +1,14 @@
 """``webflow-conversions check``: a warehouse, a ledger and an API that are real, and what it says of each."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
-from tests.surroundings import CONFIGURATION, Surroundings
+from tests.surroundings import CONFIGURATION, PEOPLE, Surroundings
 from webflow_conversions.cli.main import cli
 
 
@@ -24,6 +27,15 @@ def test_a_configuration_that_can_work_passes_and_nothing_is_written_or_sent(aro
     assert (result.exit_code, around.written(), around.simulator.events()) == (0, 0, [])
     assert around.sql("SELECT to_regclass('webflow.runs')") == [(None,)]
     assert "A run could succeed." in result.output
+
+
+@pytest.mark.parametrize("command", [["check"], ["preview"], ["trace", "c1"]], ids=" ".join)
+def test_json_is_all_that_stands_on_standard_output_whatever_is_logged(around: Surroundings, command: list[str]) -> None:
+    (around.folder / "sql" / "people.sql").write_text(PEOPLE.partition(" WHERE")[0])  # which is warned of
+    program = [sys.executable, "-m", "webflow_conversions", *command, "--json"]
+    ended = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert json.loads(ended.stdout)
+    assert "does not use :identity_keys" in ended.stderr
 
 
 def test_it_says_where_conversions_would_go(around: Surroundings) -> None:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from decimal import Decimal
 from typing import Any
 
@@ -18,15 +18,20 @@ PLAIN_WIDTH = 160
 
 
 class Output:
-    """Where a command writes. Whatever it is given is text, never markup.
+    """Where a command writes, and nothing else: what is logged meanwhile goes to standard error, so that JSON stays JSON.
+
+    Whatever it is given is text, never markup. To be made before Airflow is imported, whose log remembers its stream.
 
     :param as_json: whether only :meth:`document` writes, and the rest is for people.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self._is_json = as_json
-        self._is_terminal = sys.stdout.isatty()
-        self._console = Console(highlight=False, markup=False, width=None if self._is_terminal else PLAIN_WIDTH, soft_wrap=False)
+        self._stream = sys.stdout
+        click.get_current_context().with_resource(redirect_stdout(sys.stderr))
+        self._is_terminal = self._stream.isatty()
+        width = None if self._is_terminal else PLAIN_WIDTH
+        self._console = Console(file=self._stream, highlight=False, markup=False, width=width, soft_wrap=False)
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write a line."""
@@ -53,7 +58,7 @@ class Output:
     def document(self, document: Any) -> None:
         """Write the result as JSON, if that was asked for; money as text, exactly."""
         if self._is_json:
-            click.echo(json.dumps(document, default=str, ensure_ascii=False, indent=2))
+            click.echo(json.dumps(document, default=str, ensure_ascii=False, indent=2), file=self._stream)
 
 
 def standing(state: str, reason: str | None) -> str:

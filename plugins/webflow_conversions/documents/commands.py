@@ -16,7 +16,8 @@ _HEAD = """# The command
 
 `webflow-conversions` comes with the package; `python -m webflow_conversions` is the same. It needs no scheduler. Connections are
 those of Airflow: environment variables (`AIRFLOW_CONN_WAREHOUSE`, …), a secrets backend, or Airflow's own database. On a terminal
-it writes tables in colour, elsewhere plain text, and with `--json` a document for scripts. Progress goes to standard error.
+it writes tables in colour, elsewhere plain text, and with `--json` a document for scripts. Progress, and whatever is logged,
+goes to standard error.
 
 | exit status | meaning |
 |---|---|
