@@ -10,13 +10,14 @@ import os
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from enum import StrEnum
 from errno import EFBIG, EINVAL
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -72,11 +73,23 @@ def moment_written_out(moment: Any) -> Any:
 
 EventName = Annotated[str, AfterValidator(_event_name)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
-SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}$")]
-ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.\-]{1,200}$")]
+_SOURCE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}$"
+_CONNECTION_ID = r"^[\w.\-]{1,200}$"
+_CURRENCY = r"^[A-Z]{3}$"
+_NOTIFIER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
+_FORMS = {
+    _SOURCE_NAME: "a source's name has 1 to 60 letters from A to Z, digits and _ . -",
+    _CONNECTION_ID: "name a connection of Airflow by its ID, which has letters, digits and _ . -",
+    _CURRENCY: "write a currency as three capital letters, such as EUR",
+    _NOTIFIER: "name a notifier by its module and class, such as airflow.providers.smtp.notifications.smtp.SmtpNotifier",
+}
+"""The patterns of texts, and what they ask for, in words."""
+
+SourceName = Annotated[str, StringConstraints(pattern=_SOURCE_NAME)]
+ConnectionId = Annotated[str, StringConstraints(pattern=_CONNECTION_ID)]
 SqlPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_sql_path)]
 Moment = Annotated[AwareDatetime, BeforeValidator(moment_written_out)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, StringConstraints(pattern=_CURRENCY)]
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
@@ -208,7 +221,7 @@ class NoticeTo(_Part):
     ``{{ remedy }}`` and ``{{ link }}``.
     """
 
-    notifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    notifier: Annotated[str, StringConstraints(pattern=_NOTIFIER)]
     arguments: dict[str, Any] = {}
     on: Annotated[list[NoticeOn], Field(min_length=1)] = ["failed", "attention", "deadline", "recovered"]
     sources: Annotated[list[SourceName], Field(min_length=1)] | None = None
@@ -225,8 +238,8 @@ class Configuration(_Part):
     attribution: AttributionSettings | None = None
     readback: Readback | None = None
     notices: list[NoticeTo] = []
-    retention_days: Annotated[int, Field(ge=31, strict=True)] = 90
-    people_retention_days: Annotated[int, Field(ge=3, strict=True)] = 30
+    retention_days: Annotated[int, Field(ge=31, le=36_500, strict=True)] = 90
+    people_retention_days: Annotated[int, Field(ge=3, le=36_500, strict=True)] = 30
     currency: Currency | None = None
 
     @model_validator(mode="after")
@@ -365,15 +378,9 @@ class ConfigurationFile:
             real = Path(os.path.realpath(path))
             if not real.is_relative_to(os.path.realpath(folder)):
                 raise Unusable(f"{name} lies outside the folder {folder}: put it there.")
-            given = _content(real)
-            text = given.decode("utf-8-sig")
+            text = _decoded(_content(real), name)
         except OSError as error:
             raise Unusable(f"{name} cannot be read: {_why(error)}.") from error
-        except UnicodeDecodeError as error:
-            if given.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-                raise Unusable(f"{name} is UTF-16: save it as UTF-8.") from error
-            line = given.count(b"\n", 0, error.start) + 1
-            raise Unusable(f"{name} is not UTF-8 in line {line}: save it as UTF-8.") from error
         if "\0" in text:
             raise Unusable(f"{name} holds NUL characters, as UTF-16 does: save it as UTF-8.")
         if not text.strip():
@@ -420,14 +427,24 @@ def parse_document(path: Path, model: type[M], what: str) -> M:
     """
     remedy = f": put it there, or name another in {ENVIRONMENT_VARIABLE}" if model is Configuration else ""
     try:
-        document = yaml.load(_content(path).decode("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
+        given = _content(path)
+    except OSError as error:
         raise Unusable(f"The {what} {path} cannot be read ({_why(error)}){remedy}.") from error
+    text = _decoded(given, f"The {what} {path}")
+    try:
+        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise Unusable(
+            f"The {what} {path} is no YAML in line {line}: it has the character U+{error.character:04X}, which cannot be seen: "
+            "take it out."
+        ) from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
-        raise Unusable(f"The {what} {path} is no YAML{line}: {problem}.") from error
+        line_s = f" in line {where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        before = f"{getattr(error, 'context', None)}, " if problem.startswith("but ") else ""
+        raise Unusable(f"The {what} {path} is no YAML{line_s}: {before}{problem}.") from error
     except (ValueError, RecursionError):  # of Python, at a number of thousands of digits, and at thousands of brackets
         raise Unusable(
             f"The {what} {path} is no YAML that can be read: a number in it is too long, or it is nested too deep."
@@ -438,9 +455,11 @@ def parse_document(path: Path, model: type[M], what: str) -> M:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = _first(error.errors(include_url=False))
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise Unusable(f"The {what} {path} is wrong at {_place(first['loc'], document)}: {_sentence(first)}{more}.") from error
+        raise Unusable(
+            f"The {what} {path} is wrong at {_place(first['loc'], document)}: {_sentence(first, model)}{more}."
+        ) from error
 
 
 def _content(path: Path) -> bytes:
@@ -457,14 +476,28 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _why(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
+def _decoded(given: bytes, name: str) -> str:
+    """The text of a file, without a byte order mark.
+
+    :raises Unusable: if it is not UTF-8.
+    """
+    try:
+        return given.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if given.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise Unusable(f"{name} is UTF-16: save it as UTF-8.") from error
+        line = given.count(b"\n", 0, error.start) + 1
+        raise Unusable(f"{name} is not UTF-8 in line {line}: save it as UTF-8.") from error
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _place(location: Sequence[int | str], document: Any) -> str:
     parts: list[str] = []
     for step in location:
-        if isinstance(step, int):
+        if isinstance(step, int) and not isinstance(document, dict):
             try:
                 document = document[step]
             except (LookupError, TypeError):
@@ -473,16 +506,68 @@ def _place(location: Sequence[int | str], document: Any) -> str:
             parts.append(f"[{name if isinstance(name, str) and name.isprintable() and name else step + 1}]")
         else:
             document = document.get(step) if isinstance(document, dict) else None
-            parts.append(f".{step}" if parts else step)
+            key = str(step)
+            shown = key if key.isprintable() and not _may_hold_login(key) else "a key"
+            parts.append(f".{shown}" if parts else shown)
     return "".join(parts) or "the top"
 
 
-def _sentence(error: Any) -> str:
+def _part_at(model: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel]:
+    """The model of the mapping at a place of the document."""
+    for step in location:
+        field = model.model_fields.get(step) if isinstance(step, str) else None
+        model = next(_models_in(field.annotation), model) if field else model
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models within a type, such as that of a list's entries."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for within in get_args(annotation):
+        yield from _models_in(within)
+
+
+def _meant(key: int | str, keys: Iterable[str]) -> str | None:
+    """The key for which another one was probably written."""
+    word = str(key).lower().replace("-", "_").replace(" ", "_")
+    return next(iter(get_close_matches(word, list(keys), n=1, cutoff=0.6)), None)
+
+
+def _first(errors: Sequence[Any]) -> Any:
+    """The error to tell: of a key that is missing, the one that was written in its place."""
+    first = errors[0]
+    if first["type"] == "missing":
+        *inside, missing = first["loc"]
+        for error in errors:
+            *where, key = error["loc"]
+            if error["type"] == "extra_forbidden" and where == inside and _meant(key, [missing]):
+                return error
+    return first
+
+
+def _about_unknown(location: Sequence[int | str], model: type[BaseModel]) -> str:
+    """What to write in place of a key that is not known."""
+    *inside, key = location
+    fields = _part_at(model, inside).model_fields
+    if meant := _meant(key, fields):
+        return f"this key is not known: write {meant}"
+    for name, field in fields.items():
+        if any(key in within.model_fields for within in _models_in(field.annotation)):
+            return f"this key is not known here: it belongs under {name}"
+    return f"this key is not known: choose from {', '.join(fields)}"
+
+
+def _sentence(error: Any, model: type[BaseModel]) -> str:
     match error["type"]:
         case "extra_forbidden":
-            return "this key is not known"
+            return _about_unknown(error["loc"], model)
+        case "invalid_key":
+            return f"a key has to be text, not {_shown(error['input'])}: write it in quotes"
         case "missing":
             return "this key is missing"
+        case "string_pattern_mismatch":
+            return f"{_FORMS[error['ctx']['pattern']]}, not {_shown(error['input'])}"
         case "too_short":
             return "it needs at least one entry"
         case "model_type":
@@ -499,4 +584,8 @@ def _shown(given: Any) -> str:
     if isinstance(given, dict | list):
         return "a mapping" if isinstance(given, dict) else "a list"
     shown = repr(given)
-    return "this text" if len(shown) > _LONGEST_SHOWN or "@" in shown or "://" in shown else shown
+    return "this text" if _may_hold_login(shown) else shown
+
+
+def _may_hold_login(text: str) -> bool:
+    return len(text) > _LONGEST_SHOWN or "@" in text or "://" in text
