@@ -71,12 +71,12 @@ def without_data(text: str, known: Collection[str] = ()) -> str:
     A value may hold quotation marks and line breaks itself, and its end may have been cut off: what is quoted is taken to end
     with the last mark, or with the text.
 
-    :param known: words in small letters that may be told.
+    :param known: words in small letters that may be told, and signs that may stand alone.
     """
 
     def is_known(words: str) -> bool:
         found = set(re.findall(r"\w+", words.lower()))
-        return bool(found) and found <= set(known)
+        return found <= set(known) if found else words in known
 
     text, parts, done = text[:_LONGEST_MESSAGE], list[str](), 0
     while found := _OPENS.search(text, done):

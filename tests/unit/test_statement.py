@@ -121,6 +121,21 @@ def test_what_only_looks_like_a_mistake_is_none(sql: str) -> None:
     Statement(sql, "postgresql").bound(BINDS, "SELECT * FROM", "rows")
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["SELECT 1 FROM {{ schema + '.sales' }}", "SELECT 1 FROM {{ 'sales' | upper }}", "SELECT 1 FROM {{'sales'}}", "SELECT 1 {%if a%}",
+     "SELECT '{{ execution_date - macros.timedelta(days=2) }}'", "SELECT '{{ ds if ds else 1 }}'", "SELECT {{ params['a'] }}"],
+)  # fmt: skip
+def test_a_template_of_any_form_is_refused_as_one(sql: str) -> None:
+    with pytest.raises(Unusable, match="holds a template, and templates are not filled in here"):
+        Statement(sql, "postgresql")
+
+
+def test_an_update_of_one_table_of_many_changes_data() -> None:
+    with pytest.raises(Unusable, match="changes data with UPDATE"):
+        Statement("WITH x AS (UPDATE ONLY sales AS s SET a = 1 RETURNING *) SELECT * FROM x", "postgresql")
+
+
 def test_the_lines_of_a_statement_are_those_of_its_file() -> None:
     statement = Statement("\n\n-- name\nSELECT name\n, 'name' -- name\n;\n\n", "postgresql")
     assert (statement.lines_of("name"), statement.last_line) == ([4, 5], 5)

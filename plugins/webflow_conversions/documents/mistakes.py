@@ -330,6 +330,12 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
             },
         ),
         Example(
+            written="A placeholder of another tool: `%s`",
+            sql=_source(":window_start", "%s"),
+            says=_theirs('syntax error at or near "%"', Mistake.SYNTAX, "line 7"),
+            databases=("postgres",),
+        ),
+        Example(
             written="A parenthesis too few",
             sql=_source("paid_at >=", "(paid_at >="),
             says=_theirs("syntax error at its end", Mistake.END, "line 7"),

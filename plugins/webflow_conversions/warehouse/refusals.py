@@ -157,7 +157,9 @@ def _without_values(words: str, mistake: Mistake, statement: Statement) -> str:
     words = words.strip().rstrip(".!?")
     if mistake.is_about_names:
         return words
-    shown = without_data(words, statement.words | {"source_rows", *re.findall(r'encoding "(\w+)"', words.lower())})
+    # The sign at which the syntax breaks is of the query itself.
+    signs = statement.marks if mistake is Mistake.SYNTAX else frozenset()
+    shown = without_data(words, statement.words | signs | {"source_rows", *re.findall(r'encoding "(\w+)"', words.lower())})
     return _NUMBER.sub("…", shown) if mistake in (Mistake.VALUE, Mistake.OTHER) else shown
 
 

@@ -23,10 +23,15 @@ _OTHER_STATEMENTS = re.compile(
 _QUERIES = re.compile(r"[\s(]*(?:SELECT|WITH|VALUES|TABLE|FROM|PIVOT|UNPIVOT|SHOW|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
 """What a query begins with, in any dialect. All else is some other file, whose words nobody is to be told."""
 _CHANGES_DATA = re.compile(
-    r"[()]\s*((?:INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+[^\s()]+(?:\s+(?:AS\s+)?\w+)?\s+SET)\b)", re.IGNORECASE
+    r"[()]\s*((?:INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+(?:ONLY\s+)?[^\s()]+(?:\s+(?:AS\s+)?\w+)?\s+SET)\b)",
+    re.IGNORECASE,
 )
 _LOCKS = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?UPDATE\b|\bFOR\s+(?:KEY\s+)?SHARE\b|\bLOCK\s+IN\s+SHARE\s+MODE\b", re.IGNORECASE)
-_TEMPLATE = re.compile(r"\{\{-?\s*[A-Za-z_][\w.]*\s*(?:[(|\[]|-?\}\})|\{%-?\s*[a-z]+\s|\{#")
+_TEMPLATE = re.compile(
+    r"\{\{-?\s*[A-Za-z_][\w.]*(?:\s*(?:[(|\[]|-?\}\})|\s+(?:[-+*/%~]|if|and|or|not|in|is)\s)|\{%-?\s*[a-z]+\s|\{#"
+)
+_TEMPLATE_AS_CODE = re.compile(r"\{\{|\{%")
+"""What begins a template outside of a text; no SQL has it there."""
 _TYPOGRAPHIC = re.compile("[\u2018-\u201f\u00ab\u00bb]")
 _INVISIBLE = re.compile("[\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff]")
 """Blanks and nothings that come with text out of web pages and word processors."""
@@ -93,6 +98,11 @@ class Statement:
         return frozenset(re.findall(r"\w+", self._text.lower()))
 
     @cached_property
+    def marks(self) -> frozenset[str]:
+        """The signs of the SQL that are no words."""
+        return frozenset(re.findall(r"[^\w\s]", self._text))
+
+    @cached_property
     def binds(self) -> frozenset[str]:
         """The names that are bound."""
         return frozenset(found["name"] for found in _BIND.finditer(self._code))
@@ -149,7 +159,7 @@ class Statement:
         raise self._refusal(f"has :{name} where no list can be: write … IN :{name}, for it is a list of texts", found.start())
 
     def _check_templates(self, text: str) -> None:
-        found = _TEMPLATE.search(text)
+        found = _TEMPLATE_AS_CODE.search(self._code) or _TEMPLATE.search(text)
         if found:
             raise self._refusal(
                 "holds a template, and templates are not filled in here: write what it stands for, and "
