@@ -1,6 +1,7 @@
 """``webflow-conversions test``: the user's own SQL on an embedded database, against what a fixture expects."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,11 @@ def test_what_differs_is_said_and_fails(folder: Folder, before: str, after: str,
     assert folder.run().exit_code == 1
 
 
+def test_a_mapping_in_place_of_a_text_is_a_difference(folder: Folder) -> None:
+    folder.write("tests/orders.yaml", FIXTURE.replace("state: ready", "state: {ready: yes}"))
+    assert any("state is 'ready', not {'ready': 'yes'}" in sentence for sentence in folder.differences())
+
+
 def test_a_conversion_that_nobody_expected_is_a_difference(folder: Folder) -> None:
     folder.write(
         "tests/orders.yaml", "".join(line for line in FIXTURE.splitlines(keepends=True) if "conversion_id: 2" not in line)
@@ -108,6 +114,7 @@ def test_a_date_narrows_the_window(folder: Folder) -> None:
     [
         ("now: soon\n", "is wrong at now"),
         ("- 1\n", "is no mapping with now, tables and expect"),
+        (re.sub("now: .*", "now: 0001-01-01T00:00:00Z", FIXTURE), "is wrong at now"),
         (FIXTURE.replace("state: ready", "status: ready"), "a conversion has no field 'status'"),
         (FIXTURE.replace("TIMESTAMPTZ", "TIMESTAMPTZ); DROP TABLE people; --"), "is none of DuckDB"),
         (FIXTURE.replace("TIMESTAMPTZ", "MOMENT"), "cannot be made"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +34,10 @@ _FORMS = {
 }
 
 
+_FIRST_NOW = datetime(1970, 1, 1, tzinfo=UTC)
+"""The earliest moment at which a run may look: a month before it still has to be one."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,7 +52,7 @@ class Table(_Part):
 class Fixture(_Part):
     """A fixture file: ``expect`` has the conversions of each source, each with the fields that matter."""
 
-    now: Annotated[AwareDatetime, BeforeValidator(moment_written_out)]
+    now: Annotated[AwareDatetime, BeforeValidator(moment_written_out), Field(ge=_FIRST_NOW)]
     date: str | None = None
     tables: Annotated[dict[str, Table], Field(min_length=1)]
     expect: Annotated[dict[str, list[dict[str, Any]]], Field(min_length=1)]
@@ -166,7 +171,9 @@ def differences(expected: Sequence[Mapping[str, Any]], found: Sequence[Mapping[s
 def _agrees(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     """Whether what was found has all that was wanted; a mapping within is compared by its own keys."""
     return all(
-        _agrees(value, found.get(name) or {}) if isinstance(value, dict) else _is_same(value, found.get(name))
+        _agrees(value, found.get(name) or {})
+        if isinstance(value, dict) and isinstance(found.get(name), Mapping | None)
+        else _is_same(value, found.get(name))
         for name, value in wanted.items()
     )
 
