@@ -56,13 +56,14 @@ class Surroundings:
         self, folder: Path, port: int, database: Callable[[], Any], simulator: SimulatorProcess, environment: Any
     ) -> None:
         self.folder, self.simulator, self._database, self._environment = folder, simulator, database, environment
+        self.port, self.database = port, database.args[0]  # type: ignore[attr-defined]
         self._server = server = {
             "conn_type": "postgres",
             "host": "127.0.0.1",
             "port": port,
             "login": USER,
-            "schema": database.args[0],
-        }  # type: ignore[attr-defined]
+            "schema": self.database,
+        }
         self.connect("warehouse", **server)
         self.restore_ledger()
         self.restore_destination()

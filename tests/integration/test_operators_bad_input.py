@@ -9,7 +9,7 @@ import pytest
 from demo.postgres import USER, free_port
 from tests.night import CUSTOMER_ID, TOKEN
 from tests.surroundings import CONFIGURATION, PEOPLE, SALES, Surroundings
-from webflow_conversions.errors import ConversionsError, Stopped, Unavailable, Unusable
+from webflow_conversions.errors import ConversionsError, NotLetIn, Stopped, Unavailable, Unexpected, Unusable
 
 DAY = timedelta(days=1)
 
@@ -132,7 +132,7 @@ def test_neither_the_query_nor_the_configuration_says_what_is_needed(
     assert around.plan() == ["sales"]
 
 
-@pytest.mark.parametrize("date", ["tomorrow", "2026-02-30", "23.11.2026", "20261123", 20261123], ids=repr)
+@pytest.mark.parametrize("date", ["tomorrow", "2026-02-30", "23.11.2026", "20261123", 20261123, 0, "9999-12-31"], ids=repr)
 def test_the_date_is_no_date(around: Surroundings, date: Any) -> None:
     assert "is no date: write it as YYYY-MM-DD" in refusal(lambda: around.plan(date=date), Unusable)
     assert_nothing_happened(around)
@@ -155,6 +155,109 @@ def test_there_is_no_such_source(around: Surroundings) -> None:
         "There is no source 'refunds' in the configuration: choose from sales."
     )
     assert_nothing_happened(around)
+
+
+@pytest.mark.parametrize("sources", [5, True, [["sales"]], {"sales": 1}], ids=repr)
+def test_the_sources_are_no_names(around: Surroundings, sources: Any) -> None:
+    assert refusal(lambda: around.plan(sources=sources), Unusable) == (
+        f"sources is {sources!r}, which is no list of names: write it like ['shop', 'crm']."
+    )
+    assert_nothing_happened(around)
+
+
+def test_a_text_is_the_name_of_one_source(around: Surroundings) -> None:
+    assert around.plan(sources="sales") == ["sales"]
+    assert "There is no source 'sales,deals'" in refusal(lambda: around.plan(sources="sales,deals"), Unusable)
+
+
+@pytest.mark.parametrize("name", ["dry_run", "force"])
+@pytest.mark.parametrize(("given", "is_on"), [("False", False), ("false", False), ("", False), ("True", True), (1, True)])
+def test_a_switch_may_be_the_text_that_a_template_makes_of_it(around: Surroundings, name: str, given: Any, is_on: bool) -> None:
+    around.plan(**{"is_dry_run" if name == "dry_run" else name: given})
+    assert around.xcoms["run"][name] is is_on
+
+
+@pytest.mark.parametrize("name", ["dry_run", "force"])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(around: Surroundings, name: str) -> None:
+    sentence = refusal(lambda: around.plan(**{"is_dry_run" if name == "dry_run" else name: "no"}), Unusable)
+    assert sentence == f"{name} is 'no', which is neither true nor false: write one of these."
+    assert_nothing_happened(around)
+
+
+@pytest.mark.parametrize(
+    ("fields", "remedy"),
+    [
+        ({"login": "nobody_s"}, "its login"),
+        ({"schema": "nowhere"}, "its schema, which names the database"),
+        ({"host": "ledger.invalid"}, "its host"),
+        ({"port": 99_999}, "its host and port"),
+        ({"extra": {"sslmode": "require"}}, "its TLS: sslmode, sslrootcert, and the server's certificate"),
+        ({"extra": {"connect_timeout": "soon"}}, "its port, or the number in its extras"),
+        ({"extra": {"service": "nowhere"}}, "its extras"),
+        ({"extra": {"options": "geqo=off"}}, "its extras"),
+    ],
+    ids=str,
+)
+def test_the_ledger_lets_nobody_in(around: Surroundings, fields: dict[str, Any], remedy: str) -> None:
+    """As with a warehouse: plan refuses what a person has to correct, a later task tries it again."""
+    around.plan()
+    server = {"conn_type": "postgres", "host": "127.0.0.1", "port": around.port, "login": USER, "schema": around.database}
+    around.connect("webflow_ledger", **server | fields)
+    sentence = refusal(around.plan, Unusable)
+    assert sentence.startswith("The ledger (connection webflow_ledger) does not let us in: ")
+    assert sentence.endswith(f" Correct connection webflow_ledger: {remedy}.")
+    assert refusal(around.extract, NotLetIn) == sentence
+    assert_nothing_happened(around)
+
+
+@pytest.mark.parametrize("name", ["warehouse", "webflow_ledger"])
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ('{"host": "127.0.0.1", "password": "canary"}', "Connection {} has no type: begin its address with one, such as postgres://, or give its JSON a conn_type."),
+        ('["canary"]', "Connection {} has no type: begin its address with one, such as postgres://, or give its JSON a conn_type."),
+        ("'postgres://canary@127.0.0.1/shop'", "Connection {} has no type: begin its address with one, such as postgres://, or give its JSON a conn_type."),
+        ("postgresql+psycopg2://u:canary@127.0.0.1/shop", "Connection {} is of type postgresql+psycopg2, and Airflow's types name no driver: write postgresql."),
+        ('{"conn_type": "postgres", "extra": {"sqlalchemy_query": {"a": 1}}}', "The extra of connection {} asks for what there is not here"),
+        ('{"conn_type": "postgres", "password": "canary", "hostname": "h"}', "a connection has no field hostname: it has conn_type, host, port, login, password, schema, extra, description, conn_id."),
+    ],
+    ids=["no type", "a list", "quotes", "SQLAlchemy's type", "unfit extra", "unknown field"],
+)  # fmt: skip
+def test_a_connection_is_none_that_airflow_understands(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", value)
+    told = refusal(around.plan, Unusable)
+    assert sentence.format(name) in told
+    assert "canary" not in told
+    assert_nothing_happened(around)
+
+
+def test_the_extra_asks_for_a_package_that_is_not_installed(around: Surroundings) -> None:
+    around.connect("warehouse", conn_type="postgres", extra={"iam": True})
+    assert "The extra of connection warehouse asks for what there is not here" in refusal(around.plan, Unusable)
+
+
+def test_the_ledger_s_schema_is_somebody_else_s(around: Surroundings) -> None:
+    around.sql("CREATE SCHEMA webflow; CREATE TABLE webflow.conversions (id integer)")
+    assert "let connection webflow_ledger lead to a database of its own" in refusal(around.plan, Unusable)
+    assert around.simulator.events() == []
+
+
+def test_the_ledger_s_role_may_make_no_temporary_tables(around: Surroundings) -> None:
+    around.plan()
+    around.sql(
+        f"REVOKE TEMPORARY ON DATABASE {around.database} FROM PUBLIC; CREATE ROLE no_temporary LOGIN;"
+        "GRANT USAGE ON SCHEMA webflow TO no_temporary;"
+        "GRANT ALL ON ALL TABLES IN SCHEMA webflow TO no_temporary; GRANT ALL ON ALL SEQUENCES IN SCHEMA webflow TO no_temporary"
+    )
+    server = {"conn_type": "postgres", "host": "127.0.0.1", "port": around.port, "schema": around.database}
+    around.connect("webflow_ledger", **server, login="no_temporary")
+    sentence = refusal(around.extract, Unexpected)
+    assert sentence.startswith(
+        "The role of the ledger's connection may not do this (permission denied to create temporary tables"
+    )
+    assert sentence.endswith("): let the owner grant it.")
 
 
 def test_the_token_is_refused(around: Surroundings) -> None:

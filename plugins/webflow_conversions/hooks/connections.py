@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,11 @@ import sqlalchemy as sa
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowOptionalProviderFeatureException
 from psycopg2.extensions import connection as PostgresConnection
 from psycopg2.extensions import make_dsn
 
-from webflow_conversions.errors import Unusable, first_line, without_data
+from webflow_conversions.errors import NotLetIn, Unusable, first_line, without_data
 from webflow_conversions.ledger.session import Connect, Session
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ _OUT_OF_REACH = re.compile(
     "refused|time-?out|timed out|translate|unreachable|no route|database system is|closed the connection", re.IGNORECASE
 )
 """Words of libpq for a server that did not get as far as asking who it is."""
+
+
+_FIELDS = ("conn_type", "host", "port", "login", "password", "schema", "extra", "description", "conn_id")
+"""What a connection that is written as JSON may have."""
 
 
 def connection_named(name: str) -> Connection:
@@ -72,6 +77,9 @@ def _why_unreadable(text: str) -> str:
         fields = json.loads(text)
     except json.JSONDecodeError as error:
         return f"its JSON breaks at character {error.pos + 1} ({error.msg})"
+    unknown = [field for field in fields if field not in _FIELDS]
+    if unknown:
+        return f"a connection has no field {without_data(unknown[0])}: it has {', '.join(_FIELDS)}"
     for field in ("conn_type", "host", "login", "password", "schema"):
         if not isinstance(fields.get(field, ""), str | None):
             return f"its {field} has to be text, in quotes"
@@ -98,10 +106,28 @@ def ledger_connect(name: str = LEDGER, **parameters: Any) -> Connect:
     :param parameters: parameters of libpq that come before those of the connection.
     :raises Unusable: if there is no such connection, or it is not PostgreSQL's.
     """
-    connection = connection_named(name)
+    connection = _typed_connection(name)
     if connection.conn_type not in ("postgres", "postgresql"):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: the ledger needs PostgreSQL (type postgres).")
-    return _Opener(name, parameters)
+    return partial(_open_ledger, _Opener(name, parameters), name)
+
+
+def _open_ledger(open_: Connect, name: str) -> PostgresConnection:
+    """A connection to the ledger.
+
+    :raises NotLetIn: if Airflow's connection has to be corrected.
+    """
+    try:
+        return open_()
+    except psycopg2.OperationalError as error:
+        from webflow_conversions.warehouse.reaching import what_to_correct
+
+        wrong = what_to_correct(error)
+        if wrong is None:
+            raise
+        raise NotLetIn(
+            f"The ledger (connection {name}) does not let us in: {first_line(error)}. Correct connection {name}: {wrong}."
+        ) from error
 
 
 def ledger_session(name: str = LEDGER) -> Session:
@@ -119,7 +145,7 @@ def warehouse(name: str) -> "Warehouse":
     """
     from webflow_conversions.warehouse.reader import Warehouse
 
-    connection = connection_named(name)
+    connection = _typed_connection(name)
     try:
         hook = connection.get_hook()
     except Exception as error:
@@ -130,6 +156,22 @@ def warehouse(name: str) -> "Warehouse":
     if not isinstance(hook, DbApiHook):
         raise Unusable(f"Connection {name} is of type {connection.conn_type}: a warehouse needs a type that speaks SQL.")
     return Warehouse(_engine(hook, connection, name), name)
+
+
+def _typed_connection(name: str) -> Connection:
+    """The connection of a database.
+
+    :raises Unusable: if there is none, it cannot be read, or its type is none of Airflow's.
+    """
+    connection = connection_named(name)
+    plain, plus, _ = (connection.conn_type or "").partition("+")
+    if not plain:
+        raise Unusable(
+            f"Connection {name} has no type: begin its address with one, such as postgres://, or give its JSON a conn_type."
+        )
+    if plus:
+        raise Unusable(f"Connection {name} is of type {connection.conn_type}, and Airflow's types name no driver: write {plain}.")
+    return connection
 
 
 def _engine(hook: DbApiHook, connection: Connection, name: str) -> sa.Engine:
@@ -178,7 +220,13 @@ class _Opener:
 def _parameters(name: str) -> dict[str, Any]:
     """libpq's parameters of a connection."""
     hook = PostgresHook(postgres_conn_id=name, sqlalchemy_scheme="postgresql+psycopg2")
-    url = hook.sqlalchemy_url
+    try:
+        url = hook.sqlalchemy_url
+    except (AirflowOptionalProviderFeatureException, TypeError) as error:  # "iam" without its package, an unfit sqlalchemy_query
+        raise Unusable(
+            f"The extra of connection {name} asks for what there is not here ({without_data(first_line(error))}): correct it, "
+            "or install what it needs."
+        ) from error
     extra = {key: value for key, value in hook.connection.extra_dejson.items() if key not in hook.ignored_extra_options}
     parameters: dict[str, Any] = {
         "host": url.host,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from psycopg2.errors import InsufficientPrivilege
+from psycopg2.errors import DuplicateFunction, DuplicateObject, DuplicateTable, InsufficientPrivilege
 from psycopg2.extensions import cursor as Cursor
 
 from webflow_conversions.errors import Unusable, first_line
@@ -114,7 +114,13 @@ def _apply(cursor: Cursor, known: Sequence[Migration]) -> list[str]:
             )
     due = [migration for migration in known if migration.version not in applied]
     for migration in due:
-        cursor.execute(migration.sql)
+        try:
+            cursor.execute(migration.sql)
+        except (DuplicateTable, DuplicateObject, DuplicateFunction) as error:
+            raise Unusable(
+                f"The ledger cannot be brought to {migration.name}, since something else is in the schema webflow "
+                f"({first_line(error)}): let connection webflow_ledger lead to a database of its own."
+            ) from error
         cursor.execute(
             "INSERT INTO webflow.schema_migrations (version, name, checksum) VALUES (%s, %s, %s)",
             (migration.version, migration.name, migration.checksum),

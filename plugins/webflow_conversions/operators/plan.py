@@ -52,16 +52,20 @@ class PlanConversionsOperator(ConversionsOperator):
         from webflow_conversions.ledger.migrations import migrate
         from webflow_conversions.ledger.runs import Runs
         from webflow_conversions.pipeline.causes import Cause
+        from webflow_conversions.pipeline.warehouse import refusing_connections
 
         started = now()
+        dry_run, force = _flag("dry_run", self.is_dry_run), _flag("force", self.force)
         missing = self._check_scheduler(context)
-        sources = self.config.chosen(self.sources)
+        sources = self.config.chosen(_names(self.sources))
         window = self._window(context, started)
         destinations = list(self.config.destinations(sources))
         for notice in self.config.notices:
             notifiers.built(notice)
         session = self.ledger()
-        for name in migrate(session):
+        with refusing_connections():
+            applied = migrate(session)
+        for name in applied:
             self.log.info("brought the ledger to %s", name)
         self._settle_deployment(session)
         addresses, hidden = self._addresses(destinations), self._hidden(sources)
@@ -72,9 +76,9 @@ class PlanConversionsOperator(ConversionsOperator):
             window=window,
             sources=sources,
             destinations=destinations,
-            dry_run=bool(self.is_dry_run),
-            is_whole=self._is_whole(window, sources, str(dag_run.run_type)),
-            force=bool(self.force),
+            dry_run=dry_run,
+            is_whole=not dry_run and self._is_whole(window, sources, str(dag_run.run_type)),
+            force=force,
             clock_offset=self._clock_offset(destinations),
             now=started,
             currency=self.config.currency,
@@ -118,7 +122,7 @@ class PlanConversionsOperator(ConversionsOperator):
         return window
 
     def _asked_window(self, context: Context) -> Window:
-        if self.date:
+        if self.date not in (None, ""):
             return Window.of_date(parse_date(str(self.date)))
         start, end = context.get("data_interval_start"), context.get("data_interval_end")
         if start is not None and end is not None and start < end:
@@ -128,7 +132,7 @@ class PlanConversionsOperator(ConversionsOperator):
     def _is_whole(self, window: Window, sources: Sequence[str], run_type: str) -> bool:
         """Whether the run is to send all that is due."""
         has_all = set(sources) == {source.name for source in self.config.sources}
-        return has_all and window.spans_two_days and not self.is_dry_run and run_type != "backfill"
+        return has_all and window.spans_two_days and run_type != "backfill"
 
     def _clock_offset(self, destinations: Sequence[str]) -> timedelta | None:
         """The most careful of the destinations' clocks; each is asked whether it knows the token, too."""
@@ -190,6 +194,35 @@ class PlanConversionsOperator(ConversionsOperator):
             self.log.warning("%s The event names are not compared with the goals.", error)
             return
         self._hint(context, run, Cause.GOALS_DIFFER, difference)
+
+
+def _flag(name: str, given: Any) -> bool:
+    """A switch of the form, also as the text that a template makes of it.
+
+    :raises Unusable: if it is neither on nor off: taken for on, it would go past the guards, or send nothing.
+    """
+    match given:
+        case bool() | 0 | 1:
+            return bool(given)
+        case None | "":
+            return False
+        case "True" | "true":
+            return True
+        case "False" | "false" | "None":
+            return False
+        case _:
+            raise Unusable(f"{name} is {given!r}, which is neither true nor false: write one of these.")
+
+
+def _names(given: Any) -> list[str] | None:
+    """The names of sources of the form, of which there may be none.
+
+    :raises Unusable: if they are no texts.
+    """
+    names = [given] if isinstance(given, str) and given else given or None
+    if names is None or (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+        return None if names is None else list(names)
+    raise Unusable(f"sources is {given!r}, which is no list of names: write it like ['shop', 'crm'].")
 
 
 def _plain(moment: datetime) -> datetime:

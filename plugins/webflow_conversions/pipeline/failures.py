@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from webflow_conversions.errors import ConversionsError, Unfinished, described
+from webflow_conversions.errors import ConversionsError, Unfinished, database_words, described
+
+_NO_RIGHT = "42501"
+"""PostgreSQL's code of insufficient privilege; a warehouse's errors are told by its reader."""
 
 MOST_CHARACTERS = 2_000
 """A sentence is cut off after so many."""
@@ -79,6 +82,9 @@ def sentence_of(error: BaseException) -> str:
     """What people are told of an error: its own sentence, or of one that is not ours what holds no value of a row."""
     if isinstance(error, ConversionsError):
         return str(error)[:MOST_CHARACTERS]
+    if getattr(error, "pgcode", None) == _NO_RIGHT:
+        said = database_words(error)
+        return f"The role of the ledger's connection may not do this ({said}): let the owner grant it."[:MOST_CHARACTERS]
     return f"Something unexpected happened: {described(error)}."[:MOST_CHARACTERS]
 
 

@@ -144,6 +144,6 @@ def parse_date(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         day = None
-    if day is None or day.isoformat() != text:
+    if day is None or day.isoformat() != text or day == date.max:  # whose end datetime cannot hold
         raise WindowError(f"date is {text!r}, which is no date: write it as YYYY-MM-DD, such as 2026-03-14.")
     return day

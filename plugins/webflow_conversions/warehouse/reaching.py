@@ -25,11 +25,10 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"certificate|does not support ssl|doesn't support (?:ssl|it)|ssl (?:was|is) required|insecure transport|sslmode",
         "its TLS: sslmode, sslrootcert, and the server's certificate",
     ),
-    (r"invalid integer value \S+ for connection option|invalid port", "its host and port"),
-    (
-        r"invalid dsn|invalid connection option|invalid \S+ value|unrecognized configuration parameter|unexpected keyword",
-        "its extras",
-    ),
+    (r"invalid port", "its host and port"),
+    (r"invalid integer value \S+ for connection option", "its port, or the number in its extras"),
+    (r"definition of service \S+ not found|invalid command-line argument|unrecognized configuration parameter", "its extras"),
+    (r"invalid dsn|invalid connection option|invalid \S+ value|unexpected keyword", "its extras"),
 )  # fmt: skip
 """What libpq and other drivers say of a mistake in a connection, and what of the connection to correct.
 
