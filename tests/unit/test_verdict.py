@@ -1,6 +1,7 @@
 """A run is good only if it did what it is for: each finding has its cause in words, its rows and money, and its level."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -197,7 +198,11 @@ def source_of(**states):
     [
         ({"accepted": 5}, []),
         ({"accepted": 5, "held__unknown_user": 60}, []),
-        ({"accepted": 1, "rejected__invalid_value": 99}, [(Cause.REJECTED, Level.NOTE)]),
+        ({"accepted": 1, "rejected__invalid_value": 1}, [(Cause.REJECTED, Level.NOTE)]),
+        ({"accepted": 1, "rejected__invalid_value": 2}, [(Cause.REJECTED, Level.ATTENTION)]),
+        ({"accepted": 5, "future": 5}, [(Cause.DATED_IN_FUTURE, Level.NOTE)]),
+        ({"accepted": 10, "future": 290}, [(Cause.DATED_IN_FUTURE, Level.ATTENTION)]),
+        ({"held__unknown_user": 1, "future": 1}, [(Cause.NOBODY_KNOWN, Level.ATTENTION), (Cause.DATED_IN_FUTURE, Level.NOTE)]),
         ({"accepted": 1, "expired__expired_before_seen": 9}, [(Cause.EXPIRED_BEFORE_SEEN, Level.NOTE)]),
         ({"held__unknown_user": 1}, [(Cause.NOBODY_KNOWN, Level.ATTENTION)]),
         ({"held__unknown_user": 1, "rejected__invalid_value": 9}, [(Cause.NOBODY_KNOWN, Level.ATTENTION)]),
@@ -313,6 +318,19 @@ def test_one_conversion_is_one_in_every_sentence():
     told = " ".join(finding.sentence for finding in found)
     assert "1 conversion was changed by the source after being sent" in told
     assert "1 conversion came back" in told
+
+
+def test_more_rejected_rows_than_the_share_need_nobody_where_the_guard_is_off():
+    assert (
+        verdict({"shop": source_of(accepted=1, rejected__invalid_value=2)}, limits={"rejected_share": None}).level is Level.NOTE
+    )
+
+
+def test_what_is_dated_in_the_future_is_told_by_the_run_that_sees_it_first():
+    seen = source_of(accepted=5, future=2)
+    (finding,) = verdict({"shop": seen}).findings
+    assert finding.sentence == "shop: 2 conversions (2.00) of 7 conversions (7.00) are dated in the future"
+    assert verdict({"shop": replace(seen, new={})}).level is Level.GOOD
 
 
 def test_a_first_night_says_that_it_has_no_usual_volume():

@@ -67,6 +67,7 @@ class Cause(StrEnum):
     CONFLICTING_IDS = "conflicting_ids"
     VOLUME_FELL = "volume_fell"
     REJECTED = "rejected"
+    DATED_IN_FUTURE = "dated_in_future"
     EXPIRED_BEFORE_SEEN = "expired_before_seen"
     SENT_AGAIN = "sent_again"
     CHANGED_AFTER_SENT = "changed_after_sent"
@@ -176,8 +177,17 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.REJECTED: Kind(
         level=Level.NOTE,
-        condition="Some conversions of a source cannot be sent as they are.",
+        also=Level.ATTENTION,
+        condition="Some conversions of a source cannot be sent as they are. Attention where they are a larger share of them than "
+        "guards.rejected_share, however few they are.",
         remedy="Look at the reasons; the rows go out once they are corrected, until they are 2 days old.",
+    ),
+    Cause.DATED_IN_FUTURE: Kind(
+        level=Level.NOTE,
+        also=Level.ATTENTION,
+        condition="Conversions that the run read for the first time are dated in the future. Attention where most of what the "
+        "source returned is.",
+        remedy="If they have happened, look at the unit and the zone of occurred_at; else they go out when their time has come.",
     ),
     Cause.EXPIRED_BEFORE_SEEN: Kind(
         level=Level.NOTE,

@@ -179,8 +179,15 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     found = _nothing_sendable(source, account, whole_window=evidence.whole_window)
     rejected = _rejected(account)
     if not found and rejected.rows:
+        is_beyond = limits.rejected_share is not None and rejected.rows > tally.recorded.rows * limits.rejected_share
         sentence = f"{rejected} of {tally.recorded} cannot be sent as they are ({_reasons(account)})"
-        found.append(finding_of(Cause.REJECTED, source, sentence, rejected))
+        level = Level.ATTENTION if is_beyond else Level.NOTE
+        found.append(finding_of(Cause.REJECTED, source, sentence, rejected, level))
+    ahead = account.new.get((State.FUTURE, None), Amount())
+    if not any(finding.cause is Cause.NOTHING_SENDABLE for finding in found) and ahead.rows:
+        sentence = f"{ahead} of {tally.recorded} {'is' if ahead.rows == 1 else 'are'} dated in the future"
+        level = Level.ATTENTION if ahead.rows * 2 > tally.recorded.rows else Level.NOTE
+        found.append(finding_of(Cause.DATED_IN_FUTURE, source, sentence, ahead, level))
     if tally.conflicting.rows:
         share = tally.conflicting.rows / tally.read.rows
         is_beyond = limits.conflicting_share is not None and share > limits.conflicting_share

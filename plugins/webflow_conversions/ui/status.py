@@ -242,6 +242,7 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
     Cause.CONFLICTING_IDS: None,
     Cause.VOLUME_FELL: None,
     Cause.REJECTED: {"state": State.REJECTED},
+    Cause.DATED_IN_FUTURE: {"state": State.FUTURE},
     Cause.EXPIRED_BEFORE_SEEN: {"state": State.EXPIRED, "reason": Reason.EXPIRED_BEFORE_SEEN},
     Cause.SENT_AGAIN: {"only": "sent_again"},
     Cause.CHANGED_AFTER_SENT: {"only": "changed"},
