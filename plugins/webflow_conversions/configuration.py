@@ -8,18 +8,14 @@ import hashlib
 import json
 import os
 import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from enum import StrEnum
-from errno import EFBIG, EINVAL
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -28,11 +24,11 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 
 from webflow_conversions.errors import Unusable
+from webflow_conversions.files import parse, read_text, why
 from webflow_conversions.rules.event import is_event_name
 from webflow_conversions.rules.personal_data import PersonalData, PersonalDataInIds
 from webflow_conversions.rules.query import Query
@@ -41,9 +37,7 @@ from webflow_conversions.rules.source import Ambiguous, Goal, Nonexistent, Sourc
 
 ENVIRONMENT_VARIABLE = "WEBFLOW_CONVERSIONS_CONFIG"
 _FILE = Path("include") / "conversions.yaml"
-
-LARGEST_FILE = 1024 * 1024
-"""Greatest size of a configuration or of a query, in bytes."""
+_REMEDY = f": put it there, or name another in {ENVIRONMENT_VARIABLE}"
 
 
 def _event_name(name: str) -> str:
@@ -352,7 +346,7 @@ class ConfigurationFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.configuration = parse_document(path, Configuration, "configuration")
+        self.configuration = parse(path, Configuration, "configuration", remedy=_REMEDY, forms=_FORMS)
 
     @cached_property
     def digest(self) -> str:
@@ -378,214 +372,11 @@ class ConfigurationFile:
             real = Path(os.path.realpath(path))
             if not real.is_relative_to(os.path.realpath(folder)):
                 raise Unusable(f"{name} lies outside the folder {folder}: put it there.")
-            text = _decoded(_content(real), name)
+            text = read_text(real, name)
         except OSError as error:
-            raise Unusable(f"{name} cannot be read: {_why(error)}.") from error
+            raise Unusable(f"{name} cannot be read: {why(error)}.") from error
         if "\0" in text:
             raise Unusable(f"{name} holds NUL characters, as UTF-16 does: save it as UTF-8.")
         if not text.strip():
             raise Unusable(f"{name} is empty.")
         return Query(text.replace("\r\n", "\n").replace("\r", "\n"), file=f"sql/{relative}")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as data: a key that is written twice is a mistake, and a date is left to the field that it is for.
-
-    Only ``true`` and ``false`` are Booleans, as in YAML 1.2: the key ``on`` is a word.
-    """
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - so the base class has it
-        first: [
-            (tag, pattern)
-            for tag, pattern in resolvers
-            if tag != "tag:yaml.org,2002:timestamp" and (tag != "tag:yaml.org,2002:bool" or first in "tTfF")
-        ]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-M = TypeVar("M", bound=BaseModel)
-
-_LONGEST_SHOWN = 60
-
-
-def parse_document(path: Path, model: type[M], what: str) -> M:
-    """The content of a YAML file, as a model.
-
-    :param what: what the file is, for people.
-    :raises Unusable: if it cannot be read, or is wrong.
-    """
-    remedy = f": put it there, or name another in {ENVIRONMENT_VARIABLE}" if model is Configuration else ""
-    try:
-        given = _content(path)
-    except OSError as error:
-        raise Unusable(f"The {what} {path} cannot be read ({_why(error)}){remedy}.") from error
-    text = _decoded(given, f"The {what} {path}")
-    try:
-        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise Unusable(
-            f"The {what} {path} is no YAML in line {line}: it has the character U+{error.character:04X}, which cannot be seen: "
-            "take it out."
-        ) from error
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line_s = f" in line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        before = f"{getattr(error, 'context', None)}, " if problem.startswith("but ") else ""
-        raise Unusable(f"The {what} {path} is no YAML{line_s}: {before}{problem}.") from error
-    except (ValueError, RecursionError):  # of Python, at a number of thousands of digits, and at thousands of brackets
-        raise Unusable(
-            f"The {what} {path} is no YAML that can be read: a number in it is too long, or it is nested too deep."
-        ) from None
-    if not isinstance(document, dict):
-        needed = [name for name, field in model.model_fields.items() if field.is_required()]
-        raise Unusable(f"The {what} {path} is no mapping with {', '.join(needed[:-1])} and {needed[-1]}.")
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        first = _first(error.errors(include_url=False))
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise Unusable(
-            f"The {what} {path} is wrong at {_place(first['loc'], document)}: {_sentence(first, model)}{more}."
-        ) from error
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a file; what is none, such as a device, is not even opened.
-
-    :raises OSError: if it cannot be read, or is larger than ``LARGEST_FILE``.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError(EINVAL, "it is no file")
-    with path.open("rb") as file:
-        content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        raise OSError(EFBIG, f"it has more than {LARGEST_FILE:,} bytes")
-    return content
-
-
-def _decoded(given: bytes, name: str) -> str:
-    """The text of a file, without a byte order mark.
-
-    :raises Unusable: if it is not UTF-8.
-    """
-    try:
-        return given.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if given.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-            raise Unusable(f"{name} is UTF-16: save it as UTF-8.") from error
-        line = given.count(b"\n", 0, error.start) + 1
-        raise Unusable(f"{name} is not UTF-8 in line {line}: save it as UTF-8.") from error
-
-
-def _why(error: OSError) -> str:
-    return error.strerror or str(error)
-
-
-def _place(location: Sequence[int | str], document: Any) -> str:
-    parts: list[str] = []
-    for step in location:
-        if isinstance(step, int) and not isinstance(document, dict):
-            try:
-                document = document[step]
-            except (LookupError, TypeError):
-                document = None
-            name = document.get("name") if isinstance(document, dict) else None
-            parts.append(f"[{name if isinstance(name, str) and name.isprintable() and name else step + 1}]")
-        else:
-            document = document.get(step) if isinstance(document, dict) else None
-            key = str(step)
-            shown = key if key.isprintable() and not _may_hold_login(key) else "a key"
-            parts.append(f".{shown}" if parts else shown)
-    return "".join(parts) or "the top"
-
-
-def _part_at(model: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel]:
-    """The model of the mapping at a place of the document."""
-    for step in location:
-        field = model.model_fields.get(step) if isinstance(step, str) else None
-        model = next(_models_in(field.annotation), model) if field else model
-    return model
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models within a type, such as that of a list's entries."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for within in get_args(annotation):
-        yield from _models_in(within)
-
-
-def _meant(key: int | str, keys: Iterable[str]) -> str | None:
-    """The key for which another one was probably written."""
-    word = str(key).lower().replace("-", "_").replace(" ", "_")
-    return next(iter(get_close_matches(word, list(keys), n=1, cutoff=0.6)), None)
-
-
-def _first(errors: Sequence[Any]) -> Any:
-    """The error to tell: of a key that is missing, the one that was written in its place."""
-    first = errors[0]
-    if first["type"] == "missing":
-        *inside, missing = first["loc"]
-        for error in errors:
-            *where, key = error["loc"]
-            if error["type"] == "extra_forbidden" and where == inside and _meant(key, [missing]):
-                return error
-    return first
-
-
-def _about_unknown(location: Sequence[int | str], model: type[BaseModel]) -> str:
-    """What to write in place of a key that is not known."""
-    *inside, key = location
-    fields = _part_at(model, inside).model_fields
-    if meant := _meant(key, fields):
-        return f"this key is not known: write {meant}"
-    for name, field in fields.items():
-        if any(key in within.model_fields for within in _models_in(field.annotation)):
-            return f"this key is not known here: it belongs under {name}"
-    return f"this key is not known: choose from {', '.join(fields)}"
-
-
-def _sentence(error: Any, model: type[BaseModel]) -> str:
-    match error["type"]:
-        case "extra_forbidden":
-            return _about_unknown(error["loc"], model)
-        case "invalid_key":
-            return f"a key has to be text, not {_shown(error['input'])}: write it in quotes"
-        case "missing":
-            return "this key is missing"
-        case "string_pattern_mismatch":
-            return f"{_FORMS[error['ctx']['pattern']]}, not {_shown(error['input'])}"
-        case "too_short":
-            return "it needs at least one entry"
-        case "model_type":
-            return f"this should be a mapping of keys, not {_shown(error['input'])}"
-        case "value_error":
-            return str(error["ctx"]["error"])
-        case _:
-            message = error["msg"]
-            return f"{message[0].lower()}{message[1:]}, not {_shown(error['input'])}"
-
-
-def _shown(given: Any) -> str:
-    """What stands there; of what is long or may hold a login its kind alone, since sentences reach the page and mails."""
-    if isinstance(given, dict | list):
-        return "a mapping" if isinstance(given, dict) else "a list"
-    shown = repr(given)
-    return "this text" if _may_hold_login(shown) else shown
-
-
-def _may_hold_login(text: str) -> bool:
-    return len(text) > _LONGEST_SHOWN or "@" in text or "://" in text

@@ -20,7 +20,8 @@ from tests.terminal import CTRL_C, CTRL_D, Terminal
 from webflow_conversions.cli.dialects import DIALECTS
 from webflow_conversions.cli.main import cli
 from webflow_conversions.cli.starters import LOADERS, NO_DECIMALS, SYSTEMS, THREE_DECIMALS, dialects_of, schema_text
-from webflow_conversions.configuration import ConfigurationFile, _Loader
+from webflow_conversions.configuration import ConfigurationFile
+from webflow_conversions.files import Loader
 from webflow_conversions.rules.source import TimestampKind
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +67,7 @@ def sentence(result: Result) -> str:
 
 
 def read(path: Path = Path("include") / "conversions.yaml") -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader)
 
 
 # What it writes

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
-from webflow_conversions.configuration import _Loader
 from webflow_conversions.documents import schema
+from webflow_conversions.files import Loader
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "include" / "conversions.yaml"
@@ -20,7 +20,7 @@ SCHEMA = json.loads(KEPT)
 
 
 def sample() -> dict[str, Any]:
-    return dict(yaml.load(SAMPLE.read_text(encoding="utf-8"), _Loader))
+    return dict(yaml.load(SAMPLE.read_text(encoding="utf-8"), Loader))
 
 
 def test_the_schema_that_is_kept_is_what_the_document_and_the_code_say() -> None:

@@ -19,8 +19,9 @@ import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from webflow_conversions.cli.output import standing
-from webflow_conversions.configuration import moment_written_out, parse_document
+from webflow_conversions.configuration import moment_written_out
 from webflow_conversions.errors import Unusable, first_line
+from webflow_conversions.files import parse
 
 if TYPE_CHECKING:
     from webflow_conversions.warehouse.reader import Warehouse
@@ -63,7 +64,7 @@ def read_fixture(path: Path) -> Fixture:
 
     :raises Unusable: if it cannot be read, or is wrong.
     """
-    return parse_document(path, Fixture, "fixture")
+    return parse(path, Fixture, "fixture")
 
 
 @contextmanager
