@@ -56,7 +56,7 @@ ALTER ROLE shop_reader SET statement_timeout = '1s'
 def _postgres(server: PostgresServer) -> sa.Engine:
     server.create_database("mistakes")
     with closing(server.connect("mistakes")) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(SHOP.format(moment="timestamptz") + ";" + POSTGRES)
+        cursor.execute("SET TIME ZONE 'UTC';" + SHOP.format(moment="timestamptz") + ";" + POSTGRES)
 
     def connect() -> Any:
         connection = server.connect("mistakes")

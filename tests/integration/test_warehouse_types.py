@@ -282,15 +282,17 @@ def test_a_column_that_is_clearly_no_time_is_refused_in_plan(request: pytest.Fix
 
 
 def test_a_column_that_does_not_hold_the_second_is_refused_in_plan_as_the_moment_of_a_conversion(backend: Backend) -> None:
-    """Of an epoch in seconds, single precision holds every 128th."""
+    """Of an epoch in seconds, single precision holds every 128th; a date holds none. Of a user, a date is the first moment."""
     expressions = {
-        "postgres": ["1795467600.123::real"],
-        "duckdb": ["1795467600.123::float"],
-        "mariadb": ["CAST(1795467600.123 AS float)"],
+        "postgres": ["1795467600.123::real", "'2026-11-23'::date"],
+        "duckdb": ["1795467600.123::float", "'2026-11-23'::date"],
+        "mariadb": ["CAST(1795467600.123 AS float)", "CAST('2026-11-23' AS date)"],
         "sqlite": [],
     }
     for expression in expressions[backend.name]:
-        with pytest.raises(Unusable, match=r"returns occurred_at as (?i:real|float), which is no time to the second: return"):
+        with pytest.raises(
+            Unusable, match=r"returns occurred_at as (?i:real|float|date), which is no time to the second: return"
+        ):
             backend.records(f"SELECT 'o1' AS conversion_id, {expression} AS occurred_at, 'k1' AS identity_key")
         backend.users(f"SELECT 'k1' AS identity_key, 'crm' AS user_domain, 'u1' AS user_id, {expression} AS identified_at")
 
@@ -450,13 +452,16 @@ def test_a_moment_out_of_range_stops_its_row_alone(backend: Backend) -> None:
     assert {record["reason"] for record in records[1:-1]} <= {"invalid_timestamp", "missing_timestamp"}
 
 
-@pytest.mark.parametrize("type_", ["timestamp", "date"])
-def test_the_end_of_time_is_no_moment_in_duckdb(tmp_path: Path, type_: str) -> None:
+@pytest.mark.parametrize("end", ["infinity", "-infinity"])
+def test_the_end_of_time_is_no_moment_in_duckdb(tmp_path: Path, end: str) -> None:
     backend = _duckdb(tmp_path / "shop")
-    for end in ("infinity", "-infinity"):
-        sql = f"SELECT 'o1' AS conversion_id, {type_} '{end}' AS occurred_at, 'k1' AS identity_key"
-        (record,) = backend.records(sql, TimestampKind.LOCAL, "UTC")
-        assert (record["reason"], record["detail"]) == ("invalid_timestamp", f"occurred_at = {end}")
+    sql = f"SELECT 'o1' AS conversion_id, timestamp '{end}' AS occurred_at, 'k1' AS identity_key"
+    (record,) = backend.records(sql, TimestampKind.LOCAL, "UTC")
+    assert (record["reason"], record["detail"]) == ("invalid_timestamp", f"occurred_at = {end}")
+    sql = f"SELECT 'k1' AS identity_key, 'crm' AS user_domain, user_id, date '{end}' AS identified_at FROM (VALUES ('a'), ('b')) users(user_id)"
+    chunks: list[dict[str, pd.Series]] = []
+    backend.warehouse.read(sql, {}, backend.users(sql).columns, chunks.append)
+    assert known_users_frame(chunks)["identified_at"].isna().all()
 
 
 def test_text_that_is_no_utf_8_stops_its_row_alone_in_sqlite(tmp_path: Path) -> None:

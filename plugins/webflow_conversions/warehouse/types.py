@@ -100,6 +100,7 @@ POSTGRESQL: Mapping[int, ColumnType] = {
     701: ColumnType(name="double precision", convert=float, may_hold=lambda text: _SHORT_NUMBER.fullmatch(text) is not None),
     790: ColumnType(name="money", unfit=_NEITHER),
     1042: ColumnType(name="character", convert=lambda text: text.rstrip(" ")),
+    1082: ColumnType(name="date", unfit=_NO_MOMENT),
     1083: ColumnType(name="time", unfit=_NEITHER),
     1114: ColumnType(name="timestamp", unfit=_NO_ID),
     1184: ColumnType(name="timestamp with time zone", unfit=_NO_ID),
@@ -147,7 +148,7 @@ def _duckdb(name: str) -> ColumnType:
         case "TIMESTAMP":
             return ColumnType(name=name, unfit=_NO_ID, convert=_not_the_end_of_time)
         case "DATE":
-            return ColumnType(name=name, convert=_not_the_end_of_time)
+            return ColumnType(name=name, unfit=_NO_MOMENT, convert=_not_the_end_of_time)
         case "TIME" | "INTERVAL":
             return ColumnType(name=name, unfit=_NEITHER)
         case "BLOB":
@@ -163,6 +164,7 @@ def _duckdb(name: str) -> ColumnType:
 _MYSQL: Mapping[int, ColumnType] = {
     4: ColumnType(name="FLOAT", unfit=_NO_ID | _NO_MOMENT),  # the server writes 6 of its digits
     7: ColumnType(name="TIMESTAMP", unfit=_NO_ID | {Use.LOCAL_TIME}),  # a moment, shown in the session's zone
+    10: ColumnType(name="DATE", unfit=_NO_MOMENT),
     11: ColumnType(name="TIME", unfit=_NEITHER),
     12: ColumnType(name="DATETIME", unfit=_NO_ID),
     16: ColumnType(name="BIT", unfit=_NEITHER),
