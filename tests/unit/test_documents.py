@@ -29,6 +29,7 @@ from webflow_conversions.rules.readings import Reading
 from webflow_conversions.rules.source import TimestampKind
 from webflow_conversions.rules.states import State
 from webflow_conversions.rules.timestamps import to_utc_milliseconds
+from webflow_conversions.ui import ledger, threads
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(chain(ROOT.glob("*.md"), ROOT.glob("[!.]*/**/*.md")))
@@ -251,6 +252,24 @@ def test_a_citation_of_webflow_s_contract_names_a_heading_that_is_there() -> Non
 
     assert cited
     assert {(str(path.relative_to(ROOT)), heading) for path, heading in cited if heading not in headings} == set()
+
+
+# The page's bounds
+
+
+def test_the_documents_have_the_bounds_of_the_page() -> None:
+    shown = {cells[0]: re.findall(r"\d+", cells[1]) for cells in rows(ROOT / "docs" / "production.md") if len(cells) == 2}
+
+    assert [shown["threads"][0], shown["connections to the ledger"][0]] == [str(threads.THREADS)] * 2
+    assert shown["requests that wait for a thread"][:2] == [str(threads.MOST_WAITING), f"{threads.WAIT_SECONDS:g}"]
+    bounds = (ledger.CONNECT_SECONDS, ledger.LOCK_SECONDS, ledger.READ_SECONDS, ledger.ACT_SECONDS, ledger.GRACE_SECONDS)
+    assert shown["a session on the ledger"] == [f"{seconds:g}" for seconds in bounds]
+    in_words = (
+        ("production.md", f"needs {threads.THREADS} for each process"),
+        ("page.md", f"is done in {threads.THREADS} threads of its own, up to\n{threads.MOST_WAITING} requests wait"),
+        ("troubleshooting.md", f"serves {threads.THREADS} requests at a time, and {threads.MOST_WAITING} wait"),
+    )
+    assert [name for name, words in in_words if words not in (ROOT / "docs" / name).read_text(encoding="utf-8")] == []
 
 
 # README.md
