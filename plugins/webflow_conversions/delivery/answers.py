@@ -131,6 +131,12 @@ def excerpt(body: bytes, secrets: Iterable[str]) -> str | None:
     return None if _repeats(text, secrets) else text[:_LONGEST_WORDS].strip() or None
 
 
+def with_status(status: int | str | None, words: str | None) -> str:
+    """An HTTP status and what was said with it: ``HTTP 402 “Payment required”``; the status alone where nothing more is known."""
+    name = f"HTTP {status}"
+    return f"{name} “{words}”" if words and words != name else name
+
+
 def who_answered(answer: Answer, secrets: Iterable[str]) -> str:
     """Who answered, and its first words: ``HTTP 200, text/html, Server: nginx, Via: 1.1 squid: “Please log in”``."""
     told = tuple(secrets)

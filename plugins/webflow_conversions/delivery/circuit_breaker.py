@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from webflow_conversions.delivery.answers import Answer
+from webflow_conversions.delivery.answers import Answer, with_status
 from webflow_conversions.delivery.outcomes import Evidence
 from webflow_conversions.delivery.protocols import Settlement
 from webflow_conversions.errors import Stopped
@@ -167,7 +167,7 @@ class CircuitBreaker:
         return [
             refusal
             if few and (self._is_proven or not _is_of_the_address(refusal))
-            else refusal._replace(state=State.READY, reason=None, trouble=_with_status(refusal))
+            else refusal._replace(state=State.READY, reason=None, trouble=with_status(refusal.http_status, refusal.trouble))
             for refusal in kept
         ]
 
@@ -184,12 +184,6 @@ class CircuitBreaker:
                 "one; what was refused stays ready."
             )
         return self.verdict
-
-
-def _with_status(refusal: Settlement) -> str:
-    """What the API said, with the status that it said it with."""
-    status = f"HTTP {refusal.http_status}"
-    return f"{status} “{refusal.trouble}”" if refusal.trouble and refusal.trouble != status else status
 
 
 def _is_of_the_address(refusal: Settlement) -> bool:

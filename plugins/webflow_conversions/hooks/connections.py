@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, A
 from psycopg2.extensions import connection as PostgresConnection
 from psycopg2.extensions import make_dsn
 
-from webflow_conversions.errors import NotLetIn, Unusable, first_line, without_data
+from webflow_conversions.errors import Unusable, first_line, without_data
 from webflow_conversions.ledger.session import Connect, Session
 
 if TYPE_CHECKING:
@@ -120,14 +120,12 @@ def _open_ledger(open_: Connect, name: str) -> PostgresConnection:
     try:
         return open_()
     except psycopg2.OperationalError as error:
-        from webflow_conversions.warehouse.reaching import what_to_correct
+        from webflow_conversions.warehouse.reaching import not_let_in
 
-        wrong = what_to_correct(error)
-        if wrong is None:
+        refused = not_let_in(error, "ledger", name)
+        if refused is None:
             raise
-        raise NotLetIn(
-            f"The ledger (connection {name}) does not let us in: {first_line(error)}. Correct connection {name}: {wrong}."
-        ) from error
+        raise refused from error
 
 
 def ledger_session(name: str = LEDGER) -> Session:

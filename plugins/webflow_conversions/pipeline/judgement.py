@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import median
 
+from webflow_conversions.delivery.answers import with_status
 from webflow_conversions.pipeline.causes import Cause, Level
 from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.pipeline.guards import Limits
@@ -345,8 +346,7 @@ def _refused(source: str, refused: Sequence[Ended], account: SourceAccount | Non
     amount = _sum(refused)
     by_words: dict[str, int] = {}
     for one in refused:
-        status = f"HTTP {(one.reason or '').removeprefix(REFUSED_PREFIX)}"
-        words = f"{status} “{one.words}”" if one.words and one.words != status else status
+        words = with_status((one.reason or "").removeprefix(REFUSED_PREFIX), one.words)
         by_words[words] = by_words.get(words, 0) + one.amount.rows
     ordered = sorted(by_words.items(), key=lambda item: (-item[1], item[0]))
     listed = [f"{words} ({rows:,})" for words, rows in ordered[:LISTED_WORDS]]

@@ -51,7 +51,8 @@ def texts_of(values: Iterable[Any]) -> list[str | None]:
 
 def fault_of(column: str, value: Any) -> str | None:
     """Why a value that has no text is no ID, as a sentence that names the cast; None for null, a blank text and NaN."""
-    if as_text(value) is not None or value is None or value is pd.NA or value is pd.NaT or isinstance(value, bytes):
+    is_nothing = value is None or value is pd.NA or value is pd.NaT or isinstance(value, bytes | bytearray | memoryview)
+    if is_nothing or as_text(value) is not None:
         return None
     if isinstance(value, str):
         if is_blank(value):
@@ -60,8 +61,6 @@ def fault_of(column: str, value: Any) -> str | None:
             f"{column} is a number in scientific notation, of which a spreadsheet or a program left only the first digits: "
             "return all of its digits"
         )
-    if isinstance(value, bytearray | memoryview):
-        return None
     if isinstance(value, float | np.floating | Decimal):
         if np.isnan(value) if isinstance(value, float | np.floating) else value.is_nan():
             return None

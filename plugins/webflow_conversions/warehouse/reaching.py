@@ -48,6 +48,20 @@ def what_to_correct(error: BaseException) -> str | None:
     return None
 
 
+def not_let_in(error: BaseException, database: str, name: str) -> NotLetIn | None:
+    """The error of a connection that has to be corrected; None if trying again may help.
+
+    :param database: what the connection leads to, in one word for people.
+    :param name: the ID of Airflow's connection.
+    """
+    wrong = what_to_correct(error)
+    if wrong is None:
+        return None
+    return NotLetIn(
+        f"The {database} (connection {name}) does not let us in: {first_line(error)}. Correct connection {name}: {wrong}."
+    )
+
+
 def connect(engine: Engine, name: str) -> Connection:
     """A connection of the engine; one of psycopg2 gives text as UTF-8.
 
@@ -63,9 +77,5 @@ def connect(engine: Engine, name: str) -> Connection:
         return connection
     except (sa.exc.DBAPIError, psycopg2.Error, TypeError) as error:
         driver_s = getattr(error, "orig", None) or error
-        wrong = what_to_correct(driver_s)
-        if wrong is None:
-            raise Unavailable(f"The warehouse (connection {name}) does not answer: {first_line(driver_s)}.") from error
-        raise NotLetIn(
-            f"The warehouse (connection {name}) does not let us in: {first_line(driver_s)}. Correct connection {name}: {wrong}."
-        ) from error
+        away = Unavailable(f"The warehouse (connection {name}) does not answer: {first_line(driver_s)}.")
+        raise not_let_in(driver_s, "warehouse", name) or away from error
