@@ -1,7 +1,8 @@
 """Whether an answer is the echo of the event that was sent: the only proof that the API has it.
 
-The API answers with the data that was submitted (docs/webflow-api.md, The response). What proves it is the ``actionId``;
-other differences are reported, since a proxy or a new version of the API may write the same data in another form.
+The API answers with the data that was submitted (docs/webflow-api.md, The response). What proves it is the ``actionId``,
+unless the answer says that it failed; other differences are reported, since a proxy or a new version of the API may write the
+same data in another form.
 """
 
 import json
@@ -21,7 +22,7 @@ _SUCCESSES = ("success", "ok", "accepted")
 _STATUSES = ("status", "statusCode", "code")
 _FAILURES = frozenset({"error", "fail", "failed", "failure", "invalid", "rejected", "refused"})
 _FAILED_STATUS = re.compile(r"[45]\d\d", re.ASCII)
-"""How an answer says of itself that it is none of success, whatever its HTTP status."""
+"""The fields and words by which an answer says that it failed, whatever its HTTP status."""
 
 
 class Likeness(Enum):

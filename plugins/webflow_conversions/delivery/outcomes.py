@@ -21,9 +21,9 @@ class Outcome(Enum):
     """The class of an answer."""
 
     ACCEPTED = auto()
-    """The API has the event: a success, and the body has its actionId."""
+    """The API has the event: a success, and the body has its actionId and does not say that it failed."""
     MISMATCHED = auto()
-    """A success that speaks of our event, but not by its actionId: it may have been received, and is not sent again."""
+    """A success that speaks of our event, but not by its actionId, or says that it failed: perhaps received, not sent again."""
     UNPROVEN = auto()
     """A success that does not prove to be the API's: no JSON object, or one without our event."""
     REFUSED = auto()

@@ -1,1 +1,1 @@
-"""Pages of the documents that are generated from the code: reasons, verdicts, the answers of docs/delivery.md."""
+"""Pages of the documents that are generated from the code, and the JSON schema of the configuration."""

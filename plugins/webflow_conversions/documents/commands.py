@@ -25,8 +25,8 @@ goes to standard error.
 | 1 | Something is wrong, or not as expected: the last line of the output says what. |
 | 2 | The command was called wrongly: an option is missing or unknown. |
 
-Only `trace --send` sends anything, and asks before it does. Only `trace --send` and `forget` write to the ledger, and only `init`
-writes files.
+Only `trace --send` sends a conversion, and asks before it does. Only `trace --send` and `forget` write to the ledger, and only
+`init` writes files.
 """
 
 

@@ -473,7 +473,7 @@ A connection that cannot work before a person corrects it is refused by `plan`. 
 connections, a DNS server without an answer) is tried again by `extract`. A host that is not known is refused, since that is an
 answer of DNS. After `plan` each of these is tried again, since the connection has just worked. The sentences are PostgreSQL's.
 They are known by libpq's words in English: a server that speaks another language is tried again first. MySQL and MariaDB are
-told by their codes (1044, 1045, 1049, …).
+told by their codes (1044, 1045, 1049, …). The ledger's connection is refused in the same words.
 """
 
 

@@ -172,21 +172,21 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.NOTE,
         also=Level.ATTENTION,
         condition="A source returned far fewer rows, or far less money, than it usually does on this weekday "
-        "(guards.fall_factor). guards.fall: attention makes it one.",
+        "(guards.fall_factor). Attention with guards.fall: attention.",
         remedy="Check the load of the warehouse and the source's query; nothing that was not read is lost for 2 days.",
     ),
     Cause.REJECTED: Kind(
         level=Level.NOTE,
         also=Level.ATTENTION,
-        condition="Some conversions of a source cannot be sent as they are. Attention where they are a larger share of them than "
+        condition="Some conversions of a source cannot be sent as they are. Attention where their share is larger than "
         "guards.rejected_share, however few they are.",
         remedy="Look at the reasons; the rows go out once they are corrected, until they are 2 days old.",
     ),
     Cause.DATED_IN_FUTURE: Kind(
         level=Level.NOTE,
         also=Level.ATTENTION,
-        condition="Conversions that the run read for the first time are dated in the future. Attention where most of what the "
-        "source returned is.",
+        condition="Conversions that the run read for the first time are dated in the future. Attention where they are more than "
+        "half of the source's conversions.",
         remedy="If they have happened, look at the unit and the zone of occurred_at; else they go out when their time has come.",
     ),
     Cause.EXPIRED_BEFORE_SEEN: Kind(

@@ -17,9 +17,11 @@ ENOUGH_MISSING = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The configuration's ``guards``; None switches one off. ``min_rows``: with fewer, shares and factors say nothing.
+    """The configuration's ``guards``; None switches one off.
 
-    ``conflicting_share`` and ``fall_factor`` stop nothing: the verdict on the run looks at them (``pipeline/judgement.py``).
+    ``min_rows``: with fewer conversions, ``rejected_share``, ``volume_factor`` and the value in all stop nothing.
+    ``conflicting_share`` and ``fall_factor`` never do: the verdict on the run looks at them, and at ``rejected_share`` whatever
+    the number of conversions (``pipeline/judgement.py``).
     """
 
     volume_factor: float | None

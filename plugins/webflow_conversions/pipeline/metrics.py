@@ -21,7 +21,7 @@ NAMES: Mapping[str, str] = {
     "held": "Conversions of this run without a known user so far.",
     "ready": "Conversions that should have gone out and did not; 0 in a rehearsal.",
     "would_send": "Conversions that a rehearsal would have sent; 0 in a live run.",
-    "in_doubt": "Conversions whose answer was lost.",
+    "in_doubt": "Conversions whose answer was lost or leaves it open.",
     "sent_again": "Conversions that went out more than once.",
     "seconds_to_import": "From the end of the run to Webflow's next import.",
     "events_per_second": "Accepted conversions a second of one push, by destination and worker.",

@@ -43,7 +43,7 @@ class Warehouse(Protocol):
         """Whether a column of a query, whose columns were asked for, could ever be written as a given text."""
 
     def unfit(self, sql: str, column: str, use: str) -> str | None:
-        """The name of a column's type if it is unfit for a use (``id``, ``key``, ``time``, ``moment``), of a query as above."""
+        """The name of a column's type if it is unfit for a use (``Use`` of ``warehouse/types.py``), of a query as above."""
 
     def type_names(self, sql: str) -> dict[str, str]:
         """The types of the columns in the database's words, of a query as above; empty where there are none."""

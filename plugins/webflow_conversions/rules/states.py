@@ -375,7 +375,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         state=State.REJECTED,
         kind=ReasonKind.DELIVERY,
         came_to=Step.SENT,
-        meaning="The answer was a success that speaks of the event, but not by its actionId; Webflow may have it.",
+        meaning="The answer was a success that speaks of the event, but not by its actionId, or says that it failed; Webflow may "
+        "have it.",
         remedy="Check what stands between Airflow and the API (a proxy?); send it again only if Webflow does not have it.",
     ),
     Reason.IN_DOUBT: Explanation(
