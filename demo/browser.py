@@ -36,6 +36,6 @@ def logged_in(airflow: AirflowStack, *, width: int = 1400, height: int = 900) ->
         page.get_by_label("Username").fill(airflow.username)
         page.get_by_label("Password", exact=True).fill(airflow.password)
         page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(f"{airflow.url}/**")
+        page.wait_for_url(lambda url: "/auth/" not in url)
         yield page
         browser.close()
