@@ -250,6 +250,17 @@ def test_what_a_person_may_send_again_keeps_its_user(night: Night, state: str) -
     assert all(not row.user_id.startswith("sha256:") for row in night.rows().values() if row.state == "ready")
 
 
+@pytest.mark.parametrize("state", ["rejected", "withdrawn"])
+def test_what_was_dated_ahead_is_hashed_once_it_is_too_old_to_go_out(night: Night, state: str) -> None:
+    happens = NOW + 60 * DAY
+    finished(night, state, "a", ago=AGO + DAY, action_timestamp_ms=int(happens.timestamp() * 1000))
+    for at in (NOW, happens, happens + 2 * DAY):
+        assert hash_people(night.session, AGO, at) == 0
+    assert hash_people(night.session, AGO, happens + 3 * DAY) == 1
+    assert plain(night) == set()
+    assert hash_people(night.session, AGO, happens + 4 * DAY) == 0
+
+
 def test_the_ledger_remembers_how_far_it_came(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "_BATCH_ROWS", 2)
     for state in ("accepted", "rejected"):
