@@ -26,6 +26,7 @@ from webflow_conversions.hooks import webflow_data
 from webflow_conversions.hooks.webflow_data import WebflowDataHook
 from webflow_conversions.ledger.erasure import Erasure, People
 from webflow_conversions.ledger.readback import ReadbackRecord
+from webflow_conversions.ledger.retention import hashed_user_id
 from webflow_conversions.operators.read_back import ReadBackOperator
 from webflow_conversions.pipeline.readback import ReadDay, SentDay, WebflowGoal
 from webflow_conversions.rules.readings import Reading
@@ -411,6 +412,13 @@ def test_conversions_of_people_who_were_forgotten_are_counted_each_as_a_user(nig
     Erasure(night.session, People(users=[("crm", "dan")])).remove(NOW)
     (_, after) = ReadbackRecord(night.session).sent(YESTERDAY, TODAY)
     assert (after.accepted, after.users) == (5, 5)
+
+
+def test_a_user_of_whom_only_a_hash_is_left_in_some_conversions_is_counted_once(night: Night) -> None:
+    accept(night, "a1", user_id="ada", **judged("may_count", "lenient"))
+    accept(night, "a2", user_id=hashed_user_id("ada"), **judged("will_count", "strict", "wide", "lenient"))
+    (found,) = ReadbackRecord(night.session).sent(YESTERDAY, TODAY)
+    assert (found.accepted, found.users, found.has("will_count"), found.has("may_count")) == (2, 1, 1, 0)
 
 
 def test_only_what_the_last_import_can_have_is_counted(night: Night) -> None:

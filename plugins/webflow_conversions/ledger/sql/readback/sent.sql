@@ -1,6 +1,7 @@
 -- Accepted conversions by event name and UTC day, and their users by what is expected of them, each once. What was sent after the
 -- last import (until) is left out, since no import had it. The rows are reached by the pushes that can have sent them. Of a person
--- who was forgotten nothing tells which conversions are theirs, so each of these counts as one user.
+-- who was forgotten nothing tells which conversions are theirs, so each of these counts as one user. Of some conversions of a user
+-- only a hash of the user ID may be left (hash_people.sql).
 WITH users AS (
     SELECT
         c.destination,
@@ -20,7 +21,10 @@ WITH users AS (
       AND c.action_timestamp_ms >= %(since_ms)s
       AND c.action_timestamp_ms < %(until_ms)s
       AND coalesce(c.sent_at, c.settled_at) < %(until)s
-    GROUP BY 1, 2, 3, c.user_domain, c.user_id, CASE WHEN c.forgotten_at IS NOT NULL THEN c.id END
+    GROUP BY
+        1, 2, 3, c.user_domain,
+        CASE WHEN c.user_id LIKE 'sha256:%%' THEN c.user_id ELSE 'sha256:' || encode(sha256(convert_to(c.user_id, 'UTF8')), 'hex') END,
+        CASE WHEN c.forgotten_at IS NOT NULL THEN c.id END
 )
 SELECT
     destination,
