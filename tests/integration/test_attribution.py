@@ -9,6 +9,7 @@ from tests.night import NOW, Night
 from webflow_conversions.errors import Unusable
 from webflow_conversions.ledger.attribution import AttributionOfRun
 from webflow_conversions.pipeline.attribution import Judged, Policy
+from webflow_conversions.rules.window import Window
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 HOLD, SKIP = Policy(holds_unknown=True), Policy(skips_useless=True)
@@ -164,6 +165,59 @@ def test_with_hold_what_is_unknown_waits_one_night_and_no_longer(site: Night) ->
     load(site, ago=50 * HOUR)
     assert judged(site, "second", HOLD).held == 0
     assert site.states()["new"] == ("ready", None)
+
+
+def test_with_hold_nothing_waits_that_the_next_night_s_run_could_be_too_late_for(site: Night) -> None:
+    site.sale("sent", ago=22 * HOUR + timedelta(milliseconds=1))
+    site.sale("held", ago=22 * HOUR - MINUTE)
+    load(site, ago=30 * HOUR)
+    judged(site, policy=HOLD)
+    assert site.states() == {"sent": ("ready", None), "held": ("held", "not_loaded_yet")}
+
+
+@pytest.mark.parametrize("also", ["", "DELETE FROM sales"])
+def test_what_is_held_for_its_visits_and_loses_its_user_waits_for_its_user(site: Night, also: str) -> None:
+    site.sale("a")
+    load(site, ago=2 * HOUR)
+    judged(site, policy=HOLD)
+    site.sql(f"DELETE FROM people; {also}")
+    site.clock.at = NOW + HOUR
+    judged(site, "second", HOLD)
+    row = site.row("a")
+    assert (row.state, row.reason, row.user_id, row.attribution) == ("held", "unknown_user", None, None)
+    assert site.sql("SELECT what FROM webflow.history") == [("user_gone",)]
+
+
+@pytest.mark.parametrize("also", ["", "DELETE FROM sales"])
+@pytest.mark.parametrize("user", ["u9", None])
+def test_another_user_is_another_question_also_where_the_visits_cannot_be_read(site: Night, user: str | None, also: str) -> None:
+    site.sale("a")
+    visit(site, ago=HOUR + 5 * MINUTE)
+    judged(site)
+    assert verdict(site) == ("will_count", None)
+    site.sql(f"DELETE FROM people; {also}")
+    if user is not None:
+        site.person("k1", user)
+    site.clock.at = NOW + HOUR
+    run = site.read("second")
+    AttributionOfRun(site.session, site.session, run, {site.rules.destination: run.sources}).give_up(site.clock.at)
+    row = site.row("a")
+    assert (row.user_id, row.visit_id, row.visit, row.minutes_from_activity) == (user, None, None, None)
+    assert verdict(site) == (("unknown", "not_loaded_yet") if user else (None, None))
+
+
+@pytest.mark.parametrize("policy", [HOLD, SKIP])
+def test_what_follows_from_a_verdict_concerns_the_window_of_the_run_alone(site: Night, policy: Policy) -> None:
+    site.sale("outside", ago=2 * HOUR)
+    site.sale("inside", ago=HOUR)
+    load(site, ago=40 * HOUR)
+    judged(site)
+    site.clock.at = NOW + MINUTE
+    load(site, ago=40 * HOUR if policy is HOLD else timedelta())
+    window = Window(start=NOW - HOUR, end=NOW)
+    site.attribute(site.begin("second", window=window), policy)
+    assert site.states()["outside"] == ("ready", None)
+    assert site.states()["inside"] != ("ready", None)
 
 
 def test_with_hold_it_goes_out_with_the_user_of_its_visit_once_that_is_known(site: Night) -> None:

@@ -31,7 +31,7 @@ class AttributionOfRun:
         self._destinations = destinations
 
     def unsettled(self, now: datetime, page_rows: int) -> Iterator[pd.DataFrame]:
-        """What is ready in the window, and what waits or was sent and may be judged otherwise since, in pages.
+        """What is ready in the window, and what is held or was sent and may be judged otherwise since, in pages.
 
         Columns: ``id``, ``state``, ``event_name``, ``action_timestamp_ms``, ``identity_key``, ``user_domain``, ``user_id``,
         ``attempts_in_doubt``, ``attribution``.

@@ -21,8 +21,10 @@ from webflow_conversions.rules.states import State
 from webflow_conversions.rules.window import MAX_AGE, from_milliseconds, to_milliseconds
 
 PAGE_ROWS = 20_000
-NIGHT = timedelta(hours=24)
-"""Time until the next nightly export is loaded: a conversion with less time left than this is not held."""
+NIGHT = timedelta(hours=26)
+"""Time until the next night's run has sent all: a day, and the 2 hours before the import in which it extracts, waits and sends.
+A conversion with less time left than this is not held.
+"""
 ENOUGH_WITHOUT_VISITS = 20
 """Conversions of a page from which on it is no accident that the visits have none of their users."""
 JUDGED_FOR = timedelta(days=3)

@@ -131,16 +131,18 @@ def may_withdraw(missing: Amount, returned: Returned, limits: Limits | None) -> 
 def user_changes(page: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     """Who gets another user: ``id``, ``user_domain``, ``user_id``, ``reason``, and ``user_before``.
 
-    A held conversion without a user stays as it is; a ready one without one has the reason ``unknown_user``.
+    What had no user and has none stays as it is; what had one, ready or held for its visits, and has none any more gets the
+    reason ``unknown_user``.
 
     :param page: waiting conversions with the users that they have; ``chosen``: the result of ``choose_users`` for them.
     """
     before = page[["id", "source", "state", "user_domain", "user_id"]]
     both = before.merge(chosen, on="id", how="left", suffixes=("_before", ""))
     is_found, was_ready = both["id"].isin(chosen["id"]), both["state"] == State.READY
+    had_user = both["user_id_before"].notna()
     both.loc[~is_found, "reason"] = Reason.UNKNOWN_USER
     same = (both["user_id"] == both["user_id_before"]) & (both["user_domain"] == both["user_domain_before"])
-    is_changed = (is_found | was_ready) & ~(was_ready & same & both["reason"].isna())
+    is_changed = (is_found | had_user) & ~(was_ready & same & both["reason"].isna())
     both.loc[same, "user_id_before"] = None
     changed = both[is_changed].rename(columns={"user_id_before": "user_before"})
     return changed[["id", "source", "state", "user_domain", "user_id", "reason", "user_before"]]

@@ -37,6 +37,7 @@ WITH met AS MATERIALIZED (
         ) AS is_past,
         o.state IN ('ready', 'held', 'future', 'withdrawn') AND s.state = 'expired' AND o.action_timestamp_ms < %(oldest_ms)s
             AS expired_here,
+        (s.user_domain, s.user_id) IS NOT DISTINCT FROM (c.user_domain, c.user_id) AS has_same_user,
         c.forgotten_at IS NULL AND (
             (s.action_timestamp_ms, s.value, s.detail) IS DISTINCT FROM (c.action_timestamp_ms, c.value, c.detail)
             OR NOT webflow.is_same_key(c.action_id, s.identity_key, c.identity_key)
@@ -57,7 +58,7 @@ WITH met AS MATERIALIZED (
             WHEN s.state = 'ready' THEN
                 o.state IN ('held', 'future', 'rejected')
                 OR o.state = 'ready' AND (s.user_domain, s.user_id) IS DISTINCT FROM (o.user_domain, o.user_id)
-            WHEN s.state = 'held' THEN o.state IN ('ready', 'future', 'rejected')
+            WHEN s.state = 'held' THEN o.state IN ('ready', 'future', 'rejected') OR o.state = 'held' AND o.reason <> s.reason
             WHEN s.state = 'future' THEN o.state = 'rejected'
             WHEN s.state = 'rejected' THEN o.state IN ('ready', 'held', 'future') OR o.state = 'rejected' AND o.reason <> s.reason
             ELSE false
@@ -117,14 +118,17 @@ WITH met AS MATERIALIZED (
         failures = 0,
         retry_at = NULL,
         changed_after_sent_at = NULL,
-        -- Another moment or person is another question.
-        attribution = CASE WHEN NOT m.differs THEN c.attribution END,
-        attribution_reason = CASE WHEN NOT m.differs THEN c.attribution_reason END,
-        attribution_judged_at = CASE WHEN NOT m.differs THEN c.attribution_judged_at END,
-        visit_id = CASE WHEN NOT m.differs THEN c.visit_id END,
-        visit = CASE WHEN NOT m.differs THEN c.visit END,
-        minutes_from_activity = CASE WHEN NOT m.differs THEN c.minutes_from_activity END
-    FROM (SELECT *, coalesce(is_past OR is_as_before AND NOT is_judged_anew, false) AS stays FROM met) m
+        -- Another moment, person or user is another question.
+        attribution = CASE WHEN m.is_same_question THEN c.attribution END,
+        attribution_reason = CASE WHEN m.is_same_question THEN c.attribution_reason END,
+        attribution_judged_at = CASE WHEN m.is_same_question THEN c.attribution_judged_at END,
+        visit_id = CASE WHEN m.is_same_question THEN c.visit_id END,
+        visit = CASE WHEN m.is_same_question THEN c.visit END,
+        minutes_from_activity = CASE WHEN m.is_same_question THEN c.minutes_from_activity END
+    FROM (
+        SELECT *, NOT differs AND (stays OR has_same_user) AS is_same_question
+        FROM (SELECT *, coalesce(is_past OR is_as_before AND NOT is_judged_anew, false) AS stays FROM met) s
+    ) m
     WHERE c.id = m.conversion
       -- A push of another run may have sent the row since met looked at it, and given it back in doubt: met is not looked at
       -- anew, but these are.
