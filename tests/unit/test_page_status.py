@@ -91,6 +91,19 @@ def test_when_all_is_out_it_says_how_much():
     assert text == "All that could go out tonight is out: 1,204 conversions (worth 99,000.50)."
 
 
+@pytest.mark.parametrize("has_sweep", [False, True])
+def test_what_webflow_possibly_received_is_told_for_the_whole_night(has_sweep):
+    sentence = "shop: 3 conversions (30.00) possibly received: each answer was a success, and not our event"
+    finding = Finding(cause=Cause.POSSIBLY_RECEIVED, level=VerdictLevel.FAILED, source="shop", sentence=sentence)
+    runs = [*([ledger_run(SWEEP, id=2)] if has_sweep else []), failed_run(TEN, finding)]
+    asked = [*([airflow_run(at=SWEEP)] if has_sweep else []), airflow_run("failed")]
+
+    level, text = said(OverviewData(at=NOW, runs=runs), DagNow(runs=asked, next_run_at=TOMORROW))
+
+    assert level is Level.FAILED
+    assert sentence in text
+
+
 def test_both_runs_of_a_night_count():
     runs = [ledger_run(SWEEP, id=2, sent={"shop": Amount(rows=6, value=Decimal(9))}), ledger_run()]
 

@@ -14,10 +14,11 @@ from webflow_conversions.rules.readings import Reading
 # What the guards look at
 
 
-def test_the_guards_see_what_was_read_recorded_rejected_and_is_to_be_sent():
+def test_the_guards_see_what_was_read_recorded_rejected_for_a_fault_and_is_to_be_sent():
     states = {
         ("rejected", "invalid_value"): amount(2),
         ("rejected", "unknown_goal"): amount(1),
+        ("rejected", "no_view"): amount(4),
         ("held", "unknown_user"): amount(4),
         ("ready", None): amount(3),
     }
@@ -28,7 +29,7 @@ def test_the_guards_see_what_was_read_recorded_rejected_and_is_to_be_sent():
         }
     )
 
-    assert (seen["shop"].read_rows, seen["shop"].recorded_rows, seen["shop"].rejected_rows) == (10, 10, 3)
+    assert (seen["shop"].read_rows, seen["shop"].recorded_rows, seen["shop"].rejected_rows) == (10, 14, 3)
     assert seen["shop"].to_send == amount(4, "7")
     assert (seen["crm"].read_rows, seen["crm"].recorded_rows) == (None, 0)
 

@@ -15,7 +15,7 @@ from webflow_conversions.pipeline.failures import Failure
 from webflow_conversions.pipeline.guards import Limits
 from webflow_conversions.pipeline.judgement import Ended, Evidence, judge, volume_in_words
 from webflow_conversions.pipeline.reconciliation import MISSING, Altered, PushAccount, SourceAccount
-from webflow_conversions.pipeline.verdict import Verdict, unread
+from webflow_conversions.pipeline.verdict import Verdict, of_night, unread
 from webflow_conversions.rules.amounts import Amount, Tally
 
 AT = datetime(2026, 11, 23, 22, tzinfo=UTC)
@@ -209,11 +209,27 @@ def source_of(**states):
         ({"rejected__invalid_value": 1}, [(Cause.NOTHING_SENDABLE, Level.ATTENTION)]),
         ({"rejected__unknown_goal": 3, "expired__expired_before_seen": 3}, [(Cause.NOTHING_SENDABLE, Level.ATTENTION)]),
         ({"future": 4}, [(Cause.NOTHING_SENDABLE, Level.ATTENTION)]),
+        ({"rejected__no_view": 4}, [(Cause.NOTHING_SENDABLE, Level.ATTENTION)]),
+        ({"rejected__invalid_value": 1, "withdrawn__taken_back": 9}, [(Cause.NOTHING_SENDABLE, Level.ATTENTION)]),
         ({}, [(Cause.NOTHING_READ, Level.NOTE)]),
     ],
 )
 def test_a_source_that_reads_rows_and_can_send_none_is_never_good_whatever_their_number(states, expected):
     assert levels(verdict({"shop": source_of(**states)})) == expected
+
+
+def test_a_source_whose_conversions_all_wait_for_their_visits_is_good():
+    assert verdict({"shop": source_of(held__not_loaded_yet=3)}).level is Level.GOOD
+
+
+@pytest.mark.parametrize("decided", ["withdrawn__taken_back", "withdrawn__forgotten", "rejected__written_off"])
+def test_that_people_decided_about_all_conversions_of_a_source_is_no_fault_of_it(decided):
+    assert verdict({"shop": source_of(**{decided: 2})}).level is Level.GOOD
+
+
+def test_what_attribution_skips_is_noted_and_needs_nobody_however_much_it_is():
+    found = verdict({"shop": source_of(accepted=1, rejected__no_view=8, rejected__viewed_later=1)})
+    assert levels(found) == [(Cause.REJECTED, Level.NOTE)]
 
 
 def test_the_most_frequent_reasons_are_named_and_the_others_counted():
@@ -242,10 +258,12 @@ def test_refusals_are_counted_by_webflow_s_words_the_most_frequent_first():
     assert finding.amount == amount(8, 8)
 
 
-def test_a_success_that_was_not_our_event_is_in_doubt():
-    (finding,) = verdict({}, ended=[ended("shop", "echo_mismatch", amount(3, 30), "HTTP 200 without our event")]).findings
-    assert (finding.cause, finding.level, finding.amount) == (Cause.IN_DOUBT, Level.FAILED, amount(3, 30))
+def test_a_success_that_was_not_our_event_is_possibly_received_for_the_whole_night():
+    found = verdict({}, ended=[ended("shop", "echo_mismatch", amount(3, 30), "HTTP 200 without our event")])
+    (finding,) = found.findings
+    assert (finding.cause, finding.level, finding.amount) == (Cause.POSSIBLY_RECEIVED, Level.FAILED, amount(3, 30))
     assert "HTTP 200 without our event" in finding.sentence
+    assert of_night([Verdict(), found]).findings == (finding,)
 
 
 def test_a_row_that_had_no_time_left_when_it_was_first_seen_is_no_run_s_fault():

@@ -57,6 +57,7 @@ class Cause(StrEnum):
     TASK_FAILED = "task_failed"
     NOT_SENT = "not_sent"
     IN_DOUBT = "in_doubt"
+    POSSIBLY_RECEIVED = "possibly_received"
     EXPIRED_UNSENT = "expired_unsent"
     NOT_BALANCED = "not_balanced"
     NOTHING_SENDABLE = "nothing_sendable"
@@ -122,8 +123,14 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.IN_DOUBT: Kind(
         level=Level.FAILED,
-        condition="A request may have left, and no push waits for its answer; or the answer was a success, and not our event.",
+        condition="A request may have left, and no push waits for its answer.",
         remedy="With in_doubt: resend the next live run sends them again; with hold decide on the conversions page.",
+    ),
+    Cause.POSSIBLY_RECEIVED: Kind(
+        level=Level.FAILED,
+        condition="The answer was a success, and not our event: Webflow may have it, and no run sends it again.",
+        remedy="Check what stands between Airflow and the API (a proxy?); send them again on the conversions page only if "
+        "Webflow does not have them.",
     ),
     Cause.EXPIRED_UNSENT: Kind(
         level=Level.FAILED,
@@ -137,7 +144,8 @@ CAUSES: dict[Cause, Kind] = {
     ),
     Cause.NOTHING_SENDABLE: Kind(
         level=Level.ATTENTION,
-        condition="A source returned rows, and none of them can be sent, whatever their number.",
+        condition="A source returned rows, and none of them can be sent, whatever their number; not where people took back, "
+        "wrote off or removed all that are in the window.",
         remedy="Look at the reasons: a changed column, time format, time zone or goal stops a whole source.",
     ),
     Cause.NOTHING_READ: Kind(
@@ -179,7 +187,7 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.NOTE,
         also=Level.ATTENTION,
         condition="Some conversions of a source cannot be sent as they are. Attention where their share is larger than "
-        "guards.rejected_share, however few they are.",
+        "guards.rejected_share, however few they are; those that will_not_count: skip rejects are left out.",
         remedy="Look at the reasons; the rows go out once they are corrected, until they are 2 days old.",
     ),
     Cause.DATED_IN_FUTURE: Kind(

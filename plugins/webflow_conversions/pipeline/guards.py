@@ -40,6 +40,7 @@ class Limits:
 class SourceCounts:
     """A source in this run: rows read (None if unreadable), recorded rows, rejected ones among them, and the amount to send.
 
+    ``rejected_rows``: without those of which attribution alone says that they count for nothing (``SKIPPED``).
     ``missing``: waiting conversions that a source which promises all rows did not return, and that were not withdrawn.
     ``had_user``: conversions with a user that were looked up again, ``lost_user``: those of them that have none any more.
     """

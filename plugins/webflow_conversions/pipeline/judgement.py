@@ -21,7 +21,7 @@ from webflow_conversions.pipeline.verdict import (
     worst_first,
 )
 from webflow_conversions.rules.amounts import Amount
-from webflow_conversions.rules.states import REFUSED_PREFIX, Reason, ReasonKind, State, explain
+from webflow_conversions.rules.states import BY_A_PERSON, REFUSED_PREFIX, SKIPPED, Reason, ReasonKind, State, explain
 
 LISTED_REASONS = 3
 """The reasons that a sentence names at most; the others are counted together."""
@@ -169,8 +169,10 @@ _ON_ITS_WAY = frozenset({State.READY, State.SENDING, State.ACCEPTED})
 
 
 def _was_sendable(state: str, reason: str | None) -> bool:
-    """Whether it could be sent, whoever did so: what only rehearsals looked at would have gone out."""
-    return state in _ON_ITS_WAY or reason == Reason.EXPIRED_IN_REHEARSAL
+    """Whether it could be sent, whoever did so: what only rehearsals looked at would have gone out, and what waits for its visits
+    goes out in the next night.
+    """
+    return state in _ON_ITS_WAY or reason in (Reason.EXPIRED_IN_REHEARSAL, Reason.NOT_LOADED_YET)
 
 
 def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits: Limits) -> list[Finding]:
@@ -180,7 +182,8 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     found = _nothing_sendable(source, account, whole_window=evidence.whole_window)
     rejected = _rejected(account)
     if not found and rejected.rows:
-        is_beyond = limits.rejected_share is not None and rejected.rows > tally.recorded.rows * limits.rejected_share
+        faulty = rejected.rows - sum(amount.rows for (_, reason), amount in account.states.items() if reason in SKIPPED)
+        is_beyond = limits.rejected_share is not None and faulty > tally.recorded.rows * limits.rejected_share
         sentence = f"{rejected} of {tally.recorded} cannot be sent as they are ({_reasons(account)})"
         level = Level.ATTENTION if is_beyond else Level.NOTE
         found.append(finding_of(Cause.REJECTED, source, sentence, rejected, level))
@@ -227,13 +230,16 @@ def _returned(source: str, account: SourceAccount) -> list[Finding]:
 def _nothing_sendable(source: str, account: SourceAccount, *, whole_window: bool) -> list[Finding]:
     """A source that has rows, and can send none: of those of the window, or of all if none is of the window.
 
-    What lies outside the window of a whole run came since it began, and excuses nothing; a run for a date is for few rows.
+    What lies outside the window of a whole run came since it began, and excuses nothing; a run for a date is for few rows. That
+    people decided about all rows of the window is no fault of the source.
     """
     tally = account.tally
     if tally is None or tally.read.rows <= tally.outside.rows or (tally.outside.rows and not whole_window):
         return []
     of_window = account.in_window
     if any(amount.rows for key, amount in of_window.items() if _was_sendable(*key)):
+        return []
+    if of_window and all(reason in BY_A_PERSON for _, reason in of_window):
         return []
     unknown = of_window.get((State.HELD, Reason.UNKNOWN_USER), Amount())
     if unknown.rows:
@@ -319,7 +325,7 @@ def _of_endings(evidence: Evidence) -> list[Finding]:
         if mismatched:
             amount, words = _sum(mismatched), ", ".join(sorted({one.words for one in mismatched if one.words}))
             sentence = f"{amount} possibly received: each answer was a success, and not our event{f' ({words})' if words else ''}"
-            found.append(finding_of(Cause.IN_DOUBT, source, sentence, amount))
+            found.append(finding_of(Cause.POSSIBLY_RECEIVED, source, sentence, amount))
         for reason in (Reason.EXPIRED_UNSENT, Reason.EXPIRED_IN_DOUBT):
             amount = _sum(one for one in ended if one.reason == reason and one.had_time)
             if amount.rows:

@@ -9,7 +9,7 @@ from webflow_conversions.pipeline.guards import SourceCounts
 from webflow_conversions.pipeline.identified import SourceIdentified
 from webflow_conversions.rules.amounts import Amount, Tally
 from webflow_conversions.rules.readings import Reading
-from webflow_conversions.rules.states import State
+from webflow_conversions.rules.states import SKIPPED, State
 
 BESIDE = ("duplicates", "conflicting", "outside", "too_old")
 """Fields of a tally for rows that are not recorded."""
@@ -74,7 +74,11 @@ def source_counts(accounts: Mapping[str, SourceAccount]) -> dict[str, SourceCoun
         source: SourceCounts(
             read_rows=account.tally.read.rows if account.tally else None,
             recorded_rows=sum(amount.rows for amount in account.states.values()),
-            rejected_rows=sum(amount.rows for (state, _), amount in account.states.items() if state == State.REJECTED),
+            rejected_rows=sum(
+                amount.rows
+                for (state, reason), amount in account.states.items()
+                if state == State.REJECTED and reason not in SKIPPED
+            ),
             to_send=sum(account.ready.values(), account.would_send),
             missing=account.identified.missing,
             had_user=account.identified.had_user,

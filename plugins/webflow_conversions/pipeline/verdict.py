@@ -85,7 +85,14 @@ class Verdict:
 
 
 _LASTING = frozenset(
-    {Cause.REFUSED, Cause.EXPIRED_UNSENT, Cause.EXPIRED_UNIDENTIFIED, Cause.EXPIRED_IN_REHEARSAL, Cause.SENT_AGAIN}
+    {
+        Cause.REFUSED,
+        Cause.POSSIBLY_RECEIVED,
+        Cause.EXPIRED_UNSENT,
+        Cause.EXPIRED_UNIDENTIFIED,
+        Cause.EXPIRED_IN_REHEARSAL,
+        Cause.SENT_AGAIN,
+    }
 )
 """Causes that a later run does not find again: each is about conversions that one run brought to their end."""
 

@@ -432,6 +432,12 @@ def last_step(state: str, reason: str | None) -> Step:
     return _STEPS.get(State(state), Step.READ) if state in set(State) else Step.READ
 
 
+SKIPPED = frozenset({Reason.NO_VIEW, Reason.VIEWED_LATER})
+"""Reasons of conversions that ``attribution.will_not_count: skip`` rejects: nothing is wrong with them."""
+
+BY_A_PERSON = frozenset({Reason.WRITTEN_OFF, Reason.TAKEN_BACK, Reason.FORGOTTEN})
+"""Reasons that no run decided."""
+
 FAULTS = frozenset(reason for reason, explanation in EXPLANATIONS.items() if explanation.kind is ReasonKind.ROW)
 """Reasons of kind ``row``: faults of the source row itself."""
 

@@ -232,6 +232,7 @@ _QUERIES: dict[Cause, dict[str, str] | None] = {
     Cause.TASK_FAILED: None,
     Cause.NOT_SENT: {"state": State.READY},
     Cause.IN_DOUBT: {"only": "in_doubt"},
+    Cause.POSSIBLY_RECEIVED: {"state": State.REJECTED, "reason": Reason.ECHO_MISMATCH},
     Cause.EXPIRED_UNSENT: {"state": State.EXPIRED, "reason": Reason.EXPIRED_UNSENT},
     Cause.NOT_BALANCED: None,
     Cause.NOTHING_SENDABLE: {},

@@ -7,13 +7,10 @@ from datetime import datetime, timedelta
 
 from webflow_conversions.ledger.search import Conversion, HistoryEntry
 from webflow_conversions.rules.credit import Attribution, explain_attribution
-from webflow_conversions.rules.states import WAITING, Reason, State
+from webflow_conversions.rules.states import BY_A_PERSON, WAITING, State
 from webflow_conversions.rules.window import MAX_AGE, from_milliseconds, next_import
 from webflow_conversions.ui.formatting import moment_in_full
 from webflow_conversions.ui.words import reason_words
-
-_BY_A_PERSON = frozenset({Reason.WRITTEN_OFF, Reason.TAKEN_BACK, Reason.FORGOTTEN})
-"""Reasons that no run decided."""
 
 VERDICT_WORDS: dict[str, str] = {
     Attribution.WILL_COUNT: "will count",
@@ -48,7 +45,7 @@ def timeline(conversion: Conversion, history: Sequence[HistoryEntry], now: datet
         text = f"Request {conversion.attempts} left." if conversion.attempts > 1 else "The request left."
         entries.append(TimelineEntry(at=conversion.sent_at, text=text))
     if conversion.settled_at:
-        run_id = None if conversion.reason in _BY_A_PERSON else conversion.run_id
+        run_id = None if conversion.reason in BY_A_PERSON else conversion.run_id
         entries.append(TimelineEntry(at=conversion.settled_at, text=_outcome(conversion), run_id=run_id))
     if conversion.state == State.ACCEPTED and conversion.settled_at:
         import_at = next_import(conversion.settled_at)
