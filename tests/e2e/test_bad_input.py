@@ -22,7 +22,9 @@ def test_a_wrong_configuration_fails_plan_at_once(anew: Stage, configuration: Pa
     configuration.write_text(configuration.read_text() + "delievery: {workers: 2}\n")
 
     assert_plan_refused(
-        anew, run_by_hand(anew), f"The configuration {configuration} is wrong at delievery: this key is not known: write delivery."
+        anew,
+        run_by_hand(anew),
+        f"The configuration {configuration} is wrong at delievery: this key is not known: write delivery.",
     )
 
 
