@@ -344,6 +344,11 @@ def test_more_rejected_rows_than_the_share_need_nobody_where_the_guard_is_off():
     )
 
 
+def test_who_forces_a_run_past_the_guards_knows_of_the_rejected_rows():
+    shop = {"shop": source_of(accepted=1, rejected__invalid_value=2)}
+    assert [verdict(shop, is_forced=forced).level for forced in (False, True)] == [Level.ATTENTION, Level.NOTE]
+
+
 def test_what_is_dated_in_the_future_is_told_by_the_run_that_sees_it_first():
     seen = source_of(accepted=5, future=2)
     (finding,) = verdict({"shop": seen}).findings

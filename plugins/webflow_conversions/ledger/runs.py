@@ -228,6 +228,7 @@ class Runs:
             usual=self.usual(run),
             whole_window=run.window.spans_two_days,
             is_rehearsal=is_rehearsal,
+            is_forced=run.force,
         )
 
     def ended(self, run: Run) -> list[Ended]:

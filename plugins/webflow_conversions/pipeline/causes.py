@@ -187,7 +187,8 @@ CAUSES: dict[Cause, Kind] = {
         level=Level.NOTE,
         also=Level.ATTENTION,
         condition="Some conversions of a source cannot be sent as they are. Attention where their share is larger than "
-        "guards.rejected_share, however few they are; those that will_not_count: skip rejects are left out.",
+        "guards.rejected_share, however few they are, and nobody forced the run; those that will_not_count: skip rejects are "
+        "left out.",
         remedy="Look at the reasons; the rows go out once they are corrected, until they are 2 days old.",
     ),
     Cause.DATED_IN_FUTURE: Kind(

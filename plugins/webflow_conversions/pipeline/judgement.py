@@ -64,7 +64,8 @@ class Evidence:
 
     ``failures`` are the tasks that failed, ``notes`` are sentences of tasks that gave up a part of their work,
     ``hints`` are those that stop nothing, with their causes.
-    ``whole_window``: the run reads the whole 2 days. ``is_rehearsal``: it was to send nothing.
+    ``whole_window``: the run reads the whole 2 days. ``is_rehearsal``: it was to send nothing. ``is_forced``: a person sent it
+    past the guards.
     """
 
     accounts: Mapping[str, SourceAccount]
@@ -76,6 +77,7 @@ class Evidence:
     usual: Usual = field(default_factory=dict)
     whole_window: bool = True
     is_rehearsal: bool = False
+    is_forced: bool = False
 
 
 def judge(evidence: Evidence, limits: Limits) -> Verdict:
@@ -183,7 +185,8 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     rejected = _rejected(account)
     if not found and rejected.rows:
         faulty = rejected.rows - sum(amount.rows for (_, reason), amount in account.states.items() if reason in SKIPPED)
-        is_beyond = limits.rejected_share is not None and faulty > tally.recorded.rows * limits.rejected_share
+        share = None if evidence.is_forced else limits.rejected_share
+        is_beyond = share is not None and faulty > tally.recorded.rows * share
         sentence = f"{rejected} of {tally.recorded} cannot be sent as they are ({_reasons(account)})"
         level = Level.ATTENTION if is_beyond else Level.NOTE
         found.append(finding_of(Cause.REJECTED, source, sentence, rejected, level))
