@@ -244,8 +244,7 @@ def _idle(stage: Stage, _: argparse.Namespace) -> dict[str, Any]:
     """A run with nothing to do; Airflow is started for the first turn."""
     from benchmarks import idle  # as above
 
-    folder = stage.folder / "airflow-stage"
-    return idle.run(stage.once("idle", lambda: idle.all_is_sent(folder)))
+    return idle.run(stage.idle)
 
 
 def _page(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:

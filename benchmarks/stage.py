@@ -8,13 +8,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import certifi
 import trustme
@@ -24,9 +24,11 @@ from demo.simulator import SimulatorProcess
 from tests.night import CUSTOMER_ID, DESTINATION, TOKEN, FixedClock, Night
 from webflow_conversions.pipeline.run import Run
 
+if TYPE_CHECKING:
+    from demo.stage import Stage as AirflowStage
+
 POSTGRES = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 _EMPTY = "benchmark"
-T = TypeVar("T")
 
 
 _STATEMENT = re.compile(r"duration: ([\d.]+) ms +(?:statement|execute \S+): (.*?)(?=@@|\Z)", re.DOTALL)
@@ -42,7 +44,6 @@ class Stage:
     def __init__(self, *, logs_statements: bool = False) -> None:
         self._logs_statements = logs_statements
         self._stack = ExitStack()
-        self._entered: dict[str, Any] = {}
         self._names = 0
         self._database = _EMPTY
 
@@ -91,12 +92,12 @@ class Stage:
         """A folder for files of the measurements."""
         return self._folder
 
-    def once(self, name: str, enter: Callable[[], AbstractContextManager[T]]) -> T:
-        """What a context manager gives that is entered when the name is first asked for, and left with the stage."""
-        if name not in self._entered:
-            self._entered[name] = self._stack.enter_context(enter())
-        found: T = self._entered[name]
-        return found
+    @cached_property
+    def idle(self) -> "AirflowStage":
+        """A real Airflow that has sent all; it starts when it is first asked for, and ends with this stage."""
+        from benchmarks import idle  # not in the processes whose memory is measured
+
+        return self._stack.enter_context(idle.all_is_sent(self._folder / "idle"))
 
     @contextmanager
     def server_costs(self) -> Iterator[dict[str, Any]]:

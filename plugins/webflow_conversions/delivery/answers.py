@@ -61,7 +61,7 @@ class Answer(NamedTuple):
 
     def json_object(self) -> dict[str, object] | None:
         """The body as a JSON object, its numbers as decimals; None if it is none."""
-        body = _decoded(self)
+        body = self.content
         if not body:
             return None
         try:
@@ -72,7 +72,7 @@ class Answer(NamedTuple):
 
     def without(self, word: str) -> "Answer":
         """The answer with "…" in place of a word, in its body and its headers, wherever it is to the letter."""
-        body = _decoded(self)
+        body = self.content
         if body is None or word.encode() not in b"".join((body, *self.headers)):
             return self
         headers = [
@@ -84,8 +84,15 @@ class Answer(NamedTuple):
 
     @property
     def content(self) -> bytes | None:
-        """The body without its content coding; None if it cannot be decoded, or is too large then."""
-        return _decoded(self)
+        """The body without its content coding (RFC 9110, 8.4); None if it cannot be decoded, or is too large then."""
+        coding = (self.header(b"content-encoding") or "").lower()
+        if coding in ("", "identity"):
+            return self.body
+        if coding in ("gzip", "x-gzip"):
+            return _inflated(self.body, zlib.MAX_WBITS | 16)
+        if coding == "deflate":  # zlib's format, though some send it without its header
+            return _inflated(self.body, zlib.MAX_WBITS) or _inflated(self.body, -zlib.MAX_WBITS)
+        return None
 
     @property
     def is_foreign(self) -> bool:
@@ -153,7 +160,7 @@ def who_answered(answer: Answer, secrets: Iterable[str]) -> str:
 
 def _first_words(answer: Answer, secrets: Sequence[str]) -> str:
     """The beginning of the body without markup and secrets; of a JSON object that has them, the names of its fields."""
-    text = _text(_decoded(answer) or b"")[:_READ_FOR_WORDS]
+    text = _text(answer.content or b"")[:_READ_FOR_WORDS]
     if not _repeats(text, secrets):
         words = _printable(unescape(_MARKUP.sub(" ", text)))
         if not _repeats(words, secrets) and not _repeats(words.replace(" ", ""), secrets):
@@ -165,18 +172,6 @@ def _first_words(answer: Answer, secrets: Sequence[str]) -> str:
 def _printable(text: str) -> str:
     """The text in one line, without characters that cannot be printed."""
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())
-
-
-def _decoded(answer: Answer) -> bytes | None:
-    """The body without its content coding (RFC 9110, 8.4); None if it cannot be decoded, or is too large then."""
-    coding = (answer.header(b"content-encoding") or "").lower()
-    if coding in ("", "identity"):
-        return answer.body
-    if coding in ("gzip", "x-gzip"):
-        return _inflated(answer.body, zlib.MAX_WBITS | 16)
-    if coding == "deflate":  # zlib's format, though some send it without its header
-        return _inflated(answer.body, zlib.MAX_WBITS) or _inflated(answer.body, -zlib.MAX_WBITS)
-    return None
 
 
 def _inflated(body: bytes, window_bits: int) -> bytes | None:

@@ -122,10 +122,9 @@ def _open_ledger(open_: Connect, name: str) -> PostgresConnection:
     except psycopg2.OperationalError as error:
         from webflow_conversions.warehouse.reaching import not_let_in
 
-        refused = not_let_in(error, "ledger", name)
-        if refused is None:
-            raise
-        raise refused from error
+        if refused := not_let_in(error, "ledger", name):
+            raise refused from error
+        raise
 
 
 def ledger_session(name: str = LEDGER) -> Session:

@@ -20,7 +20,7 @@ _BATCH_ROWS = 5_000
 """Rows that one transaction removes or hashes."""
 
 
-_COME = "come"
+_DATED_AHEAD = "dated_ahead"
 """In ``webflow.hashed_people``, in place of a state: its place is a moment in UTC milliseconds."""
 
 _HASHED = "sha256:"
@@ -94,18 +94,18 @@ def hash_people(session: Session, keep: timedelta, now: datetime) -> int:
                 cursor.execute(statement("retention/hash_people"), parameters | {"ids": [row.id for row in found]})
                 hashed += cursor.fetchone().conversions
                 cursor.execute(statement("retention/set_hashed_up_to"), parameters | found[-1]._asdict())
-    return hashed + _hash_come(session, keep, now)
+    return hashed + _hash_dated_ahead(session, keep, now)
 
 
-def _hash_come(session: Session, keep: timedelta, now: datetime) -> int:
+def _hash_dated_ahead(session: Session, keep: timedelta, now: datetime) -> int:
     """The same for what was dated ahead when :func:`hash_people` came by, and is too old to be sent by now.
 
     The ledger remembers the moment up to which it looked.
     """
     hashed = 0
-    parameters = {"state": _COME, "before": now - keep, "oldest_ms": sendable(now).start_ms, "rows": _BATCH_ROWS}
+    parameters = {"state": _DATED_AHEAD, "before": now - keep, "oldest_ms": sendable(now).start_ms, "rows": _BATCH_ROWS}
     (up_to,) = session.fetch("retention/hashed_up_to", parameters)
-    while found := session.fetch("retention/page_of_come", parameters | {"place": up_to.place}):
+    while found := session.fetch("retention/page_of_dated_ahead", parameters | {"place": up_to.place}):
         hashed += session.fetch("retention/hash_people", parameters | {"ids": [row.id for row in found]})[0].conversions
     session.execute("retention/set_hashed_up_to", parameters | {"place": parameters["oldest_ms"], "id": 0})
     return hashed

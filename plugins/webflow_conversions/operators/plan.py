@@ -219,9 +219,11 @@ def _names(given: Any) -> list[str] | None:
 
     :raises Unusable: if they are no texts.
     """
-    names = [given] if isinstance(given, str) and given else given or None
-    if names is None or (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
-        return None if names is None else list(names)
+    if not given:
+        return None
+    names = [given] if isinstance(given, str) else given
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        return list(names)
     raise Unusable(f"sources is {given!r}, which is no list of names: write it like ['shop', 'crm'].")
 
 

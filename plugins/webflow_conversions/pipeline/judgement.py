@@ -1,6 +1,6 @@
 """From the evidence of a run to its verdict."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import median
@@ -182,16 +182,16 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
     if tally is None:
         return []
     found = _nothing_sendable(source, account, whole_window=evidence.whole_window)
+    names_all_reasons = any(finding.cause is Cause.NOTHING_SENDABLE for finding in found)
     rejected = _rejected(account)
     if not found and rejected.rows:
-        faulty = rejected.rows - sum(amount.rows for (_, reason), amount in account.states.items() if reason in SKIPPED)
         share = None if evidence.is_forced else limits.rejected_share
-        is_beyond = share is not None and faulty > tally.recorded.rows * share
+        is_beyond = share is not None and _rejected(account, but=SKIPPED).rows > tally.recorded.rows * share
         sentence = f"{rejected} of {tally.recorded} cannot be sent as they are ({_reasons(account)})"
         level = Level.ATTENTION if is_beyond else Level.NOTE
         found.append(finding_of(Cause.REJECTED, source, sentence, rejected, level))
     ahead = account.new.get((State.FUTURE, None), Amount())
-    if not any(finding.cause is Cause.NOTHING_SENDABLE for finding in found) and ahead.rows:
+    if ahead.rows and not names_all_reasons:
         sentence = f"{ahead} of {tally.recorded} {'is' if ahead.rows == 1 else 'are'} dated in the future"
         level = Level.ATTENTION if ahead.rows * 2 > tally.recorded.rows else Level.NOTE
         found.append(finding_of(Cause.DATED_IN_FUTURE, source, sentence, ahead, level))
@@ -202,7 +202,7 @@ def _of_content(source: str, account: SourceAccount, evidence: Evidence, limits:
         level = Level.ATTENTION if is_beyond else Level.NOTE
         found.append(finding_of(Cause.CONFLICTING_IDS, source, sentence, tally.conflicting, level))
     late = account.new.get((State.EXPIRED, Reason.EXPIRED_BEFORE_SEEN), Amount())
-    if late.rows and not any(finding.cause is Cause.NOTHING_SENDABLE for finding in found):
+    if late.rows and not names_all_reasons:
         sentence = f"{late} were older than 2 days when they were first read"
         found.append(finding_of(Cause.EXPIRED_BEFORE_SEEN, source, sentence, late))
     if account.sent_again:
@@ -258,13 +258,16 @@ def _nothing_sendable(source: str, account: SourceAccount, *, whole_window: bool
     return [finding_of(Cause.NOTHING_SENDABLE, source, sentence, blocked)]
 
 
-def _rejected(account: SourceAccount) -> Amount:
-    """The rows that are wrong themselves, or whose user is; what Webflow refused is told of by the run that sent it."""
+def _rejected(account: SourceAccount, *, but: Collection[str] = ()) -> Amount:
+    """The rows that are wrong themselves, or whose user is; what Webflow refused is told of by the run that sent it.
+
+    :param but: reasons that are left out.
+    """
     return sum(
         (
             amount
             for (state, reason), amount in account.states.items()
-            if state == State.REJECTED and reason and explain(reason).kind is not ReasonKind.DELIVERY
+            if state == State.REJECTED and reason and reason not in but and explain(reason).kind is not ReasonKind.DELIVERY
         ),
         Amount(),
     )

@@ -23,7 +23,7 @@ WITH users AS (
       AND coalesce(c.sent_at, c.settled_at) < %(until)s
     GROUP BY
         1, 2, 3, c.user_domain,
-        CASE WHEN c.user_id LIKE 'sha256:%%' THEN c.user_id ELSE 'sha256:' || encode(sha256(convert_to(c.user_id, 'UTF8')), 'hex') END,
+        {hashed_user_id},
         CASE WHEN c.forgotten_at IS NOT NULL THEN c.id END
 )
 SELECT

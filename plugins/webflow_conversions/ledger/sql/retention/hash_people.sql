@@ -7,10 +7,7 @@ WITH hashed AS (
             WHEN c.identity_key LIKE 'sha256:%%' THEN c.identity_key
             ELSE webflow.hashed_key(c.action_id, c.identity_key)
         END,
-        user_id = CASE
-            WHEN c.user_id LIKE 'sha256:%%' THEN c.user_id
-            ELSE 'sha256:' || encode(sha256(convert_to(c.user_id, 'UTF8')), 'hex')
-        END,
+        user_id = {hashed_user_id},
         visit_id = NULL,
         visit = {without_times}
     WHERE c.id = ANY (%(ids)s)
